@@ -1,0 +1,133 @@
+use super::*;
+use crate::settings::{Flags, Platform};
+
+const LOOPBACK: &str = "127.0.0.1:8000";
+const PUBLIC: &str = "0.0.0.0:8000";
+
+fn gate_with(variables: &[(&str, &str)], bound: &str) -> Gate {
+    let variables = variables.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+    let settings = Settings::load(&Flags::default(), &Platform { variables }).unwrap();
+    let secret = Secret::new("right-secret".into()).unwrap();
+    Gate::new(&settings, Some(&secret), bound.parse().unwrap()).unwrap()
+}
+
+fn presented<'a>(authorization: &[&'a str]) -> Presented<'a> {
+    Presented {
+        authorization: authorization.iter().map(|v| v.as_bytes()).collect(),
+        origin: vec![],
+        host: Some(b"localhost:8000"),
+        peer: "192.0.2.1".parse().unwrap(),
+        fly_client_ip: vec![],
+        forwarded_for: vec![],
+    }
+}
+
+#[test]
+fn exactly_one_well_formed_bearer_header_is_taken() {
+    let gate = gate_with(&[], LOOPBACK);
+    for good in ["Bearer right-secret", "bearer right-secret", "BEARER right-secret"] {
+        assert!(gate.admit(&presented(&[good]), Purpose::Use).is_ok(), "{good}");
+    }
+    for bad in ["right-secret", "Bearer  right-secret", "Basic right-secret", "Bearer ", "Bearer a,b", "Bear"] {
+        let denied = gate.admit(&presented(&[bad]), Purpose::Use).unwrap_err();
+        assert!(matches!(denied, Denied::Credentials(_)), "{bad}: {denied:?}");
+    }
+    let twice = presented(&["Bearer right-secret", "Bearer right-secret"]);
+    assert!(matches!(gate.admit(&twice, Purpose::Use), Err(Denied::Credentials(_))));
+    assert!(matches!(gate.admit(&presented(&[]), Purpose::Use), Err(Denied::Credentials(_))));
+    for wrong in ["Bearer right-secre", "Bearer right-secrets", "Bearer Right-secret"] {
+        assert_eq!(gate.admit(&presented(&[wrong]), Purpose::Use).unwrap_err(), Denied::Secret, "{wrong}");
+    }
+}
+
+#[test]
+fn origins_and_hosts_are_checked_before_the_secret() {
+    let local = gate_with(&[("LOCKGATE__ACCESS__ORIGINS", "https://app.example")], LOOPBACK);
+    let check = |gate: &Gate, host: &'static str, origin: Option<&'static str>| {
+        let mut request = presented(&[]);
+        request.host = Some(host.as_bytes());
+        request.origin = origin.iter().map(|o| o.as_bytes()).collect();
+        gate.check_origin(&request)
+    };
+    for (host, origin) in [
+        ("localhost:8000", None),
+        ("127.0.0.1:8000", Some("http://127.0.0.1:8000")),
+        ("[::1]:8000", Some("http://[::1]:8000")),
+        ("LOCALHOST", Some("http://localhost:80")),
+        ("localhost:8000", Some("https://app.example")),
+    ] {
+        assert_eq!(check(&local, host, origin), Ok(()), "{host} {origin:?}");
+    }
+    assert_eq!(check(&local, "evil.example:8000", None), Err(Denied::Host));
+    assert_eq!(check(&local, "127.0.0.1.evil.example", None), Err(Denied::Host));
+    for origin in ["http://evil.example", "null", "http://localhost:9000", "https://app.example.evil"] {
+        assert_eq!(check(&local, "localhost:8000", Some(origin)), Err(Denied::Origin), "{origin}");
+    }
+    let public = gate_with(&[], PUBLIC);
+    assert_eq!(check(&public, "gate.example", Some("https://gate.example")), Ok(()));
+    assert_eq!(check(&public, "gate.example", Some("https://evil.example")), Err(Denied::Origin));
+    let listed = gate_with(&[("LOCKGATE__ACCESS__HOSTS", "gate.example")], PUBLIC);
+    assert_eq!(check(&listed, "gate.example:443", None), Ok(()));
+    assert_eq!(check(&listed, "other.example", None), Err(Denied::Host));
+}
+
+#[test]
+fn a_tenant_has_its_burst_and_no_more() {
+    let gate = gate_with(&[], LOOPBACK);
+    let request = presented(&["Bearer right-secret"]);
+    for left in (0..10).rev() {
+        let permit = gate.admit(&request, Purpose::Use).unwrap();
+        assert_eq!(permit.allowance().unwrap().remaining, left);
+    }
+    let Err(Denied::Rate(_, allowance)) = gate.admit(&request, Purpose::Use) else { panic!("no limit") };
+    assert!(!allowance.wait.is_zero());
+}
+
+#[test]
+fn opening_sessions_has_a_rate_of_its_own() {
+    let gate = gate_with(&[("LOCKGATE__RATE__PER_MINUTE", "0"), ("LOCKGATE__RATE__OPENS_PER_MINUTE", "2")], LOOPBACK);
+    let request = presented(&["Bearer right-secret"]);
+    assert!(gate.admit(&request, Purpose::Open).is_ok() && gate.admit(&request, Purpose::Open).is_ok());
+    assert!(matches!(gate.admit(&request, Purpose::Open), Err(Denied::Rate("session opening", _))));
+    assert!(gate.admit(&request, Purpose::Use).is_ok());
+}
+
+#[test]
+fn wrong_secrets_are_limited_by_address_and_the_right_one_still_passes() {
+    let gate = gate_with(&[("LOCKGATE__RATE__FAILURES_PER_MINUTE", "3")], LOOPBACK);
+    let wrong = presented(&["Bearer wrong"]);
+    for _ in 0..3 {
+        assert_eq!(gate.admit(&wrong, Purpose::Use).unwrap_err(), Denied::Secret);
+    }
+    assert!(matches!(gate.admit(&wrong, Purpose::Use), Err(Denied::Failures(_))));
+    let mut forged = wrong.clone();
+    forged.forwarded_for = vec![b"203.0.113.9"];
+    forged.fly_client_ip = vec![b"203.0.113.9"];
+    assert!(matches!(gate.admit(&forged, Purpose::Use), Err(Denied::Failures(_))), "a header moved the bucket");
+    let mut elsewhere = wrong.clone();
+    elsewhere.peer = "192.0.2.2".parse().unwrap();
+    assert_eq!(gate.admit(&elsewhere, Purpose::Use).unwrap_err(), Denied::Secret);
+    assert!(gate.admit(&presented(&["Bearer right-secret"]), Purpose::Use).is_ok());
+}
+
+#[test]
+fn client_addresses_come_only_from_who_may_say_so() {
+    let client = |variables: &[(&str, &str)], peer: &str, fly: &'static str, forwarded: &'static str| {
+        let gate = gate_with(variables, LOOPBACK);
+        let mut request = presented(&[]);
+        request.peer = peer.parse().unwrap();
+        request.fly_client_ip = vec![fly.as_bytes()];
+        request.forwarded_for = vec![forwarded.as_bytes()];
+        gate.addresses.client(&request).to_string()
+    };
+    let fly = [("LOCKGATE__ACCESS__CLIENT_ADDRESS", "fly")];
+    let forwarded =
+        [("LOCKGATE__ACCESS__CLIENT_ADDRESS", "forwarded"), ("LOCKGATE__ACCESS__TRUSTED_PROXIES", "10.0.0.0/8")];
+    assert_eq!(client(&[], "192.0.2.1", "203.0.113.9", "203.0.113.9"), "192.0.2.1");
+    assert_eq!(client(&[], "::ffff:192.0.2.1", "", ""), "192.0.2.1");
+    assert_eq!(client(&fly, "172.16.0.2", "203.0.113.9", ""), "203.0.113.9");
+    assert_eq!(client(&fly, "172.16.0.2", "2001:db8:1:2:3:4:5:6", ""), "2001:db8:1:2::");
+    assert_eq!(client(&fly, "fdaa::5", "203.0.113.9", ""), "fdaa::");
+    assert_eq!(client(&forwarded, "10.1.1.1", "", "6.6.6.6, 203.0.113.9, 10.2.2.2"), "203.0.113.9");
+    assert_eq!(client(&forwarded, "192.0.2.1", "", "203.0.113.9"), "192.0.2.1");
+}

@@ -1,0 +1,26 @@
+//! A supervised child process that speaks newline-delimited JSON-RPC on stdin and stdout.
+//!
+//! `spawner` starts our own binary again as the `launcher`, which prepares a fresh single-threaded process
+//! and becomes the command. `process` owns the result until it is reaped, `pipe` and `framer` carry its
+//! messages, `stderr` keeps its last words, `home` is its private directory.
+
+mod framer;
+mod home;
+pub(crate) mod launcher;
+mod orphans;
+mod pipe;
+mod process;
+mod spawner;
+mod stderr;
+
+pub use self::framer::Line;
+pub use self::home::Unprepared;
+pub use self::launcher::launch;
+pub use self::orphans::Adopted;
+pub use self::pipe::{Inlet, Outlet, Sent};
+pub use self::process::{Exit, StartFailed};
+
+pub(super) use self::home::Homes;
+pub(super) use self::orphans::reap_orphans;
+pub(super) use self::process::{Process, Standard};
+pub(super) use self::spawner::Spawner;

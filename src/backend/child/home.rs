@@ -1,0 +1,173 @@
+//! The private directory of a child: its HOME, TMPDIR and working directory.
+//!
+//! All of one gateway's lie under one directory that it holds a lock on. A gateway that was killed leaves
+//! its directory behind and its lock free; the next one to start removes it.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// Why no child could ever be started on this host.
+#[derive(Debug, thiserror::Error)]
+pub enum Unprepared {
+    /// No place for private directories.
+    #[error("no private directories can be made in {}: {error}; set TMPDIR to a directory of your own", place.display())]
+    Directory {
+        /// Where it was tried.
+        place: PathBuf,
+        /// Why it failed.
+        error: io::Error,
+    },
+    /// No thread to spawn from.
+    #[error("the thread that starts children cannot be started: {0}")]
+    Thread(io::Error),
+}
+
+/// Where the private directories of this gateway lie.
+#[derive(Debug)]
+pub(in crate::backend) struct Homes {
+    root: PathBuf,
+    /// Held for as long as the gateway lives.
+    _lock: File,
+}
+
+/// One private directory, empty at first; it goes when this is dropped.
+#[derive(Debug)]
+pub(in crate::backend) struct Home {
+    path: PathBuf,
+    removed: bool,
+}
+
+impl Homes {
+    /// Makes this gateway's directory and removes those of gateways that are no more.
+    pub(in crate::backend) fn prepare() -> Result<Self, Unprepared> {
+        let shared = std::env::temp_dir().join(format!("lockgate-{}", rustix::process::getuid().as_raw()));
+        Self::prepare_in(&shared).map_err(|error| Unprepared::Directory { place: shared, error })
+    }
+
+    fn prepare_in(shared: &Path) -> io::Result<Self> {
+        private_dir(shared)?;
+        sweep(shared);
+        let root = shared.join(random_name()?);
+        private_dir(&root)?;
+        let lock = File::create(lock_of(&root))?;
+        lock.try_lock()?;
+        Ok(Self { root, _lock: lock })
+    }
+
+    pub(in crate::backend) fn create(&self) -> io::Result<Home> {
+        let path = self.root.join(random_name()?);
+        private_dir(&path)?;
+        Ok(Home { path, removed: false })
+    }
+}
+
+impl Drop for Homes {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.root);
+        let _ = fs::remove_file(lock_of(&self.root));
+    }
+}
+
+impl Home {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes everything now. Takes as long as there are files, so not on a thread that serves others.
+    pub(super) fn remove(mut self) {
+        self.removed = true;
+        remove(&self.path);
+    }
+}
+
+impl Drop for Home {
+    /// The way out after a panic or a cancelled start.
+    fn drop(&mut self) {
+        if !self.removed {
+            let path = std::mem::take(&mut self.path);
+            std::thread::spawn(move || remove(&path));
+        }
+    }
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_dir_all(path) {
+        tracing::warn!(%error, "a session's directory could not be removed");
+    }
+}
+
+/// Makes a directory of mode 0700, or checks that it is one and ours: `/tmp` belongs to everybody.
+fn private_dir(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let found = fs::symlink_metadata(path)?;
+    let ours = found.is_dir() && found.uid() == rustix::process::getuid().as_raw() && found.mode() & 0o77 == 0;
+    if ours { Ok(()) } else { Err(io::Error::other("it belongs to somebody else")) }
+}
+
+/// Removes the directories whose lock nobody holds.
+fn sweep(shared: &Path) {
+    for entry in fs::read_dir(shared).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if !path.is_dir() {
+            continue;
+        }
+        let free = match File::open(lock_of(&path)) {
+            Ok(lock) => lock.try_lock().is_ok(),
+            // Another gateway may just be about to make its lock.
+            Err(_) => false,
+        };
+        if free && fs::remove_dir_all(&path).is_ok() {
+            let _ = fs::remove_file(lock_of(&path));
+        }
+    }
+}
+
+fn lock_of(root: &Path) -> PathBuf {
+    root.with_extension("lock")
+}
+
+fn random_name() -> io::Result<String> {
+    let mut bits = [0u8; 12];
+    getrandom::fill(&mut bits).map_err(io::Error::other)?;
+    Ok(URL_SAFE_NO_PAD.encode(bits))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_of_a_dead_gateway_are_swept_and_those_of_a_live_one_are_not() {
+        let place = tempfile::tempdir().unwrap();
+        let shared = place.path().join("shared");
+        let live = Homes::prepare_in(&shared).unwrap();
+        let kept = live.create().unwrap();
+        let dead = Homes::prepare_in(&shared).unwrap();
+        let left = dead.create().unwrap();
+        fs::write(left.path().join("file"), "x").unwrap();
+        // What a SIGKILL does: the lock goes, the directory stays.
+        let Homes { root, _lock } = &dead;
+        _lock.unlock().unwrap();
+        let root = root.clone();
+        std::mem::forget(dead);
+        let _next = Homes::prepare_in(&shared).unwrap();
+        assert!(!root.exists() && !lock_of(&root).exists());
+        assert!(kept.path().exists());
+    }
+
+    #[test]
+    fn a_directory_that_others_may_enter_is_not_used() {
+        let place = tempfile::tempdir().unwrap();
+        let shared = place.path().join("shared");
+        DirBuilder::new().mode(0o755).create(&shared).unwrap();
+        assert!(Homes::prepare_in(&shared).is_err());
+    }
+}

@@ -1,0 +1,247 @@
+//! One child process, from launch until nothing of it is left.
+
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::time::Duration;
+
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid};
+use tokio::io::AsyncReadExt;
+use tokio::io::unix::AsyncFd;
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::home::Home;
+use super::launcher::{Orders, Report, Step};
+use super::spawner::{Roster, Spawned, Spawner};
+use super::stderr::Tail;
+use crate::catalog::LaunchPlan;
+use crate::lifecycle::Lifecycle;
+
+/// The owner of a child process and all that belongs to it. Call [`Process::stop`] in the end; dropping
+/// it kills at once and tidies up on a thread of its own, for the case of a panic or a cancelled start.
+#[derive(Debug)]
+pub struct Process {
+    /// `None` once everything is gone.
+    inner: Option<Inner>,
+    tail: Tail,
+    /// Reads stderr for as long as somebody may ask for its end.
+    _stderr: AbortOnDropHandle<()>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    pid: Pid,
+    pidfd: AsyncFd<OwnedFd>,
+    roster: Roster,
+    home: Home,
+}
+
+/// A child whose command runs, with its pipes.
+#[derive(Debug)]
+pub(in crate::backend) struct Standard {
+    pub(in crate::backend) process: Process,
+    pub(in crate::backend) stdin: pipe::Sender,
+    pub(in crate::backend) stdout: pipe::Receiver,
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this status.
+    Status(i32),
+    /// By this signal.
+    Signal(i32),
+    /// Nobody can tell.
+    Unknown,
+}
+
+/// Why a backend could not be started. The host or the operator is at fault.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFailed {
+    /// Before there was a process.
+    #[error("no process could be made: {0}")]
+    Host(#[from] io::Error),
+    /// In the launcher.
+    #[error("the launcher failed at step {step:?}: {error}")]
+    Step {
+        /// Which step.
+        step: Step,
+        /// Why, for the log.
+        error: io::Error,
+    },
+    /// The launcher was killed or hangs.
+    #[error("the launcher ended without a report")]
+    Silent,
+}
+
+/// Longer than any launch takes on a host that works.
+const LAUNCH_TIMEOUT: Duration = Duration::from_secs(20);
+/// From SIGKILL until a process is given up on: it can only be waiting for a disk or a driver.
+const KILL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What every child has of the gateway's environment: nothing but where programs are found.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+impl StartFailed {
+    /// What a client may know of it.
+    pub fn public(&self) -> String {
+        match self {
+            Self::Host(_) => "the host could not make a process for it".into(),
+            Self::Step { step: Step::Exec, .. } => "its program could not be executed".into(),
+            Self::Step { step, .. } => format!("it could not be prepared (step {step:?})").to_lowercase(),
+            Self::Silent => "it ended before it ran".into(),
+        }
+    }
+}
+
+impl Process {
+    pub(in crate::backend) async fn start(
+        spawner: &Spawner,
+        plan: &LaunchPlan,
+        home: Home,
+        lifecycle: &Lifecycle,
+    ) -> Result<Standard, StartFailed> {
+        let (stdin, our_stdin) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
+        let (our_stdout, stdout) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
+        let (our_stderr, stderr) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
+        let Spawned { pid, pidfd, control, roster } =
+            spawner.spawn(orders(plan, &home), [stdin, stdout, stderr]).await?;
+        let tail = Tail::default();
+        let stderr = pipe::Receiver::from_owned_fd(our_stderr)?;
+        let process = Self {
+            inner: Some(Inner { pid, pidfd: AsyncFd::register(pidfd)?, roster, home }),
+            _stderr: lifecycle.spawn_bound(tail.clone().follow(stderr)),
+            tail,
+        };
+        launched(control).await?;
+        Ok(Standard {
+            process,
+            stdin: pipe::Sender::from_owned_fd(our_stdin)?,
+            stdout: pipe::Receiver::from_owned_fd(our_stdout)?,
+        })
+    }
+
+    /// Resolves once the leader has ended, without reaping it: its number and its group stay ours.
+    pub async fn exited(&self) -> Exit {
+        let Some(inner) = &self.inner else { return Exit::Unknown };
+        if inner.pidfd.readable().await.is_err() {
+            return Exit::Unknown;
+        }
+        inner.status(WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG)
+    }
+
+    /// The last line on stderr that says something.
+    pub fn last_words(&self) -> Option<String> {
+        self.tail.last_line()
+    }
+
+    /// Ends the process group and everything that belongs to it. The caller has closed stdin already.
+    ///
+    /// Waits `eof` for the leader to end by itself, `term` after SIGTERM, then SIGKILL; the leader is
+    /// reaped last, because until then the group's number cannot be given to anybody else.
+    pub async fn stop(mut self, eof: Duration, term: Duration) -> Exit {
+        let mut gone = tokio::time::timeout(eof, self.exited()).await.is_ok();
+        if !gone {
+            self.signal(Signal::TERM);
+            gone = tokio::time::timeout(term, self.exited()).await.is_ok();
+        }
+        self.signal(Signal::KILL);
+        if !gone && tokio::time::timeout(KILL_TIMEOUT, self.exited()).await.is_err() {
+            tracing::error!("a killed process does not end; it is left to the kernel");
+            return Exit::Unknown;
+        }
+        let Some(inner) = self.inner.take() else { return Exit::Unknown };
+        let (exit, home) = inner.reap();
+        let _ = tokio::task::spawn_blocking(|| home.remove()).await;
+        exit
+    }
+
+    /// To the whole group; to the leader too, which is in no group of its own for its first moments.
+    fn signal(&self, signal: Signal) {
+        if let Some(inner) = &self.inner {
+            let _ = kill_process_group(inner.pid, signal);
+            let _ = pidfd_send_signal(&inner.pidfd, signal);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+        if let Some(inner) = self.inner.take() {
+            std::thread::spawn(move || {
+                inner.status(WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+                inner.reap().1.remove();
+            });
+        }
+    }
+}
+
+impl Inner {
+    fn status(&self, options: WaitIdOptions) -> Exit {
+        use std::os::fd::AsFd;
+        match waitid(WaitId::PidFd(self.pidfd.get_ref().as_fd()), options) {
+            Ok(Some(status)) => match (status.exit_status(), status.terminating_signal()) {
+                (Some(status), _) => Exit::Status(status),
+                (None, Some(signal)) => Exit::Signal(signal),
+                (None, None) => Exit::Unknown,
+            },
+            _ => Exit::Unknown,
+        }
+    }
+
+    /// Takes the zombie away. It has ended, so this does not wait.
+    fn reap(self) -> (Exit, Home) {
+        self.roster.remove(self.pid);
+        let exit = self.status(WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        (exit, self.home)
+    }
+}
+
+/// Waits until the launcher has become the command.
+async fn launched(control: StdUnixStream) -> Result<(), StartFailed> {
+    control.set_nonblocking(true)?;
+    let mut control = UnixStream::from_std(control)?;
+    let mut text = Vec::new();
+    match tokio::time::timeout(LAUNCH_TIMEOUT, control.read_to_end(&mut text)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(_)) | Err(_) => return Err(StartFailed::Silent),
+    }
+    match Report::last(&text) {
+        Some(Report::Ready) => Ok(()),
+        Some(Report::Failed(step, errno)) => {
+            Err(StartFailed::Step { step, error: io::Error::from_raw_os_error(errno) })
+        }
+        None => Err(StartFailed::Silent),
+    }
+}
+
+fn orders(plan: &LaunchPlan, home: &Home) -> Orders {
+    let private = home.path().to_string_lossy();
+    let path = std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.into());
+    let base = [("PATH", &*path), ("HOME", &private), ("TMPDIR", &private), ("LANG", "C.UTF-8")];
+    let mut environment: Vec<(String, String)> =
+        base.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    environment.extend(plan.environment().map(|(name, value)| (name.clone(), value.clone())));
+    Orders {
+        program: plan.program().clone(),
+        argv: plan.argv().to_vec(),
+        environment,
+        home: home.path().to_owned(),
+        parent: rustix::process::getpid().as_raw_nonzero().get(),
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "exited with status {status}"),
+            Self::Signal(signal) => write!(f, "was killed by signal {signal}"),
+            Self::Unknown => f.write_str("ended"),
+        }
+    }
+}

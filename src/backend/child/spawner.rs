@@ -1,0 +1,148 @@
+//! The one thread that spawns. The parent-death signal follows the spawning thread, not the process, so
+//! that thread must live as long as the gateway; and the kernel keeps children by thread, so the orphans
+//! that the main thread adopts are never mistaken for these.
+
+use std::collections::HashSet;
+use std::io::{self, IoSlice, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use tokio::sync::oneshot;
+
+use super::home::Unprepared;
+use super::launcher::Orders;
+
+/// Hands jobs to the spawning thread.
+#[derive(Clone, Debug)]
+pub(in crate::backend) struct Spawner {
+    jobs: SyncSender<Job>,
+    roster: Roster,
+}
+
+/// The leaders that have not been reaped: each one's process group is its own.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Roster(Arc<Mutex<HashSet<Pid>>>);
+
+/// A launcher that runs.
+#[derive(Debug)]
+pub(super) struct Spawned {
+    pub(super) pid: Pid,
+    pub(super) pidfd: OwnedFd,
+    /// Where the launcher reports; closes when it has become the command.
+    pub(super) control: UnixStream,
+    pub(super) roster: Roster,
+}
+
+#[derive(Debug)]
+struct Job {
+    orders: Orders,
+    descriptors: [OwnedFd; 3],
+    reply: oneshot::Sender<io::Result<Spawned>>,
+}
+
+/// Jobs that wait; each takes well under a millisecond.
+const MAX_JOBS: usize = 64;
+
+impl Spawner {
+    pub(in crate::backend) fn start() -> Result<Self, Unprepared> {
+        let (jobs, inbox) = sync_channel(MAX_JOBS);
+        let roster = Roster::default();
+        let theirs = roster.clone();
+        std::thread::Builder::new()
+            .name("spawner".into())
+            .spawn(move || run(&inbox, &theirs))
+            .map_err(Unprepared::Thread)?;
+        Ok(Self { jobs, roster })
+    }
+
+    /// Starts a launcher with these descriptors as its 0, 1 and 2 to be.
+    pub(super) async fn spawn(&self, orders: Orders, descriptors: [OwnedFd; 3]) -> io::Result<Spawned> {
+        let (reply, answer) = oneshot::channel();
+        self.jobs
+            .try_send(Job { orders, descriptors, reply })
+            .map_err(|_| io::Error::from(io::ErrorKind::WouldBlock))?;
+        answer.await.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?
+    }
+
+    /// Kills every process group that is left.
+    pub(in crate::backend) fn kill_all(&self) {
+        self.roster.lock(|pids| {
+            for pid in pids.iter() {
+                let _ = kill_process_group(*pid, Signal::KILL);
+            }
+        });
+    }
+}
+
+impl Roster {
+    /// Before the leader is reaped: from then on its number may be somebody else's.
+    pub(super) fn remove(&self, pid: Pid) {
+        self.lock(|pids| pids.remove(&pid));
+    }
+
+    fn lock<T>(&self, with: impl FnOnce(&mut HashSet<Pid>) -> T) -> T {
+        with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn run(inbox: &Receiver<Job>, roster: &Roster) {
+    while let Ok(Job { orders, descriptors, reply }) = inbox.recv() {
+        if reply.is_closed() {
+            continue;
+        }
+        let spawned = spawn(&orders, &descriptors, roster);
+        if let Err(Ok(unwanted)) = reply.send(spawned) {
+            // The session ended meanwhile: its socket closes here, and the launcher with it.
+            unwanted.abandon();
+        }
+    }
+}
+
+fn spawn(orders: &Orders, descriptors: &[OwnedFd; 3], roster: &Roster) -> io::Result<Spawned> {
+    let (control, theirs) = UnixStream::pair()?;
+    // This path is our binary even after it was replaced on disk. With nothing but descriptors to set up,
+    // the library uses posix_spawn, whose cost does not grow with our memory.
+    let child = Command::new("/proc/self/exe")
+        .arg0("lockgate")
+        .arg(super::launcher::ARGUMENT)
+        .env_clear()
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let pid = Pid::from_child(&child);
+    roster.lock(|pids| pids.insert(pid));
+    let spawned = Spawned { pid, pidfd: pidfd_open(pid, PidfdFlags::NONBLOCK)?, control, roster: roster.clone() };
+    if let Err(error) = send(&spawned.control, orders, descriptors) {
+        spawned.abandon();
+        return Err(error);
+    }
+    Ok(spawned)
+}
+
+fn send(mut control: &UnixStream, orders: &Orders, descriptors: &[OwnedFd; 3]) -> io::Result<()> {
+    let text = serde_json::to_vec(orders)?;
+    let length = u32::try_from(text.len()).map_err(io::Error::other)?.to_be_bytes();
+    let descriptors: [BorrowedFd<'_>; 3] = std::array::from_fn(|i| descriptors[i].as_fd());
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+    sendmsg(control, &[IoSlice::new(&length)], &mut ancillary, SendFlags::NOSIGNAL)?;
+    control.write_all(&text)
+}
+
+impl Spawned {
+    /// Kills and reaps a launcher that nobody waits for.
+    fn abandon(self) {
+        let _ = rustix::process::kill_process(self.pid, Signal::KILL);
+        let _ = kill_process_group(self.pid, Signal::KILL);
+        self.roster.remove(self.pid);
+        let _ = rustix::process::waitpid(Some(self.pid), rustix::process::WaitOptions::empty());
+    }
+}

@@ -1,0 +1,62 @@
+//! A child's last words. Its stderr is always read, so that it never blocks on it, and little is kept.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::net::unix::pipe;
+
+/// What is kept of stderr: the end.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tail(Arc<Mutex<VecDeque<u8>>>);
+
+const KEPT: usize = 8 * 1024;
+/// The longest line that is shown to anybody.
+const SHOWN: usize = 300;
+
+impl Tail {
+    /// Reads until the end of the file.
+    pub(super) async fn follow(self, stderr: pipe::Receiver) {
+        let mut buffer = [0u8; 4096];
+        while stderr.readable().await.is_ok() {
+            match stderr.try_read(&mut buffer) {
+                Ok(0) => return,
+                Ok(count) => self.keep(&buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn keep(&self, bytes: &[u8]) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend(bytes);
+        let excess = kept.len().saturating_sub(KEPT);
+        kept.drain(..excess);
+    }
+
+    /// The last line that says something, fit to be shown: no control characters, not too long.
+    pub(super) fn last_line(&self) -> Option<String> {
+        let kept: Vec<u8> = self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+        let text = String::from_utf8_lossy(&kept);
+        let line = text.lines().rev().find(|line| !line.trim().is_empty())?.trim();
+        let clean = line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
+        Some(clean.take(SHOWN).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_is_clean_and_bounded() {
+        let tail = Tail::default();
+        assert_eq!(tail.last_line(), None);
+        tail.keep(b"first\nError: \x1b[31mno\x1b[0m\n\n  \n");
+        assert_eq!(tail.last_line().unwrap(), "Error: \u{fffd}[31mno\u{fffd}[0m");
+        tail.keep(&vec![b'x'; 100_000]);
+        assert_eq!(tail.last_line().unwrap().len(), SHOWN);
+        assert_eq!(tail.0.lock().unwrap().len(), KEPT);
+    }
+}

@@ -1,0 +1,132 @@
+//! Which environment variables a client may give its child.
+//!
+//! A name is code: loaders, runtimes, shells and package tools read theirs before the server does
+//! (security.md T5-T8). So without a list of allowed names, whole families are refused.
+
+use std::collections::BTreeMap;
+
+use crate::settings::BlockedEnv;
+
+/// Variables as a client asks for them: names upper-cased and well-formed, sizes within bounds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides(BTreeMap<String, String>);
+
+/// Why a variable is refused, with its name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadVariable {
+    /// Not a name.
+    #[error("the header for the environment variable {0:?} is refused: a name must match [A-Z_][A-Z0-9_]{{0,127}}")]
+    Name(String),
+    /// Not text.
+    #[error("the value of environment variable {0} is refused: it must be UTF-8 without NUL")]
+    Value(String),
+    /// Two values.
+    #[error("environment variable {0} is given twice with different values; send it once")]
+    Conflict(String),
+    /// Not for clients.
+    #[error("environment variable {0} may not be set by clients of this server; leave out its header, or ask the operator")]
+    Blocked(String),
+    /// Too many, or too large.
+    #[error("too much environment: at most 64 variables and 32 KiB, names and values together")]
+    TooMuch,
+}
+
+const MAX_VARIABLES: usize = 64;
+const MAX_BYTES: usize = 32 * 1024;
+const MAX_NAME: usize = 128;
+
+impl Overrides {
+    /// Adds one variable.
+    ///
+    /// # Errors
+    /// If the name, the value or the amount is not acceptable.
+    pub fn add(&mut self, name: &str, value: &[u8]) -> Result<(), BadVariable> {
+        let name = name.to_ascii_uppercase();
+        if !is_name(&name) {
+            return Err(BadVariable::Name(name.chars().take(MAX_NAME).collect()));
+        }
+        let value = match std::str::from_utf8(value) {
+            Ok(text) if !text.contains('\0') => text.to_owned(),
+            _ => return Err(BadVariable::Value(name)),
+        };
+        match self.0.get(&name) {
+            Some(known) if *known != value => return Err(BadVariable::Conflict(name)),
+            _ => self.0.insert(name, value),
+        };
+        let bytes: usize = self.0.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if self.0.len() > MAX_VARIABLES || bytes > MAX_BYTES { Err(BadVariable::TooMuch) } else { Ok(()) }
+    }
+}
+
+/// What one server lets its clients set.
+#[derive(Debug)]
+pub(super) struct Policy {
+    allowed: Option<Vec<String>>,
+    blocked: BlockedEnv,
+}
+
+impl Policy {
+    pub(super) fn new(allowed: Option<&[String]>, blocked: BlockedEnv) -> Self {
+        Self { allowed: allowed.map(<[String]>::to_vec), blocked }
+    }
+
+    pub(super) fn filter(&self, overrides: Overrides) -> Result<BTreeMap<String, String>, BadVariable> {
+        let (passed, stopped): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            overrides.0.into_iter().partition(|(name, value)| self.passes(name, value));
+        match (stopped.into_keys().next(), self.blocked) {
+            (Some(name), BlockedEnv::Reject) => Err(BadVariable::Blocked(name)),
+            _ => Ok(passed),
+        }
+    }
+
+    fn passes(&self, name: &str, value: &str) -> bool {
+        match &self.allowed {
+            Some(names) => names.iter().any(|allowed| allowed == name),
+            // Old shells run functions from values of this form.
+            None => !is_blocked(name) && !value.starts_with("()"),
+        }
+    }
+}
+
+/// Whether this can be a variable's name, upper-cased.
+pub(super) fn is_name(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    (1..=MAX_NAME).contains(&bytes.len())
+        && !bytes[0].is_ascii_digit()
+        && bytes.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_')
+}
+
+fn is_blocked(name: &str) -> bool {
+    !HARMLESS.contains(&name)
+        && (NAMES.contains(&name)
+            || FAMILIES.iter().any(|family| name.starts_with(family))
+            || name.ends_with("_PROXY"))
+}
+
+/// Members of a blocked family that cannot do harm and are in wide use.
+const HARMLESS: [&str; 3] = ["NODE_ENV", "PYTHONUNBUFFERED", "PYTHONIOENCODING"];
+
+/// Prefixes: loaders and libc, then runtimes, shells, package tools, tools that fetch, the host's own.
+#[rustfmt::skip]
+const FAMILIES: [&str; 58] = [
+    "LD_", "DYLD_", "GLIBC_", "MALLOC_", "GCONV", "RES_", "GETCONF",
+    "NODE_", "PYTHON", "PERL", "RUBY", "GEM_", "BUNDLE_", "JAVA_", "JDK_", "_JAVA", "DOTNET_", "CORECLR_",
+    "COR_", "COMPLUS_", "PHP", "LUA_", "CARGO_", "RUST", "DENO_", "BUN_", "ELECTRON_",
+    "BASH", "ZDOTDIR", "FISH_",
+    "NPM_", "YARN_", "PNPM_", "COREPACK_", "PIP_", "UV_", "POETRY_", "CONDA_", "VIRTUAL_ENV", "PIPX_",
+    "SSL_", "OPENSSL_", "CURL_", "REQUESTS_", "GIT_", "SSH_", "DOCKER_", "KUBE", "XDG_", "LC_", "SUDO_",
+    "FLY_", "MAXIM_", "LOCKGATE", "SYSTEMD_", "LISTEN_", "NOTIFY_", "GOTOOLCHAIN",
+];
+
+/// Whole names: the first implementation's, and members of families whose prefix would hit too much.
+#[rustfmt::skip]
+const NAMES: [&str; 62] = [
+    "PATH", "HOME", "USER", "SHELL", "PWD", "TMPDIR", "TEMP", "TMP", "HOSTNAME", "LANG", "AWS_ACCESS_KEY",
+    "AWS_SECRET_KEY", "AWS_SESSION_TOKEN", "API_KEY", "SECRET_KEY", "PRIVATE_KEY", "PASSWORD", "TOKEN",
+    "LOGNAME", "OLDPWD", "TEMPDIR", "LANGUAGE", "LOCPATH", "NLSPATH", "HOSTALIASES", "LOCALDOMAIN",
+    "ENV", "IFS", "PS4", "SHELLOPTS", "PROMPT_COMMAND", "CDPATH", "EDITOR", "VISUAL", "PAGER", "BROWSER",
+    "CLASSPATH", "MAVEN_OPTS", "GRADLE_OPTS", "TERMINFO", "TERMINFO_DIRS",
+    "GOPATH", "GOROOT", "GOFLAGS", "GOPROXY", "GOBIN", "GOCACHE", "GOENV", "GOMODCACHE", "GOPRIVATE",
+    "GONOSUMDB", "GONOPROXY", "GOSUMDB", "GODEBUG", "GOINSECURE", "GOVCS", "GOWORK", "GOEXPERIMENT",
+    "NETRC", "WGETRC", "AWS_CA_BUNDLE", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+];

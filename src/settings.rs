@@ -1,0 +1,46 @@
+//! Text becomes checked values here, before a socket or a process exists.
+//!
+//! Layers, later ones win: the compiled-in `config/default.toml`, the operator's file, what hosting
+//! platforms set (`HOST`, `PORT`), `LOCKGATE__SECTION__KEY`, flags. An unknown key, a contradiction or an
+//! unreadable file stops the start with the place, the key, the reason and a suggestion.
+
+mod access;
+mod catalog;
+mod limits;
+mod listen;
+mod load;
+mod unknown;
+
+pub use self::access::{Access, BlockedEnv, ClientAddress, Network, Tenant};
+pub use self::catalog::Server;
+pub use self::limits::{Limits, Rate, Timeouts};
+pub use self::listen::Listen;
+pub use self::load::{Flags, Invalid, Platform};
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The documented defaults, as compiled in.
+pub const DEFAULTS: &str = include_str!("../config/default.toml");
+
+/// Everything an operator can set, checked.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Settings {
+    /// Where clients connect.
+    pub listen: Listen,
+    /// Who may connect, and from where.
+    pub access: Access,
+    /// How often.
+    pub rate: Rate,
+    /// How much.
+    pub limits: Limits,
+    /// How long.
+    pub timeouts: Timeouts,
+    /// The allowlist, by short name.
+    #[serde(default)]
+    pub servers: BTreeMap<String, Server>,
+    /// The tenants, by id.
+    #[serde(default)]
+    pub tenants: BTreeMap<String, Tenant>,
+}

@@ -1,0 +1,115 @@
+//! `[rate]`, `[limits]` and `[timeouts]`: how often, how much, how long.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use serde::{Deserialize, Serialize};
+
+/// How often a tenant or an address may do something; 0 switches a limit off.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Rate {
+    /// Requests of one tenant in a minute.
+    pub per_minute: u32,
+    /// Requests of one tenant at once.
+    pub burst: NonZeroU32,
+    /// Wrong secrets from one address in a minute.
+    pub failures_per_minute: u32,
+    /// Sessions opened by one tenant in a minute.
+    pub opens_per_minute: u32,
+}
+
+/// How much anything may take.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Limits {
+    /// The largest message of a client, in bytes.
+    pub message: ByteSize,
+    /// The largest message of a child, in bytes.
+    pub line: ByteSize,
+    /// What may wait in each direction of a session, in bytes, before its source is made to wait.
+    pub queue: ByteSize,
+    /// Live sessions in all.
+    pub sessions: usize,
+    /// Live sessions of one tenant.
+    pub sessions_per_tenant: usize,
+    /// Live sessions of one server.
+    pub sessions_per_server: usize,
+    /// Children being started at once.
+    pub starts: usize,
+}
+
+/// How long anything may take.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Timeouts {
+    /// Until a child's first answer.
+    #[serde(with = "humantime_serde")]
+    pub start: Duration,
+    /// Until a request is answered; zero is for ever.
+    #[serde(with = "humantime_serde")]
+    pub request: Duration,
+    /// A session without a message from its client ends.
+    #[serde(with = "humantime_serde")]
+    pub idle: Duration,
+    /// A session of this age ends.
+    #[serde(with = "humantime_serde")]
+    pub lifetime: Duration,
+    /// An idle stream gets a comment this often.
+    #[serde(with = "humantime_serde")]
+    pub heartbeat: Duration,
+    /// A client that takes nothing for this long is cut off.
+    #[serde(with = "humantime_serde")]
+    pub stalled_reader: Duration,
+    /// From the end of a child's stdin to SIGTERM.
+    #[serde(with = "humantime_serde")]
+    pub eof: Duration,
+    /// From SIGTERM to SIGKILL.
+    #[serde(with = "humantime_serde")]
+    pub term: Duration,
+    /// How long requests in flight may finish at shutdown.
+    #[serde(with = "humantime_serde")]
+    pub drain: Duration,
+}
+
+impl Limits {
+    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+        for (key, size) in
+            [("limits.message", self.message), ("limits.line", self.line), ("limits.queue", self.queue)]
+        {
+            if size < ByteSize::kib(1) || size > ByteSize::gib(1) {
+                return Err((key, format!("{size} is outside 1KiB to 1GiB")));
+            }
+        }
+        for (key, count) in [
+            ("limits.sessions", self.sessions),
+            ("limits.sessions_per_tenant", self.sessions_per_tenant),
+            ("limits.sessions_per_server", self.sessions_per_server),
+            ("limits.starts", self.starts),
+        ] {
+            if count == 0 {
+                return Err((key, "0 would refuse every session; give at least 1".into()));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Timeouts {
+    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+        for (key, duration) in [
+            ("timeouts.start", self.start),
+            ("timeouts.idle", self.idle),
+            ("timeouts.lifetime", self.lifetime),
+            ("timeouts.heartbeat", self.heartbeat),
+            ("timeouts.stalled_reader", self.stalled_reader),
+        ] {
+            if duration.is_zero() {
+                return Err((key, "must be longer than zero".into()));
+            }
+        }
+        if self.lifetime < self.idle {
+            let reason = "is shorter than timeouts.idle, which could then never be reached".into();
+            return Err(("timeouts.lifetime", reason));
+        }
+        Ok(())
+    }
+}

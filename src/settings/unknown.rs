@@ -1,0 +1,56 @@
+//! Refuses keys that mean nothing, so that a misspelt limit is never a missing limit.
+
+use config::{Map, Value, ValueKind};
+
+/// Keys of one `[servers.*]` table.
+const SERVER: [&str; 4] = ["env", "env_allow", "run", "sessions"];
+/// Keys of one `[tenants.*]` table.
+const TENANT: [&str; 2] = ["secrets", "servers"];
+
+/// The first key of `layer` that no setting has, with a suggestion; `known` is the default layer.
+pub(super) fn unknown_key(layer: &Map<String, Value>, known: &Map<String, Value>) -> Option<(String, String)> {
+    let sections = known.keys().map(String::as_str).chain(["servers", "tenants"]).collect::<Vec<_>>();
+    layer.iter().find_map(|(section, value)| {
+        if !sections.contains(&section.as_str()) {
+            return Some((section.clone(), suggestion(section, &sections)));
+        }
+        let ValueKind::Table(table) = &value.kind else {
+            return Some((section.clone(), format!("it is a section: write [{section}]")));
+        };
+        match section.as_str() {
+            "servers" => unknown_entry(section, table, &SERVER),
+            "tenants" => unknown_entry(section, table, &TENANT),
+            _ => {
+                let keys = match &known[section].kind {
+                    ValueKind::Table(defaults) => defaults.keys().map(String::as_str).collect(),
+                    _ => Vec::new(),
+                };
+                unknown_in(section, table, &keys)
+            }
+        }
+    })
+}
+
+fn unknown_entry(section: &str, entries: &Map<String, Value>, keys: &[&str]) -> Option<(String, String)> {
+    entries.iter().find_map(|(name, value)| match &value.kind {
+        ValueKind::Table(table) => unknown_in(&format!("{section}.{name}"), table, keys),
+        _ => Some((format!("{section}.{name}"), format!("it is a table: write [{section}.{name}]"))),
+    })
+}
+
+fn unknown_in(path: &str, table: &Map<String, Value>, keys: &[&str]) -> Option<(String, String)> {
+    let key = table.keys().find(|key| !keys.contains(&key.as_str()))?;
+    Some((format!("{path}.{key}"), suggestion(key, keys)))
+}
+
+fn suggestion(key: &str, known: &[&str]) -> String {
+    let near = known
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(key, name), name))
+        .filter(|(distance, name)| *distance <= name.len().max(key.len()) / 2)
+        .min();
+    match near {
+        Some((_, name)) => format!("did you mean `{name}`?"),
+        None => format!("known here are: {}", known.join(", ")),
+    }
+}
