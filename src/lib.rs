@@ -1,9 +1,27 @@
-//! x
-#![allow(missing_docs)]
+//! Lockgate lets any MCP client on the network use MCP servers that only speak stdio: for many tenants at
+//! once, each session with a supervised child process of its own.
+//!
+//! A request moves down this list, and each step needs the value that only the step before can make, so
+//! that a check which is skipped does not compile:
+//!
+//! ```text
+//! bytes → Call → Permit → LaunchPlan → SessionHandle → Frame → Link → Outbox → SSE event
+//!         http   access   catalog      session         mcp     backend session  http
+//! ```
+//!
+//! The client's end of a session is [`session::Reader`], the other requests' is [`session::Session`].
+//! Imports only point down; `tests/layers.rs` holds the table of who may use whom.
+
 pub mod access;
-pub mod catalog;
 pub mod backend;
+pub mod catalog;
+pub mod cli;
+pub mod demo;
+pub mod gateway;
+pub mod http;
 pub mod ids;
 pub mod lifecycle;
 pub mod mcp;
+pub mod session;
 pub mod settings;
+pub mod telemetry;

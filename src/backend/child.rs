@@ -6,7 +6,7 @@
 
 mod framer;
 mod home;
-pub(crate) mod launcher;
+mod launcher;
 mod orphans;
 mod pipe;
 mod process;
@@ -15,7 +15,7 @@ mod stderr;
 
 pub use self::framer::Line;
 pub use self::home::Unprepared;
-pub use self::launcher::launch;
+pub use self::launcher::{is_launcher, launch};
 pub use self::orphans::Adopted;
 pub use self::pipe::{Inlet, Outlet, Sent};
 pub use self::process::{Exit, StartFailed};

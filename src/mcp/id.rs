@@ -28,6 +28,11 @@ impl RequestId {
         Some(Self { token: token.into(), decoded })
     }
 
+    /// An id of our own, a token without escapes.
+    pub(super) fn literal(token: &'static str) -> Self {
+        Self { token: token.into(), decoded: None }
+    }
+
     /// The JSON token to write where this id is to be echoed.
     pub fn token(&self) -> &str {
         &self.token

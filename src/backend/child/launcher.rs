@@ -64,8 +64,13 @@ pub(super) enum Report {
 /// Descriptors that the command may have at once.
 const MAX_DESCRIPTORS: u64 = 4096;
 /// The argument that makes our binary a launcher.
-pub(crate) const ARGUMENT: &str = "__launch";
+pub(super) const ARGUMENT: &str = "__launch";
 const EXIT_LAUNCH_FAILED: u8 = 126;
+
+/// Whether this process was started to be a launcher.
+pub fn is_launcher() -> bool {
+    std::env::args_os().nth(1).is_some_and(|argument| argument == ARGUMENT)
+}
 
 /// Runs as the launcher. Comes back only if the command could not be started.
 pub fn launch() -> ExitCode {

@@ -113,7 +113,7 @@ impl Process {
         let tail = Tail::default();
         let stderr = pipe::Receiver::from_owned_fd(our_stderr)?;
         let process = Self {
-            inner: Some(Inner { pid, pidfd: AsyncFd::register(pidfd)?, roster, home }),
+            inner: Some(Inner { pid, pidfd: watch(pidfd)?, roster, home }),
             _stderr: lifecycle.spawn_bound(tail.clone().follow(stderr)),
             tail,
         };
@@ -200,6 +200,11 @@ impl Inner {
         let exit = self.status(WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
         (exit, self.home)
     }
+}
+
+#[expect(deprecated, reason = "its successor is unsafe; a pidfd that we own and never replace meets its conditions")]
+fn watch(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::new(pidfd)
 }
 
 /// Waits until the launcher has become the command.

@@ -1,0 +1,122 @@
+//! The command line.
+
+mod check;
+mod conceal;
+mod serve;
+mod url;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::access::Secret;
+use crate::settings::{Flags, Platform, Settings};
+
+/// A gateway that lets any MCP client on the network use MCP servers that only speak stdio.
+///
+/// Without a subcommand it serves. With no secret configured it makes one, prints it, and serves on
+/// loopback only.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or Ctrl-C (this is also what happens without a subcommand)
+    Serve(SettingsArgs),
+    /// Say whether the settings are valid, and print the effective ones with secrets masked
+    Check(SettingsArgs),
+    /// Print the URL of a server and ready-to-paste client snippets
+    Url {
+        /// The server's short name, or its command exactly as in the allowlist
+        command: String,
+        /// What clients reach the gateway by, such as https://gate.example.com
+        #[arg(long, value_name = "URL")]
+        base: Option<String>,
+        #[command(flatten)]
+        settings: SettingsArgs,
+    },
+    /// Print a new secret, and the line that a settings file holds of it
+    Secret,
+    /// Be a small MCP server on stdin and stdout, so that there is something to serve
+    Demo,
+}
+
+/// Where settings come from. Everything else is set in the file or in LOCKGATE__SECTION__KEY variables;
+/// config/default.toml documents each key.
+#[derive(Args, Clone, Debug)]
+struct SettingsArgs {
+    /// The settings file
+    #[arg(long, value_name = "FILE", env = "LOCKGATE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Where to listen, such as 127.0.0.1:8000
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// The address to listen on, without the port
+    #[arg(long)]
+    host: Option<String>,
+    /// The port to listen on; 0 takes a free one
+    #[arg(long)]
+    port: Option<u16>,
+    /// A command to put on the allowlist; may be given several times
+    #[arg(long, value_name = "COMMAND")]
+    allow: Vec<String>,
+}
+
+/// Usage and settings that cannot be used.
+const EXIT_UNUSABLE: u8 = 2;
+
+/// Runs what the command line asks for.
+pub fn run() -> ExitCode {
+    // Before anything else: it may start this program afresh.
+    let secret = match conceal::take_secret() {
+        Ok(secret) => secret,
+        Err(error) => return unusable(&error),
+    };
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        None => serve::run(&cli.settings, secret),
+        Some(Command::Serve(args)) => serve::run(&args, secret),
+        Some(Command::Check(args)) => check::run(&args, secret.as_ref()),
+        Some(Command::Url { command, base, settings }) => url::run(&settings, &command, base.as_deref()),
+        Some(Command::Secret) => print_secret(),
+        Some(Command::Demo) => crate::demo::run().map(|()| ExitCode::SUCCESS).map_err(Into::into),
+    };
+    outcome.unwrap_or_else(|error| unusable(&error))
+}
+
+fn print_secret() -> anyhow::Result<ExitCode> {
+    let secret = Secret::draw()?;
+    println!("secret   {}", secret.reveal());
+    println!("setting  secrets = [\"{}\"]", secret.hash());
+    println!("\nGive the first to the client (Authorization: Bearer …), put the second in a [tenants.<name>] table.");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn unusable(error: &anyhow::Error) -> ExitCode {
+    eprintln!("lockgate: {error:#}");
+    ExitCode::from(EXIT_UNUSABLE)
+}
+
+impl SettingsArgs {
+    fn load(&self) -> anyhow::Result<Settings> {
+        let flags = Flags {
+            file: self.config.clone(),
+            address: self.listen,
+            host: self.host.clone(),
+            port: self.port,
+            allow: self.allow.clone(),
+        };
+        let variables: BTreeMap<String, String> =
+            std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
+        Ok(Settings::load(&flags, &Platform { variables })?)
+    }
+}

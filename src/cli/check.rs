@@ -1,0 +1,24 @@
+//! `lockgate check`.
+
+use std::process::ExitCode;
+
+use super::SettingsArgs;
+use crate::access::{Gate, Secret};
+use crate::catalog::Catalog;
+
+const MASK: &str = "(masked)";
+
+pub(super) fn run(args: &SettingsArgs, secret: Option<&Secret>) -> anyhow::Result<ExitCode> {
+    let mut settings = args.load()?;
+    Catalog::load(&settings)?;
+    Gate::new(&settings, secret, settings.listen.address).map_err(anyhow::Error::msg)?;
+    for tenant in settings.tenants.values_mut() {
+        tenant.secrets.iter_mut().for_each(|secret| MASK.clone_into(secret));
+    }
+    for server in settings.servers.values_mut() {
+        server.env.values_mut().for_each(|value| MASK.clone_into(value));
+    }
+    println!("{}", toml::to_string(&settings)?);
+    eprintln!("These settings are valid.");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,63 @@
+//! `lockgate serve`.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+
+use super::SettingsArgs;
+use crate::access::Secret;
+use crate::gateway::{Gateway, Outcome};
+use crate::settings::Settings;
+
+pub(super) fn run(args: &SettingsArgs, secret: Option<Secret>) -> anyhow::Result<ExitCode> {
+    let settings = args.load()?;
+    crate::telemetry::start(&std::env::var("LOG_LEVEL").unwrap_or_else(|_| "info".into())).map_err(anyhow::Error::msg)?;
+    harden();
+    let invented = secret.is_none() && settings.tenants.is_empty();
+    let secret = match secret {
+        None if invented => Some(one_time_secret(&settings)?),
+        given => given,
+    };
+    let gateway = Gateway::build(&settings, secret.as_ref())?;
+    if let Some(secret) = secret.as_ref().filter(|_| invented) {
+        greet(&gateway, &settings, secret);
+    }
+    tracing::info!(address = %gateway.address(), servers = settings.servers.len(), "listening");
+    let outcome: Outcome = actix_web::rt::System::new().block_on(gateway.run())?;
+    Ok(outcome.into())
+}
+
+/// What every gateway does to itself: no core file that would hold secrets, nobody who traces it, none of
+/// its descriptors in a child, as many descriptors as the host allows.
+fn harden() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit};
+    close_fds::set_fds_cloexec(3, &[]);
+    if let Err(error) = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "core files cannot be switched off");
+    }
+    let hard = rustix::process::getrlimit(Resource::Nofile).maximum;
+    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard }) {
+        tracing::warn!(%error, "the limit of open descriptors cannot be raised");
+    }
+}
+
+fn one_time_secret(settings: &Settings) -> anyhow::Result<Secret> {
+    let address = settings.listen.address;
+    if !address.ip().is_loopback() {
+        bail!(
+            "no secret is configured, and {address} can be reached by others; set LOCKGATE_SECRET (`lockgate secret` \
+             prints one), or add a [tenants.<name>] table to the settings"
+        );
+    }
+    Secret::draw().context("no random numbers for a secret")
+}
+
+/// What somebody sees who has just built this: a secret, and a line that shows a real reply and ends.
+fn greet(gateway: &Gateway, settings: &Settings, secret: &Secret) {
+    let url = format!("http://{}{}", gateway.address(), settings.listen.base_path);
+    let server = settings.servers.keys().next().map_or("demo", String::as_str);
+    println!("No secret is configured, so here is one for this run:\n\n    {}\n", secret.reveal());
+    println!("A client connects to {url}/{server}/sse with the header Authorization: Bearer <secret>.");
+    println!("To see a reply, paste this into another terminal:\n");
+    println!("{}\n", super::url::try_it(&format!("{url}/{server}/sse"), &url, secret.reveal()));
+}

@@ -1,0 +1,62 @@
+//! The public listener: routes, and the way of a request through the layers below.
+//!
+//! `call` reads a request, `error` is the only place that knows status codes, `cors` what a browser needs,
+//! `sse` and `message` are the two halves of the `sse` transport, `health` needs no secret.
+
+mod call;
+mod cors;
+mod error;
+mod event;
+mod health;
+mod message;
+mod server;
+mod sse;
+
+use std::sync::Arc;
+
+use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use tokio::time::Instant;
+
+pub use self::call::Call;
+pub use self::server::{Listening, bind, serve};
+
+use crate::access::Gate;
+use crate::catalog::Catalog;
+use crate::session::Sessions;
+
+/// What the routes work with.
+#[derive(Debug)]
+pub struct Front {
+    /// Who may come in.
+    pub gate: Gate,
+    /// What may be started.
+    pub catalog: Catalog,
+    /// What runs.
+    pub sessions: Sessions,
+    /// Prefix of every route.
+    pub base_path: String,
+    /// The largest message of a client, in bytes.
+    pub max_message: usize,
+    /// When the gateway started.
+    pub since: Instant,
+}
+
+fn routes(front: &Arc<Front>) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
+    let front = Data::from(front.clone());
+    move |config| {
+        let scope = web::scope(&front.base_path)
+            .service(web::resource("/health").to(health::health))
+            .service(web::resource("/health/live").to(health::live))
+            .service(web::resource("/health/ready").to(health::ready))
+            .service(web::resource("/{server}/sse").to(sse::route))
+            .service(web::resource("/{server}/message").to(message::route));
+        config.app_data(front.clone()).service(scope).default_service(web::to(nowhere));
+    }
+}
+
+/// Everything else, `/.well-known/` and `/register` among it: clients that look for OAuth find out at once
+/// that there is none.
+async fn nowhere(request: HttpRequest) -> HttpResponse {
+    error::not_found(&request)
+}

@@ -1,0 +1,121 @@
+//! A request to an MCP route, read but not yet believed.
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{
+    AUTHORIZATION, Accept, CONTENT_ENCODING, HOST, Header, HeaderName, ORIGIN,
+};
+
+use crate::access::Presented;
+use crate::catalog::{BadTarget, BadVariable, Overrides, Target};
+use crate::ids::SessionId;
+use crate::mcp::is_handshake_version;
+
+/// What a request says, as far as its head tells.
+#[derive(Debug)]
+pub struct Call<'r> {
+    request: &'r HttpRequest,
+    /// The path segment that names the server, exactly as it was sent.
+    segment: &'r str,
+}
+
+impl<'r> Call<'r> {
+    /// Reads a request that has matched a route `{base}/{server}/…`. The router has decoded the path for
+    /// its own use; what counts is the raw one.
+    pub(super) fn read(request: &'r HttpRequest, base_path: &str) -> Self {
+        let path = request.uri().path();
+        let path = path.strip_prefix(base_path).unwrap_or(path);
+        let segment = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        Self { request, segment }
+    }
+
+    /// What decides whether the request is admitted.
+    pub fn presented(&self) -> Presented<'r> {
+        let all = |name: HeaderName| self.request.headers().get_all(name).map(|v| v.as_bytes()).collect();
+        Presented {
+            authorization: all(AUTHORIZATION),
+            origin: all(ORIGIN),
+            host: self.request.headers().get(HOST).map(|value| value.as_bytes()),
+            peer: self.request.peer_addr().map_or(std::net::Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip()),
+            fly_client_ip: all(HeaderName::from_static("fly-client-ip")),
+            forwarded_for: all(HeaderName::from_static("x-forwarded-for")),
+        }
+    }
+
+    /// The path segment that names the server, as it was sent.
+    pub fn segment(&self) -> &'r str {
+        self.segment
+    }
+
+    /// The server that is meant.
+    ///
+    /// # Errors
+    /// If the segment is not percent-encoded UTF-8.
+    pub fn target(&self) -> Result<Target, BadTarget> {
+        Target::decode(self.segment)
+    }
+
+    /// The variables in `ENV_NAME` and `X-Env-NAME` headers. In the second form `-` stands for `_`, for
+    /// proxies that drop header names with underscores.
+    ///
+    /// # Errors
+    /// With the name of the first that is not acceptable.
+    pub fn overrides(&self) -> Result<Overrides, BadVariable> {
+        let mut overrides = Overrides::default();
+        for (header, value) in self.request.headers() {
+            let header = header.as_str();
+            if let Some(name) = header.strip_prefix("env_") {
+                overrides.add(name, value.as_bytes())?;
+            } else if let Some(name) = header.strip_prefix("x-env-") {
+                overrides.add(&name.replace('-', "_"), value.as_bytes())?;
+            }
+        }
+        Ok(overrides)
+    }
+
+    /// The session that the query names, as `sessionId` or `session_id`.
+    pub fn session_id(&self) -> Option<SessionId> {
+        let named = |pair: &'r str| {
+            let (name, value) = pair.split_once('=')?;
+            (name == "sessionId" || name == "session_id").then_some(value)
+        };
+        self.request.query_string().split('&').find_map(named).and_then(SessionId::parse)
+    }
+
+    /// The protocol version in the header of a client that has a handshake behind it.
+    pub fn revision(&self) -> Option<&'r str> {
+        let value = self.request.headers().get("mcp-protocol-version")?.to_str().ok()?;
+        is_handshake_version(value).then_some(value)
+    }
+
+    /// Whether the client takes this media type. No `Accept` takes anything (RFC 9110 section 12.5.1).
+    pub fn accepts(&self, kind: &str, subtype: &str) -> bool {
+        if !self.request.headers().contains_key("accept") {
+            return true;
+        }
+        let Ok(Accept(items)) = Accept::parse(self.request) else { return false };
+        items.iter().filter(|item| item.quality > actix_web::http::header::q(0.0)).any(|item| {
+            let (wanted, range) = (item.item.type_().as_str(), item.item.subtype().as_str());
+            (wanted == "*" || wanted == kind) && (range == "*" || range == subtype)
+        })
+    }
+
+    /// Whether the body says that it is plain JSON in UTF-8.
+    ///
+    /// # Errors
+    /// With what is wrong.
+    pub fn check_content(&self) -> Result<(), &'static str> {
+        if self.request.headers().get(CONTENT_ENCODING).is_some_and(|v| v.as_bytes() != b"identity") {
+            return Err("a compressed body is not taken; send it without Content-Encoding");
+        }
+        let text = self.request.headers().get("content-type").and_then(|value| value.to_str().ok());
+        let mut parts = text.unwrap_or_default().split(';').map(str::trim);
+        if !parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) {
+            return Err("the body must be sent with Content-Type: application/json");
+        }
+        let charset = parts.filter_map(|p| p.split_once('=')).find(|(n, _)| n.eq_ignore_ascii_case("charset"));
+        match charset.map(|(_, value)| value.trim_matches('"').to_ascii_lowercase()) {
+            Some(value) if value != "utf-8" && value != "utf8" => Err("the body must be sent in UTF-8"),
+            _ => Ok(()),
+        }
+    }
+}

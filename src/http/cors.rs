@@ -1,0 +1,61 @@
+//! What a browser needs to be told. Only for origins that the gate has let through; never credentials.
+
+use actix_web::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ALLOW, HeaderValue,
+    ORIGIN, VARY,
+};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::Front;
+use super::call::Call;
+use super::error::Refusal;
+
+/// Headers that a page may send, beside `env_…`, `x-env-…` and `mcp-param-…` (protocol.md section 7).
+const ALLOWED: [&str; 8] = [
+    "authorization",
+    "content-type",
+    "accept",
+    "mcp-session-id",
+    "mcp-protocol-version",
+    "last-event-id",
+    "mcp-method",
+    "mcp-name",
+];
+/// Headers that a page may read.
+const EXPOSED: &str =
+    "Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, Retry-After, RateLimit, RateLimit-Policy";
+
+/// Answers `OPTIONS`: nothing is admitted or started.
+pub(super) fn preflight(request: &HttpRequest, front: &Front, methods: &'static str) -> Result<HttpResponse, Refusal> {
+    front.gate.check_origin(&Call::read(request, &front.base_path).presented())?;
+    let wanted = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS).and_then(|value| value.to_str().ok());
+    let granted: Vec<String> = wanted
+        .unwrap_or_default()
+        .split(',')
+        .map(|name| name.trim().to_ascii_lowercase())
+        .filter(|name| may_send(name))
+        .collect();
+    Ok(HttpResponse::NoContent()
+        .insert_header((ALLOW, methods))
+        .insert_header((ACCESS_CONTROL_ALLOW_METHODS, methods))
+        .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, granted.join(", ")))
+        .insert_header((ACCESS_CONTROL_MAX_AGE, "600"))
+        .finish())
+}
+
+fn may_send(name: &str) -> bool {
+    let token = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let prefixed = ["env_", "x-env-", "mcp-param-"].iter().any(|prefix| name.starts_with(prefix));
+    ALLOWED.contains(&name) || prefixed && name.chars().all(token)
+}
+
+/// Lets the page whose origin was admitted read the response.
+pub(super) fn share(request: &HttpRequest, response: &mut HttpResponse) {
+    response.headers_mut().append(VARY, HeaderValue::from_static("Origin"));
+    if let Some(origin) = request.headers().get(ORIGIN) {
+        let headers = response.headers_mut();
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+    }
+}

@@ -1,0 +1,40 @@
+//! `/health`: open to all, starts nothing, tells nothing about anybody.
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use serde_json::json;
+
+use super::Front;
+
+/// Everything at a glance; `503` while draining.
+pub(super) async fn health(request: HttpRequest, front: Data<Front>) -> HttpResponse {
+    let body = json!({
+        "status": if front.sessions.is_draining() { "draining" } else { "ok" },
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_seconds": front.since.elapsed().as_secs(),
+        "sessions": { "active": front.sessions.active(), "total": front.sessions.total() },
+    });
+    answer(&request, ready_status(&front), &body)
+}
+
+/// The process is up.
+pub(super) async fn live(request: HttpRequest) -> HttpResponse {
+    answer(&request, HttpResponse::Ok(), &json!({ "status": "ok" }))
+}
+
+/// It takes new sessions.
+pub(super) async fn ready(request: HttpRequest, front: Data<Front>) -> HttpResponse {
+    let status = if front.sessions.is_draining() { "draining" } else { "ok" };
+    answer(&request, ready_status(&front), &json!({ "status": status }))
+}
+
+fn ready_status(front: &Front) -> HttpResponseBuilder {
+    if front.sessions.is_draining() { HttpResponse::ServiceUnavailable() } else { HttpResponse::Ok() }
+}
+
+fn answer(request: &HttpRequest, mut response: HttpResponseBuilder, body: &serde_json::Value) -> HttpResponse {
+    if !["GET", "HEAD"].contains(&request.method().as_str()) {
+        return HttpResponse::MethodNotAllowed().insert_header(("Allow", "GET, HEAD")).finish();
+    }
+    response.insert_header(("Cache-Control", "no-store")).content_type("application/json").body(body.to_string())
+}

@@ -1,0 +1,111 @@
+//! The one map of live sessions, and the seats that bound it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use super::{Full, Session};
+use crate::catalog::LaunchPlan;
+use crate::ids::{ServerName, SessionId, TenantId};
+use crate::settings::Limits;
+
+#[derive(Debug)]
+pub(super) struct Registry {
+    live: RwLock<HashMap<SessionId, Arc<Session>>>,
+    seats: Mutex<Seats>,
+    total: AtomicU64,
+    max_sessions: usize,
+    max_per_tenant: usize,
+}
+
+#[derive(Debug, Default)]
+struct Seats {
+    taken: usize,
+    by_tenant: HashMap<TenantId, usize>,
+    by_server: HashMap<ServerName, usize>,
+}
+
+/// The right to have one session, returned when dropped: after the last of its processes is gone.
+#[derive(Debug)]
+pub(super) struct Seat {
+    registry: Arc<Registry>,
+    tenant: TenantId,
+    server: ServerName,
+}
+
+impl Registry {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            live: RwLock::default(),
+            seats: Mutex::default(),
+            total: AtomicU64::new(0),
+            max_sessions: limits.sessions,
+            max_per_tenant: limits.sessions_per_tenant,
+        }
+    }
+
+    /// Takes a seat, before anything is started.
+    pub(super) fn seat(self: &Arc<Self>, plan: &LaunchPlan) -> Result<Seat, Full> {
+        let mut seats = self.seats();
+        let count = |map: Option<&usize>| map.copied().unwrap_or(0);
+        if seats.taken >= self.max_sessions {
+            return Err(Full::Host);
+        }
+        if count(seats.by_tenant.get(plan.tenant())) >= self.max_per_tenant {
+            return Err(Full::Tenant);
+        }
+        if count(seats.by_server.get(plan.server())) >= plan.max_sessions() {
+            return Err(Full::Server);
+        }
+        seats.taken += 1;
+        *seats.by_tenant.entry(plan.tenant().clone()).or_default() += 1;
+        *seats.by_server.entry(plan.server().clone()).or_default() += 1;
+        let (tenant, server) = (plan.tenant().clone(), plan.server().clone());
+        Ok(Seat { registry: self.clone(), tenant, server })
+    }
+
+    pub(super) fn insert(&self, session: Arc<Session>) {
+        self.total.fetch_add(1, Ordering::Relaxed);
+        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
+        live.insert(session.id.clone(), session);
+    }
+
+    pub(super) fn remove(&self, id: &SessionId) {
+        self.live.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
+    pub(super) fn find(&self, id: &SessionId) -> Option<Arc<Session>> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    pub(super) fn active(&self) -> usize {
+        self.seats().taken
+    }
+
+    pub(super) fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    fn seats(&self) -> MutexGuard<'_, Seats> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut seats = self.registry.seats();
+        seats.taken -= 1;
+        release(&mut seats.by_tenant, &self.tenant);
+        release(&mut seats.by_server, &self.server);
+    }
+}
+
+/// A count that reaches zero leaves no key behind.
+fn release<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}
