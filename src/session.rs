@@ -252,7 +252,7 @@ impl Session {
         let due = [state.exchange.next_deadline(), start_due].into_iter().flatten().min();
         let wake = due.is_some_and(|due| due > now && due < state.task_wakes_at);
         let blocked = match ruling {
-            FromClient::Forward(frame) | FromClient::Hold(Some(frame)) => state.forward([frame]) == Sent::Some,
+            FromClient::Forward(frame) | FromClient::Hold(Some(frame)) => state.forward([frame]) != Sent::All,
             FromClient::Answer(frame) => {
                 state.outbox.push(frame, now);
                 false
@@ -291,7 +291,7 @@ impl State {
     fn flush(&mut self) -> Sent {
         let sent = match &self.outlet {
             Some(outlet) => outlet.send(&mut self.to_backend),
-            None => Sent::All,
+            None => Sent::Some,
         };
         self.to_backend_bytes = self.to_backend.iter().map(Bytes::len).sum();
         sent

@@ -30,7 +30,7 @@ pub(super) fn try_it(url: &str, origin: &str, secret: &str) -> String {
     let auth = format!("-H 'Authorization: Bearer {secret}'");
     let hello = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"curl","version":"1"}}}"#;
     format!(
-        "curl -sN -m 5 {auth} '{url}' | while read -r line; do case $line in \
+        "curl -sN -m 2 {auth} '{url}' | while read -r line; do case $line in \
          'data: /'*) curl -s -o /dev/null {auth} -H 'Content-Type: application/json' -d '{hello}' \"{root}${{line#data: }}\";; \
          'data: {{'*) echo \"${{line#data: }}\"; break;; esac; done"
     )

@@ -48,6 +48,8 @@ enum End {
 
 /// Reads from the backend in one go; then others on this worker get their turn.
 const READS_PER_TURN: usize = 8;
+/// How long a session outlives a server that failed before it was asked anything.
+const LAST_CHANCE: Duration = Duration::from_secs(3);
 
 impl Task {
     pub(super) fn new(session: Arc<Session>, plan: LaunchPlan, seat: Seat, sessions: &Sessions) -> Self {
@@ -292,6 +294,9 @@ impl Task {
             }
             _ => None,
         };
+        if !self.answered && exit.is_some() {
+            self.wait_for_somebody_to_tell().await;
+        }
         let last_words = link.as_ref().and_then(|link| link.process.last_words());
         let reason = self.reason(&end, exit, last_words);
         self.sessions.registry.remove(&self.session.id);
@@ -302,6 +307,25 @@ impl Task {
             process.stop(self.sessions.timeouts.eof, self.sessions.timeouts.term).await;
         }
         tracing::info!(session = %self.tag, server = %self.plan.server(), reason, "session ended");
+    }
+
+    /// A server that fails at once is gone before its client has asked it anything, and a stream that just
+    /// ends tells nobody why.
+    async fn wait_for_somebody_to_tell(&self) {
+        let session = self.session.clone();
+        session.state().outlet = None;
+        let told = async {
+            while {
+                let state = session.state();
+                state.exchange.is_idle() && !state.abandoned
+            } {
+                session.work.notified().await;
+            }
+        };
+        tokio::select! {
+            _ = timeout(LAST_CHANCE, told) => {}
+            () = self.sessions.lifecycle.draining() => {}
+        }
     }
 
     fn close(&self, reason: &str) {

@@ -1,1 +1,178 @@
-fn main(){}
+//! The scripted stdio server of the tests: it behaves well, and misbehaves in every way that is asked of it.
+//!
+//! Methods are called directly, without tools: `echo` returns its params, `pid`, `environment`, and so on.
+//! Arguments choose a behaviour for the whole process: `--linger` stays after its input has ended,
+//! `--ignore-term` ignores SIGTERM too, `--deaf` never reads, `--silent` never answers, `--exit N` exits.
+
+use std::io::{self, BufRead, Write};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let has = |name: &str| arguments.iter().any(|argument| argument == name);
+    if has("--exit") {
+        eprintln!("peer: refusing to run\n");
+        std::process::exit(arguments.last().and_then(|n| n.parse().ok()).unwrap_or(1));
+    }
+    if has("--ignore-term") {
+        ignore_term();
+    }
+    if has("--deaf") {
+        sleep_forever();
+    }
+    let mut peer = Peer { out: io::stdout(), asked: None };
+    for line in io::stdin().lock().lines() {
+        let Ok(line) = line else { break };
+        let message: Value = serde_json::from_str(&line).expect("the gateway sends valid JSON");
+        if !has("--silent") {
+            peer.handle(&message, &line);
+        }
+    }
+    if has("--linger") || has("--ignore-term") {
+        sleep_forever();
+    }
+}
+
+fn sleep_forever() -> ! {
+    loop {
+        std::thread::sleep(Duration::from_secs(3600));
+    }
+}
+
+/// A signal that is ignored stays ignored across exec, so a shell can do what safe Rust cannot.
+fn ignore_term() {
+    use std::os::unix::process::CommandExt;
+    if std::env::var_os("PEER_IGNORES").is_none() {
+        let me = std::env::current_exe().expect("own path");
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell.arg("-c").arg("trap '' TERM; exec \"$0\" \"$@\"").arg(me).args(std::env::args().skip(1));
+        panic!("{}", shell.env("PEER_IGNORES", "1").exec());
+    }
+}
+
+struct Peer {
+    out: io::Stdout,
+    /// The request that waits for the client's answer to ours.
+    asked: Option<Value>,
+}
+
+impl Peer {
+    fn handle(&mut self, message: &Value, line: &str) {
+        let id = &message["id"];
+        let params = &message["params"];
+        let Some(method) = message["method"].as_str() else {
+            if let Some(waiting) = self.asked.take() {
+                self.reply(&waiting, message["result"].clone());
+            }
+            return;
+        };
+        match method {
+            "initialize" => self.reply(
+                id,
+                json!({
+                    "protocolVersion": params["protocolVersion"], "capabilities": {},
+                    "serverInfo": { "name": "peer", "version": "1" }, "clientInfo": params["clientInfo"]
+                }),
+            ),
+            "echo" => self.reply(id, params.clone()),
+            "raw" => self.reply(id, json!(line)),
+            "pid" => self.reply(id, json!(std::process::id())),
+            "environment" => self.reply(id, Value::Object(std::env::vars().map(|(k, v)| (k, json!(v))).collect())),
+            "read" => self.reply(id, json!(read_lossy(params["path"].as_str().unwrap_or_default()))),
+            "write" => {
+                std::fs::write(params["path"].as_str().expect("path"), "x").expect("write");
+                self.reply(id, json!(std::env::current_dir().expect("cwd")));
+            }
+            "limits" => self.reply(id, json!(read_lossy("/proc/self/limits"))),
+            "status" => self.reply(id, json!(read_lossy("/proc/self/status"))),
+            "descriptors" => self.reply(id, json!(std::fs::read_dir("/proc/self/fd").expect("fds").count() - 1)),
+            "never" => {}
+            "later" => {
+                self.reply(&params["id"], json!("late"));
+                self.reply(id, json!("done"));
+            }
+            "exit" => {
+                eprint!("{}", params["stderr"].as_str().unwrap_or_default());
+                std::process::exit(params["status"].as_i64().unwrap_or(0) as i32);
+            }
+            "big" => self.big(id, params["bytes"].as_u64().expect("bytes") as usize),
+            "ask" => {
+                self.asked = Some(id.clone());
+                self.line(&json!({ "jsonrpc": "2.0", "id": params["id"], "method": "roots/list" }).to_string());
+            }
+            "notes" => {
+                for n in 0..params["count"].as_u64().expect("count") {
+                    let note = json!({ "jsonrpc": "2.0", "method": "note", "params": { "n": n, "pad": params["pad"] } });
+                    self.line(&note.to_string());
+                }
+                self.reply(id, json!("done"));
+            }
+            "noise" => {
+                self.raw(b"hello\n\n{\"not\":\"a message\"}\n[1,2]\n\xff\xfe\n{\n");
+                self.reply(id, json!("done"));
+            }
+            "bad_utf8" => {
+                self.raw(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":\"a").as_bytes());
+                self.raw(b"\xff\"}\n");
+            }
+            "stderr" => {
+                let flood = vec![b'e'; params["bytes"].as_u64().expect("bytes") as usize];
+                io::stderr().write_all(&flood).expect("stderr");
+                self.reply(id, json!("done"));
+            }
+            "close" => {
+                // Safe Rust cannot close descriptor 1, a shell can; it keeps the rest open.
+                use std::os::unix::process::CommandExt;
+                panic!("{}", std::process::Command::new("/bin/sh").args(["-c", "exec 1>&-; exec sleep 3600"]).exec());
+            }
+            "orphan" => {
+                // A grandchild whose parent ends at once, in our group.
+                let script = "sleep 3600 & echo $!";
+                let mut shell = std::process::Command::new("/bin/sh");
+                shell.args(["-c", script]).stdin(std::process::Stdio::null());
+                self.reply(id, json!(spawn_orphan(&mut shell)));
+            }
+            _ => {}
+        }
+    }
+
+    /// A response of exactly this many bytes, without its line break.
+    fn big(&mut self, id: &Value, bytes: usize) {
+        let head = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":\"");
+        let mut line = head.into_bytes();
+        line.resize(bytes - 2, b'x');
+        line.extend_from_slice(b"\"}\n");
+        self.raw(&line);
+    }
+
+    fn reply(&mut self, id: &Value, result: Value) {
+        if !id.is_null() {
+            self.line(&json!({ "jsonrpc": "2.0", "id": id, "result": result }).to_string());
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        self.raw(format!("{line}\n").as_bytes());
+    }
+
+    fn raw(&mut self, bytes: &[u8]) {
+        self.out.write_all(bytes).expect("stdout");
+        self.out.flush().expect("stdout");
+    }
+}
+
+fn spawn_orphan(command: &mut std::process::Command) -> u32 {
+    let path = std::env::temp_dir().join("orphan");
+    let out = std::fs::File::create(&path).expect("file");
+    command.stdout(out).status().expect("sh");
+    std::fs::read_to_string(path).expect("file").trim().parse().expect("pid")
+}
+
+fn read_lossy(path: &str) -> String {
+    match std::fs::read(path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) => format!("error: {error}"),
+    }
+}

@@ -118,7 +118,7 @@ fn spawn(orders: &Orders, descriptors: &[OwnedFd; 3], roster: &Roster) -> io::Re
         .spawn()?;
     let pid = Pid::from_child(&child);
     roster.lock(|pids| pids.insert(pid));
-    let spawned = Spawned { pid, pidfd: pidfd_open(pid, PidfdFlags::NONBLOCK)?, control, roster: roster.clone() };
+    let spawned = Spawned { pid, pidfd: pidfd_open(pid, PidfdFlags::empty())?, control, roster: roster.clone() };
     if let Err(error) = send(&spawned.control, orders, descriptors) {
         spawned.abandon();
         return Err(error);

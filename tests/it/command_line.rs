@@ -1,0 +1,115 @@
+//! What a stranger sees on the command line.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Output, Stdio};
+
+use crate::gateway::lockgate;
+
+fn run(arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } =
+        lockgate().args(arguments).envs(variables.iter().copied()).stdin(Stdio::null()).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+#[test]
+fn mistakes_are_answered_with_what_is_wrong_and_what_to_do() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("lockgate.toml");
+    let path = file.to_str().unwrap().to_owned();
+    for (settings, variables, expected) in [
+        ("[limits]\nsesions = 1", &[][..], "unknown key `limits.sesions`: did you mean `sessions`?"),
+        ("[timeouts]\nidle = \"soon\"", &[], "timeouts.idle"),
+        ("[servers.a]\nrun = \"no-such-program\"", &[], "not an executable on PATH"),
+        ("[servers.a]\nrun = \"cat | grep x\"", &[], "no shell reads it"),
+        ("[tenants.a]\nsecrets = [\"plain\"]\nservers = [\"*\"]", &[], "tenants.a.secrets must hold \"sha256:\""),
+        ("[listen]\naddress = \"0.0.0.0:0\"", &[], "no secret is configured"),
+        ("", &[("LOCKGATE_SECRET", "")], "LOCKGATE_SECRET is empty"),
+        ("", &[("LOCKGATE_SECRET", "with space")], "letters, digits"),
+        ("", &[("LOCKGATE_SECRET", "a"), ("MAXIM_SECRET", "b")], "both set"),
+        ("", &[("PORT", "http")], "PORT=http is no port number"),
+        ("", &[("LOG_LEVEL", "loud=high=x")], "LOG_LEVEL"),
+    ] {
+        std::fs::write(&file, settings).unwrap();
+        let (code, stdout, stderr) = run(&["serve", "--config", &path], variables);
+        assert_eq!(code, 2, "{settings}: {stderr}");
+        assert!(stderr.starts_with("lockgate: ") && stderr.contains(expected), "{settings:?} {variables:?}: {stderr}");
+        assert_eq!(stdout, "");
+    }
+    let (code, _, stderr) = run(&["serve", "--config", "/no/such/file"], &[]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("cannot use /no/such/file"), "{stderr}");
+}
+
+#[test]
+fn an_address_that_is_taken_is_told() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let (code, _, stderr) = run(&["--port", &port], &[]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("cannot listen on") && stderr.contains("--port"), "{stderr}");
+}
+
+#[test]
+fn the_line_that_a_first_start_prints_shows_a_real_reply_and_ends() {
+    let mut gateway = lockgate().args(["--port", "0"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(gateway.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let line = lines.into_iter().find(|line| line.starts_with("curl ")).expect("a line to paste");
+    let shown = std::process::Command::new("sh").args(["-c", &line]).output().unwrap();
+    let reply: serde_json::Value = serde_json::from_slice(&shown.stdout).expect("one JSON message");
+    assert_eq!(reply["result"]["serverInfo"]["name"], "lockgate-demo");
+    let _ = gateway.kill();
+    let _ = gateway.wait();
+}
+
+#[test]
+fn check_prints_the_effective_settings_without_secrets() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("lockgate.toml");
+    let hash = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    let text = format!(
+        "[servers.a]\nrun = \"cat\"\nenv = {{ KEY = \"hidden\" }}\n[tenants.t]\nsecrets = [\"{hash}\"]\nservers = [\"a\"]"
+    );
+    std::fs::write(&file, text).unwrap();
+    let (code, stdout, stderr) = run(&["check", "--config", file.to_str().unwrap()], &[("LOCKGATE__LIMITS__STARTS", "9")]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(!stdout.contains("hidden") && !stdout.contains(hash), "{stdout}");
+    assert!(stdout.contains("starts = 9") && stdout.contains("[servers.a]"), "{stdout}");
+    // What it prints is a settings file.
+    std::fs::write(&file, stdout.replace("\"(masked)\"", &format!("\"{hash}\""))).unwrap();
+    let (code, _, stderr) = run(&["check", "--config", file.to_str().unwrap()], &[]);
+    assert_eq!(code, 0, "{stderr}");
+}
+
+#[test]
+fn secret_prints_a_pair_that_fits() {
+    let (code, stdout, _) = run(&["secret"], &[]);
+    assert_eq!(code, 0);
+    let mut lines = stdout.lines();
+    let secret = lines.next().unwrap().strip_prefix("secret   ").unwrap();
+    let setting = lines.next().unwrap().strip_prefix("setting  secrets = [\"").unwrap();
+    use sha2::Digest as _;
+    let digest: String = sha2::Sha256::digest(secret).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(setting, format!("sha256:{digest}\"]"));
+}
+
+#[test]
+fn url_prints_what_to_paste() {
+    let (code, stdout, stderr) = run(&["url", "npx -y @upstash/context7-mcp@latest", "--base", "https://gate.example/"], &[]);
+    assert_eq!(code, 0);
+    assert!(stdout.starts_with("https://gate.example/npx%20-y%20%40upstash%2Fcontext7-mcp%40latest/sse\n"), "{stdout}");
+    assert!(stdout.contains("SSEClientTransport") && stdout.contains("sse_client"));
+    assert!(stderr.contains("is not on the allowlist"), "{stderr}");
+    let (_, _, stderr) = run(&["url", "demo"], &[]);
+    assert_eq!(stderr, "");
+}
+
+#[test]
+fn help_names_every_subcommand() {
+    let (code, stdout, _) = run(&["--help"], &[]);
+    assert_eq!(code, 0);
+    for name in ["serve", "check", "url", "secret", "demo", "--allow"] {
+        assert!(stdout.contains(name), "{name}: {stdout}");
+    }
+    assert!(!stdout.contains("__launch"));
+}

@@ -1,0 +1,195 @@
+//! A running gateway, and what can be seen of it from outside.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::client::Client;
+
+pub(crate) const SECRET: &str = "test-secret-of-the-default-tenant";
+
+pub(crate) struct Gateway {
+    process: Child,
+    pub(crate) address: String,
+    log: Arc<Mutex<String>>,
+    /// Its TMPDIR: what it leaves on disk can be counted.
+    pub(crate) place: tempfile::TempDir,
+}
+
+/// The scripted server, built by cargo beside the tests.
+pub(crate) fn peer() -> String {
+    let mut path = std::env::current_exe().unwrap();
+    path.pop();
+    path.pop();
+    path.push("examples/peer");
+    assert!(path.exists(), "{} is missing: run the tests with `tests/run` or `cargo test`", path.display());
+    path.to_str().unwrap().to_owned()
+}
+
+pub(crate) fn lockgate() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lockgate"));
+    command.env_clear().env("PATH", std::env::var("PATH").unwrap());
+    command
+}
+
+impl Gateway {
+    /// With the server `peer`, no rates, and these settings.
+    pub(crate) fn start(settings: &str) -> Self {
+        let servers = format!(
+            "[servers.peer]\nrun = {:?}\n[servers.other]\nrun = \"{} --linger\"\n[servers.stubborn]\nrun = \"{} --ignore-term\"\n",
+            peer(),
+            peer(),
+            peer()
+        );
+        let rate = if settings.contains("[rate]") { "" } else { "[rate]\nper_minute = 0\nopens_per_minute = 0\n" };
+        Self::start_bare(&format!("{rate}{settings}\n{servers}"), &[("LOCKGATE_SECRET", SECRET)])
+    }
+
+    pub(crate) fn start_bare(settings: &str, variables: &[(&str, &str)]) -> Self {
+        let place = tempfile::tempdir().unwrap();
+        Self::start_in(place, settings, variables)
+    }
+
+    pub(crate) fn start_in(place: tempfile::TempDir, settings: &str, variables: &[(&str, &str)]) -> Self {
+        let file = place.path().join("lockgate.toml");
+        fs::write(&file, settings).unwrap();
+        let mut process = lockgate()
+            .args(["serve", "--port", "0", "--config"])
+            .arg(&file)
+            .env("TMPDIR", place.path())
+            .envs(variables.iter().copied())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stderr = BufReader::new(process.stderr.take().unwrap());
+        let log = Arc::new(Mutex::new(String::new()));
+        let mut line = String::new();
+        let address = loop {
+            line.clear();
+            let count = stderr.read_line(&mut line).unwrap();
+            assert!(count > 0, "the gateway ended: {}", log.lock().unwrap());
+            log.lock().unwrap().push_str(&line);
+            if let Ok(event) = serde_json::from_str::<serde_json::Value>(&line)
+                && event["message"] == "listening"
+            {
+                break event["address"].as_str().unwrap().to_owned();
+            }
+        };
+        let kept = log.clone();
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                kept.lock().unwrap().push_str(&(line + "\n"));
+            }
+        });
+        Self { process, address, log, place }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::new(&format!("http://{}", self.address), SECRET)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        send_signal(self.pid(), signal);
+    }
+
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.process.wait().unwrap()
+    }
+
+    /// All processes that descend from it.
+    pub(crate) fn descendants(&self) -> BTreeSet<u32> {
+        let mut found = BTreeSet::new();
+        let mut open = vec![self.pid()];
+        while let Some(parent) = open.pop() {
+            for task in fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten() {
+                let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+                for child in children.split_whitespace().filter_map(|pid| pid.parse().ok()) {
+                    if found.insert(child) {
+                        open.push(child);
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
+    }
+
+    pub(crate) fn threads(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap().count()
+    }
+
+    /// CPU time so far, in clock ticks of 10 ms.
+    pub(crate) fn cpu_ticks(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
+    /// Private directories of sessions.
+    pub(crate) fn homes(&self) -> Vec<PathBuf> {
+        homes(self.place.path())
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            eprintln!("the gateway's log:\n{}", self.log());
+        }
+    }
+}
+
+pub(crate) fn homes(place: &Path) -> Vec<PathBuf> {
+    let list = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let shared: Vec<PathBuf> = list(place);
+    shared
+        .into_iter()
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("lockgate-")))
+        .flat_map(|shared| list(&shared) as Vec<PathBuf>)
+        .flat_map(|root| list(&root) as Vec<PathBuf>)
+        .collect()
+}
+
+pub(crate) fn send_signal(pid: u32, signal: &str) {
+    let status = Command::new("kill").args(["-s", signal, &pid.to_string()]).stderr(Stdio::null()).status().unwrap();
+    assert!(status.success(), "kill -s {signal} {pid}");
+}
+
+/// Whether the process runs; a zombie does not.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap().trim_start().starts_with('Z'))
+}
+
+/// Waits for something that only can be looked at, not awaited; says what if it does not come about.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..1500 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never came about: {what}");
+}

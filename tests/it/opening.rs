@@ -1,0 +1,171 @@
+//! Who gets in, and what opening a session gives (seeds D0.1, D0.2, D0.3, D0.5, D0.6, D0.12).
+
+use serde_json::json;
+
+use crate::client::Client;
+use crate::gateway::{Gateway, peer};
+
+#[tokio::test]
+async fn the_first_event_names_an_endpoint_that_works() {
+    let gateway = Gateway::start("");
+    let response = gateway.client().get("/peer/sse").send().await.unwrap();
+    let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!(header("content-type"), "text/event-stream");
+    assert_eq!(header("cache-control"), "no-cache, no-transform");
+    assert_eq!(header("x-accel-buffering"), "no");
+    let mut session = gateway.client().attach(response).await;
+    assert!(session.endpoint.starts_with("/peer/message?sessionId="), "{}", session.endpoint);
+    assert_eq!(session.initialize().await["serverInfo"]["name"], "peer");
+    assert_eq!(session.call("echo", json!({ "a": 1 })).await, json!({ "a": 1 }));
+    // The other spelling of the parameter.
+    session.endpoint = session.endpoint.replace("sessionId", "session_id");
+    assert_eq!(session.call("echo", json!([])).await, json!([]));
+}
+
+#[tokio::test]
+async fn a_server_is_reached_by_its_command_too_and_behind_a_base_path() {
+    let gateway = Gateway::start("[listen]\nbase_path = \"/gate\"");
+    let command = peer().replace('/', "%2F");
+    let client = Client::new(&gateway.url("/gate"), crate::gateway::SECRET);
+    let response = client.get(&format!("/{command}/sse")).send().await.unwrap();
+    let mut session = Client::new(&gateway.url(""), crate::gateway::SECRET).attach(response).await;
+    assert!(session.endpoint.starts_with(&format!("/gate/{command}/message?")), "{}", session.endpoint);
+    session.initialize().await;
+    assert_eq!(gateway.client().get("/peer/sse").send().await.unwrap().status(), 404);
+}
+
+#[tokio::test]
+async fn a_wrong_secret_starts_nothing() {
+    let gateway = Gateway::start("");
+    let url = gateway.url("/peer/sse");
+    let http = reqwest::Client::new();
+    let wrong = ["Bearer wrong", "Basic dGVzdA==", "Bearer", ""];
+    for value in wrong {
+        let response = http.get(&url).header("authorization", value).send().await.unwrap();
+        assert_eq!(response.status(), 401, "{value:?}");
+        assert_eq!(response.headers()["www-authenticate"], "Bearer realm=\"lockgate\"");
+        let body: serde_json::Value = response.json().await.unwrap();
+        assert!(body["error"]["message"].as_str().unwrap().contains("secret") || value.is_empty() || !value.contains(' '));
+    }
+    let right = format!("Bearer {}", crate::gateway::SECRET);
+    let doubled = http.get(&url).header("authorization", &right).header("authorization", &right);
+    assert_eq!(doubled.send().await.unwrap().status(), 401);
+    assert_eq!(http.get(format!("{url}?token={}", crate::gateway::SECRET)).send().await.unwrap().status(), 401);
+    assert!(gateway.descendants().is_empty());
+    let health: serde_json::Value = http.get(gateway.url("/health")).send().await.unwrap().json().await.unwrap();
+    assert_eq!(health["sessions"]["total"], 0);
+}
+
+#[tokio::test]
+async fn what_is_not_on_the_allowlist_starts_nothing() {
+    let gateway = Gateway::start("");
+    for (segment, status) in [
+        ("nobody", 403),
+        ("PEER", 403),
+        ("peer%20", 403),
+        ("peer%2520", 403),
+        ("sh%20-c%20id", 403),
+        ("peer%3Bid", 403),
+        ("%", 400),
+        ("peer%zz", 400),
+        ("peer%00", 400),
+        ("%c0%af", 400),
+        ("peer%0a", 400),
+    ] {
+        let response = raw_get(&gateway.address, &format!("/{segment}/sse")).await;
+        assert!(response.starts_with(&format!("HTTP/1.1 {status}")), "{segment}: {response}");
+    }
+    assert!(gateway.descendants().is_empty());
+}
+
+/// A request whose path no client library has touched.
+async fn raw_get(address: &str, path: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let secret = crate::gateway::SECRET;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {secret}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    response
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_clients_of_one_command_share_nothing() {
+    let gateway = Gateway::start("");
+    let mut one = gateway.client().header("ENV_WHO", "one").connect("peer").await;
+    let mut two = gateway.client().header("ENV_WHO", "two").connect("peer").await;
+    assert_ne!(one.call("pid", json!({})).await, two.call("pid", json!({})).await);
+    let calls = |name: &'static str, mut session: crate::client::Session| async move {
+        assert_eq!(session.call("environment", json!({})).await["WHO"], name);
+        // The same ids on both sides, all in flight together.
+        let mut waiting = Vec::new();
+        for n in 0..500 {
+            waiting.push((session.request("echo", json!({ "who": name, "n": n })).await, n));
+        }
+        for (id, n) in waiting {
+            let known = session.aside.iter().position(|message| message["id"] == id);
+            let answer = match known {
+                Some(at) => session.aside.swap_remove(at),
+                None => session.answer(id).await,
+            };
+            assert_eq!(answer["result"], json!({ "who": name, "n": n }));
+        }
+        assert!(session.aside.is_empty());
+    };
+    let (one, two) = (tokio::spawn(calls("one", one)), tokio::spawn(calls("two", two)));
+    one.await.unwrap();
+    two.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_answers_only_its_own_tenant_and_server() {
+    let hash = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"; // of "test"
+    let gateway =
+        Gateway::start(&format!("[tenants.acme]\nsecrets = [\"{hash}\"]\nservers = [\"peer\"]"));
+    let session = gateway.client().connect("peer").await;
+    let acme = Client::new(&gateway.url(""), "test");
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    let refused = |client: &Client, path: String| {
+        let request = client.post(&path, ping);
+        async move {
+            let response = request.send().await.unwrap();
+            (response.status().as_u16(), response.text().await.unwrap())
+        }
+    };
+    let default = gateway.client();
+    let stranger = refused(&acme, session.endpoint.clone()).await;
+    let elsewhere = refused(&default, session.endpoint.replace("/peer/", "/other/")).await;
+    let unknown = refused(&default, format!("/peer/message?sessionId={}", "A".repeat(43))).await;
+    let nonsense = refused(&default, "/peer/message?sessionId=../x".into()).await;
+    let missing = refused(&default, "/peer/message".into()).await;
+    assert_eq!(stranger.0, 404);
+    for other in [elsewhere, unknown, nonsense, missing] {
+        assert_eq!(other, stranger, "one text for all");
+    }
+    // A server that this tenant may not use looks like one that does not exist.
+    let hidden = acme.get("/other/sse").send().await.unwrap();
+    let absent = acme.get("/nobody/sse").send().await.unwrap();
+    assert_eq!((hidden.status(), absent.status()), (403.try_into().unwrap(), 403.try_into().unwrap()));
+    assert_eq!(hidden.text().await.unwrap(), absent.text().await.unwrap());
+    assert!(acme.open("peer").await.endpoint.contains("sessionId"));
+}
+
+#[tokio::test]
+async fn health_needs_no_secret_and_starts_nothing() {
+    let gateway = Gateway::start("");
+    let http = reqwest::Client::new();
+    for path in ["/health", "/health/live", "/health/ready"] {
+        assert_eq!(http.get(gateway.url(path)).send().await.unwrap().status(), 200, "{path}");
+    }
+    let session = gateway.client().connect("peer").await;
+    let health: serde_json::Value = http.get(gateway.url("/health")).send().await.unwrap().json().await.unwrap();
+    assert_eq!(health["status"], "ok");
+    assert_eq!(health["version"], env!("CARGO_PKG_VERSION"));
+    assert!(health["uptime_seconds"].is_u64());
+    assert_eq!(health["sessions"], json!({ "active": 1, "total": 1 }));
+    assert!(!health.to_string().contains(&session.endpoint[24..]));
+    assert_eq!(gateway.descendants().len(), 1);
+}
