@@ -1,1 +1,96 @@
-//! later
+//! The official SDKs and well-known servers (user stories 1 and 2). `tests/run` installs them.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::gateway::{Gateway, SECRET, send_signal};
+
+const RATE: &str = "[rate]\nper_minute = 0\nopens_per_minute = 0\n";
+
+fn clients() -> PathBuf {
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
+    assert!(place.join("node_modules").exists(), "the clients are not installed: run `tests/run`");
+    place
+}
+
+fn gateway(servers: &str) -> Gateway {
+    Gateway::start_bare(&format!("{RATE}{servers}"), &[("LOCKGATE_SECRET", SECRET)])
+}
+
+/// A server from npm that `tests/run` has installed.
+fn installed(name: &str, arguments: &str) -> String {
+    format!("node {}/node_modules/@modelcontextprotocol/{name}/dist/index.js{arguments}", clients().display())
+}
+
+fn node(script: &str, gateway: &Gateway, arguments: &[&str]) -> Command {
+    let mut command = Command::new("node");
+    command.current_dir(clients()).arg(script).arg(gateway.url("")).arg(SECRET).args(arguments);
+    command
+}
+
+fn python(gateway: &Gateway, arguments: &[&str]) -> Command {
+    let mut command = Command::new(clients().join(".venv/bin/python"));
+    command.current_dir(clients()).arg("session.py").arg(gateway.url("")).arg(SECRET).args(arguments);
+    command
+}
+
+fn passes(mut command: Command) {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && stdout.trim().ends_with("passed"), "{stdout}\n{stderr}");
+}
+
+#[test]
+fn the_typescript_sdk_uses_everything_by_short_name() {
+    let gateway = gateway(&format!("[servers.everything]\nrun = {:?}", installed("server-everything", "")));
+    passes(node("everything.mjs", &gateway, &["everything"]));
+}
+
+#[test]
+fn the_typescript_sdk_uses_everything_by_an_npx_command() {
+    // The cache is the operator's to give; without it every session would fetch the package again.
+    let cache = clients().join("node_modules/.cache/npx");
+    let gateway = gateway(&format!(
+        "[servers.everything]\nrun = \"npx -y @modelcontextprotocol/server-everything\"\nenv = {{ NPM_CONFIG_CACHE = {cache:?} }}"
+    ));
+    passes(node("everything.mjs", &gateway, &["npx -y @modelcontextprotocol/server-everything"]));
+}
+
+#[test]
+fn the_typescript_sdk_uses_a_filesystem() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().to_str().unwrap();
+    let run = installed("server-filesystem", &format!(" {directory}"));
+    let gateway = gateway(&format!("[servers.files]\nrun = {run:?}"));
+    passes(node("filesystem.mjs", &gateway, &["files", directory]));
+}
+
+#[test]
+fn the_typescript_sdk_sees_errors_that_say_what_to_do() {
+    passes(node("refused.mjs", &gateway(""), &[]));
+}
+
+#[test]
+fn the_typescript_sdk_goes_on_after_its_stream_was_cut() {
+    let gateway = gateway("");
+    let mut client = node("reconnect.mjs", &gateway, &[]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(client.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(lines.next().as_deref(), Some("ready"));
+    gateway.descendants().into_iter().for_each(|child| send_signal(child, "KILL"));
+    assert_eq!(lines.next().as_deref(), Some("passed"));
+    assert!(client.wait().unwrap().success());
+}
+
+#[test]
+fn the_python_sdk_uses_everything() {
+    let gateway = gateway(&format!("[servers.everything]\nrun = {:?}", installed("server-everything", "")));
+    passes(python(&gateway, &["everything", "everything"]));
+}
+
+#[test]
+fn the_python_sdk_uses_the_time_server() {
+    let run = format!("{}/.venv/bin/mcp-server-time", clients().display());
+    let gateway = gateway(&format!("[servers.time]\nrun = {run:?}"));
+    passes(python(&gateway, &[&run, "time"]));
+}
