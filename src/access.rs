@@ -102,7 +102,11 @@ impl Gate {
     ///
     /// # Errors
     /// With the key and the reason, if a secret's hash is malformed or belongs to two tenants.
-    pub fn new(settings: &Settings, default_secret: Option<&Secret>, bound: SocketAddr) -> Result<Self, String> {
+    pub fn new(
+        settings: &Settings,
+        default_secret: Option<&Secret>,
+        bound: SocketAddr,
+    ) -> Result<Self, String> {
         let mut keyring = Keyring::default();
         if let Some(secret) = default_secret {
             let tenant = Tenant { id: TenantId::new("default"), servers: None };

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub use self::child::{Adopted, Exit, Inlet, Line, Outlet, Sent, StartFailed, Unprepared, is_launcher, launch};
+pub use self::child::{
+    Adopted, Exit, Inlet, Line, Outlet, Sent, StartFailed, Unprepared, is_launcher, launch,
+};
 
 use self::child::{Homes, Process, Spawner, Standard};
 use crate::catalog::LaunchPlan;

@@ -103,7 +103,12 @@ impl Catalog {
     ///
     /// # Errors
     /// If the target is refused, or a variable.
-    pub fn plan(&self, permit: &Permit, target: &Target, overrides: Overrides) -> Result<LaunchPlan, Refused> {
+    pub fn plan(
+        &self,
+        permit: &Permit,
+        target: &Target,
+        overrides: Overrides,
+    ) -> Result<LaunchPlan, Refused> {
         let entry = self.entry(permit, target)?;
         let overrides = entry.policy.filter(overrides)?;
         Ok(LaunchPlan {
@@ -134,11 +139,17 @@ impl Entry {
         if argv.iter().any(|word| word.contains('\0')) {
             return Err(("run", "holds a NUL byte".into()));
         }
-        if let Some(word) = argv.iter().find(|word| ["|", "||", "&&", ";", ">", "<", "&"].contains(&word.as_str())) {
-            let reason = format!("holds {word:?}, but no shell reads it; put the line in a script and name that");
+        if let Some(word) =
+            argv.iter().find(|word| ["|", "||", "&&", ";", ">", "<", "&"].contains(&word.as_str()))
+        {
+            let reason =
+                format!("holds {word:?}, but no shell reads it; put the line in a script and name that");
             return Err(("run", reason));
         }
-        for (key, names) in [("env", server.env.keys().collect::<Vec<_>>()), ("env_allow", server.env_allow.iter().flatten().collect())] {
+        for (key, names) in [
+            ("env", server.env.keys().collect::<Vec<_>>()),
+            ("env_allow", server.env_allow.iter().flatten().collect()),
+        ] {
             if let Some(bad) = names.into_iter().find(|name| !environment::is_name(name)) {
                 return Err((key, format!("holds {bad:?}, but a name must match [A-Z_][A-Z0-9_]{{0,127}}")));
             }

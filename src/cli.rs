@@ -38,7 +38,7 @@ enum Command {
     Url {
         /// The server's short name, or its command exactly as in the allowlist
         command: String,
-        /// What clients reach the gateway by, such as https://gate.example.com
+        /// What clients reach the gateway by, such as <https://gate.example.com>
         #[arg(long, value_name = "URL")]
         base: Option<String>,
         #[command(flatten)]
@@ -97,7 +97,9 @@ fn print_secret() -> anyhow::Result<ExitCode> {
     let secret = Secret::draw()?;
     println!("secret   {}", secret.reveal());
     println!("setting  secrets = [\"{}\"]", secret.hash());
-    println!("\nGive the first to the client (Authorization: Bearer …), put the second in a [tenants.<name>] table.");
+    println!(
+        "\nGive the first to the client (Authorization: Bearer …), put the second in a [tenants.<name>] table."
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -115,8 +117,9 @@ impl SettingsArgs {
             port: self.port,
             allow: self.allow.clone(),
         };
-        let variables: BTreeMap<String, String> =
-            std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
+        let variables: BTreeMap<String, String> = std::env::vars_os()
+            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+            .collect();
         Ok(Settings::load(&flags, &Platform { variables })?)
     }
 }

@@ -79,7 +79,8 @@ fn call(tool: &str, arguments: &Value) -> Result<Value, (i32, String)> {
         "echo" => arguments["text"].as_str().map(str::to_owned),
         "add" => arguments["a"].as_f64().zip(arguments["b"].as_f64()).map(|(a, b)| (a + b).to_string()),
         "environment" => {
-            let mut names: Vec<_> = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
+            let mut names: Vec<_> =
+                std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
             names.sort();
             Some(names.join(" "))
         }

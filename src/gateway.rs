@@ -51,8 +51,9 @@ impl Gateway {
     pub fn build(settings: &Settings, secret: Option<&Secret>) -> anyhow::Result<Self> {
         let catalog = Catalog::load(settings)?;
         let wanted = settings.listen.address;
-        let listening = http::bind(wanted)
-            .map_err(|error| anyhow::anyhow!("cannot listen on {wanted}: {error}; choose another with --port"))?;
+        let listening = http::bind(wanted).map_err(|error| {
+            anyhow::anyhow!("cannot listen on {wanted}: {error}; choose another with --port")
+        })?;
         let gate = Gate::new(settings, secret, listening.address).map_err(anyhow::Error::msg)?;
         let lifecycle = Lifecycle::default();
         let bytes = |size: bytesize::ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);

@@ -28,7 +28,6 @@ impl Lifecycle {
 
     /// Starts a task that ends when the returned handle is dropped, at the latest.
     #[expect(clippy::disallowed_methods, reason = "the one place where tasks are started")]
-    #[must_use]
     pub fn spawn_bound(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
         AbortOnDropHandle::new(tokio::spawn(task))
     }

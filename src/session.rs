@@ -171,7 +171,12 @@ impl Sessions {
     ///
     /// # Errors
     /// [`Undelivered::NoSession`], whatever the reason.
-    pub fn find(&self, id: &SessionId, tenant: &TenantId, server: &ServerName) -> Result<Arc<Session>, Undelivered> {
+    pub fn find(
+        &self,
+        id: &SessionId,
+        tenant: &TenantId,
+        server: &ServerName,
+    ) -> Result<Arc<Session>, Undelivered> {
         let session = self.registry.find(id).ok_or(Undelivered::NoSession)?;
         let theirs = session.tenant == *tenant && session.server == *server;
         if theirs { Ok(session) } else { Err(Undelivered::NoSession) }
@@ -239,11 +244,12 @@ impl Session {
             return Err(Undelivered::Busy);
         }
         let not_begun = || Undelivered::NotBegun(self.id.tag()).to_string();
-        let ruling = state.exchange.from_client(frame, revision, now, not_begun).map_err(|unfit| match unfit {
-            Unfit::DuplicateId => Undelivered::DuplicateId,
-            Unfit::NotBegun => Undelivered::NotBegun(self.id.tag()),
-            Unfit::TooMuch => Undelivered::Busy,
-        })?;
+        let ruling =
+            state.exchange.client_says(frame, revision, now, not_begun).map_err(|unfit| match unfit {
+                Unfit::DuplicateId => Undelivered::DuplicateId,
+                Unfit::NotBegun => Undelivered::NotBegun(self.id.tag()),
+                Unfit::TooMuch => Undelivered::Busy,
+            })?;
         state.last_message = now;
         if state.first_request.is_none() && state.exchange.has_begun() {
             state.first_request = Some(now);

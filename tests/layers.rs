@@ -1,0 +1,114 @@
+//! Imports point down only. The table is the architecture; a change here is a change there.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::fs;
+use std::path::Path;
+
+/// Each module of `src/`, bottom up, and what it may use. `ids` and `settings` are open to all that stand above
+/// them. The order is checked too: a module may use only what stands before it.
+const TABLE: &[(&str, &[&str])] = &[
+    ("ids", &[]),
+    ("lifecycle", &[]),
+    ("telemetry", &[]),
+    ("mcp", &[]),
+    ("settings", &["ids"]),
+    ("access", &["ids", "settings"]),
+    ("catalog", &["ids", "settings", "access"]),
+    ("backend", &["ids", "settings", "lifecycle", "mcp", "catalog"]),
+    ("session", &["ids", "settings", "lifecycle", "mcp", "catalog", "backend"]),
+    ("http", &["ids", "settings", "lifecycle", "mcp", "access", "catalog", "session"]),
+    ("gateway", &["ids", "settings", "lifecycle", "access", "catalog", "backend", "session", "http"]),
+    ("demo", &["mcp"]),
+    ("cli", &["ids", "settings", "telemetry", "access", "catalog", "gateway", "demo"]),
+    // `main` is the binary: it sees the library by its name.
+    ("lib", &[]),
+    ("main", &["backend", "cli"]),
+];
+
+/// Crates that only some layers may know, so that the rest stays free of them.
+const KEPT_APART: &[(&str, &[&str])] = &[
+    ("actix_web", &["http", "gateway", "cli"]),
+    ("rustix", &["backend", "gateway", "cli"]),
+    ("clap", &["cli"]),
+];
+
+fn sources(directory: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(directory).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let inside = path.strip_prefix(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap();
+            let first = inside.iter().next().unwrap().to_str().unwrap();
+            found.push((first.trim_end_matches(".rs").to_owned(), fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+fn all() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    sources(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut found);
+    assert!(found.len() > 30, "the sources were not found");
+    found
+}
+
+/// The modules of ours that a text names, as `crate::x` or `lockgate::x`.
+fn used(text: &str) -> Vec<String> {
+    let code =
+        text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    ["crate::", "lockgate::"]
+        .iter()
+        .flat_map(|prefix| code.split(prefix).skip(1).map(str::to_owned).collect::<Vec<_>>())
+        .map(|rest| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect())
+        .filter(|name: &String| TABLE.iter().any(|(module, _)| module == name))
+        .collect()
+}
+
+#[test]
+fn imports_point_down() {
+    for (module, text) in all() {
+        let (_, allowed) = TABLE.iter().find(|(name, _)| *name == module).unwrap_or_else(|| {
+            panic!("src/{module} has no place in the layer table");
+        });
+        for name in used(&text) {
+            assert!(name == module || allowed.contains(&name.as_str()), "src/{module} must not use {name}");
+        }
+    }
+}
+
+#[test]
+fn the_table_itself_points_down() {
+    for (position, (module, allowed)) in TABLE.iter().enumerate() {
+        for name in *allowed {
+            assert!(TABLE[..position].iter().any(|(lower, _)| lower == name), "{module} stands below {name}");
+        }
+    }
+}
+
+#[test]
+fn crates_stay_where_they_belong() {
+    for (module, text) in all() {
+        for (name, layers) in KEPT_APART {
+            let named = text.contains(&format!("{name}::"));
+            assert!(!named || layers.contains(&module.as_str()), "src/{module} must not use {name}");
+        }
+    }
+}
+
+#[test]
+fn nothing_in_mcp_does_io_or_waits() {
+    for (_, text) in all().iter().filter(|(module, _)| module == "mcp") {
+        for word in ["tokio", "std::io", "std::fs", "std::net", "async fn", ".await"] {
+            assert!(!text.contains(word), "src/mcp names {word}");
+        }
+    }
+}
+
+#[test]
+fn files_stay_small_enough_to_hold_one_idea() {
+    for (module, text) in all() {
+        let production = text.split("#[cfg(test)]\nmod tests {").next().unwrap().lines().count();
+        assert!(production <= 360, "a file of src/{module} has {production} lines");
+    }
+}

@@ -29,7 +29,8 @@ impl OriginRule {
     }
 
     pub(super) fn check(&self, presented: &Presented<'_>) -> Result<(), Denied> {
-        let host = presented.host.and_then(|host| std::str::from_utf8(host).ok()).map(str::to_ascii_lowercase);
+        let host =
+            presented.host.and_then(|host| std::str::from_utf8(host).ok()).map(str::to_ascii_lowercase);
         if !self.hosts.allow(host.as_deref()) {
             return Err(Denied::Host);
         }

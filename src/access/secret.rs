@@ -34,7 +34,9 @@ impl Secret {
             return Err("is empty; `lockgate secret` makes a good one");
         }
         if !text.bytes().all(is_token_byte) {
-            return Err("may hold letters, digits and -._~+/= only, or no client could send it as a bearer token");
+            return Err(
+                "may hold letters, digits and -._~+/= only, or no client could send it as a bearer token",
+            );
         }
         Ok(Self(text))
     }

@@ -28,7 +28,8 @@ fn exactly_one_well_formed_bearer_header_is_taken() {
     for good in ["Bearer right-secret", "bearer right-secret", "BEARER right-secret"] {
         assert!(gate.admit(&presented(&[good]), Purpose::Use).is_ok(), "{good}");
     }
-    for bad in ["right-secret", "Bearer  right-secret", "Basic right-secret", "Bearer ", "Bearer a,b", "Bear"] {
+    for bad in ["right-secret", "Bearer  right-secret", "Basic right-secret", "Bearer ", "Bearer a,b", "Bear"]
+    {
         let denied = gate.admit(&presented(&[bad]), Purpose::Use).unwrap_err();
         assert!(matches!(denied, Denied::Credentials(_)), "{bad}: {denied:?}");
     }
@@ -85,7 +86,10 @@ fn a_tenant_has_its_burst_and_no_more() {
 
 #[test]
 fn opening_sessions_has_a_rate_of_its_own() {
-    let gate = gate_with(&[("LOCKGATE__RATE__PER_MINUTE", "0"), ("LOCKGATE__RATE__OPENS_PER_MINUTE", "2")], LOOPBACK);
+    let gate = gate_with(
+        &[("LOCKGATE__RATE__PER_MINUTE", "0"), ("LOCKGATE__RATE__OPENS_PER_MINUTE", "2")],
+        LOOPBACK,
+    );
     let request = presented(&["Bearer right-secret"]);
     assert!(gate.admit(&request, Purpose::Open).is_ok() && gate.admit(&request, Purpose::Open).is_ok());
     assert!(matches!(gate.admit(&request, Purpose::Open), Err(Denied::Rate("session opening", _))));
@@ -103,7 +107,10 @@ fn wrong_secrets_are_limited_by_address_and_the_right_one_still_passes() {
     let mut forged = wrong.clone();
     forged.forwarded_for = vec![b"203.0.113.9"];
     forged.fly_client_ip = vec![b"203.0.113.9"];
-    assert!(matches!(gate.admit(&forged, Purpose::Use), Err(Denied::Failures(_))), "a header moved the bucket");
+    assert!(
+        matches!(gate.admit(&forged, Purpose::Use), Err(Denied::Failures(_))),
+        "a header moved the bucket"
+    );
     let mut elsewhere = wrong.clone();
     elsewhere.peer = "192.0.2.2".parse().unwrap();
     assert_eq!(gate.admit(&elsewhere, Purpose::Use).unwrap_err(), Denied::Secret);
@@ -121,8 +128,10 @@ fn client_addresses_come_only_from_who_may_say_so() {
         gate.addresses.client(&request).to_string()
     };
     let fly = [("LOCKGATE__ACCESS__CLIENT_ADDRESS", "fly")];
-    let forwarded =
-        [("LOCKGATE__ACCESS__CLIENT_ADDRESS", "forwarded"), ("LOCKGATE__ACCESS__TRUSTED_PROXIES", "10.0.0.0/8")];
+    let forwarded = [
+        ("LOCKGATE__ACCESS__CLIENT_ADDRESS", "forwarded"),
+        ("LOCKGATE__ACCESS__TRUSTED_PROXIES", "10.0.0.0/8"),
+    ];
     assert_eq!(client(&[], "192.0.2.1", "203.0.113.9", "203.0.113.9"), "192.0.2.1");
     assert_eq!(client(&[], "::ffff:192.0.2.1", "", ""), "192.0.2.1");
     assert_eq!(client(&fly, "172.16.0.2", "203.0.113.9", ""), "203.0.113.9");

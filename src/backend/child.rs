@@ -2,11 +2,12 @@
 //!
 //! `spawner` starts our own binary again as the `launcher`, which prepares a fresh single-threaded process
 //! and becomes the command. `process` owns the result until it is reaped, `pipe` and `framer` carry its
-//! messages, `stderr` keeps its last words, `home` is its private directory.
+//! messages, `leader` is its first process, `stderr` keeps its last words, `home` is its private directory.
 
 mod framer;
 mod home;
 mod launcher;
+mod leader;
 mod orphans;
 mod pipe;
 mod process;

@@ -15,7 +15,9 @@ pub struct Overrides(BTreeMap<String, String>);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadVariable {
     /// Not a name.
-    #[error("the header for the environment variable {0:?} is refused: a name must match [A-Z_][A-Z0-9_]{{0,127}}")]
+    #[error(
+        "the header for the environment variable {0:?} is refused: a name must match [A-Z_][A-Z0-9_]{{0,127}}"
+    )]
     Name(String),
     /// Not text.
     #[error("the value of environment variable {0} is refused: it must be UTF-8 without NUL")]
@@ -24,7 +26,9 @@ pub enum BadVariable {
     #[error("environment variable {0} is given twice with different values; send it once")]
     Conflict(String),
     /// Not for clients.
-    #[error("environment variable {0} may not be set by clients of this server; leave out its header, or ask the operator")]
+    #[error(
+        "environment variable {0} may not be set by clients of this server; leave out its header, or ask the operator"
+    )]
     Blocked(String),
     /// Too many, or too large.
     #[error("too much environment: at most 64 variables and 32 KiB, names and values together")]

@@ -25,7 +25,10 @@ impl Target {
     /// If it is not percent-encoded UTF-8 text.
     pub fn decode(segment: &str) -> Result<Self, BadTarget> {
         let escapes = segment.split('%').skip(1);
-        if !escapes.map(str::as_bytes).all(|rest| rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit)) {
+        if !escapes
+            .map(str::as_bytes)
+            .all(|rest| rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit))
+        {
             return Err(BadTarget::Escape);
         }
         let text = urlencoding::decode(segment).map_err(|_| BadTarget::Utf8)?;

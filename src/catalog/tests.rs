@@ -32,8 +32,19 @@ fn a_server_is_reached_by_its_name_or_its_exact_command_and_by_nothing_else() {
         assert_eq!(catalog.find(&permit, &target(segment)).unwrap().as_str(), "s", "{segment}");
     }
     for segment in [
-        "S", "s%20", "%20s", "sh", "sh%20-c", "sh%2520-c", "sh%20-c%20%27echo%20%40a%2Fb+c%27",
-        "sh%20-c%20%27echo%20%20%40a%2Fb%20c%27", "s%C2%A0", "s%E2%80%8B", "", "..", "s/x",
+        "S",
+        "s%20",
+        "%20s",
+        "sh",
+        "sh%20-c",
+        "sh%2520-c",
+        "sh%20-c%20%27echo%20%40a%2Fb+c%27",
+        "sh%20-c%20%27echo%20%20%40a%2Fb%20c%27",
+        "s%C2%A0",
+        "s%E2%80%8B",
+        "",
+        "..",
+        "s/x",
     ] {
         assert_eq!(catalog.find(&permit, &target(segment)), Err(Refused::NotAllowed), "{segment}");
     }
@@ -85,13 +96,27 @@ fn blocked_names_and_families_are_refused_by_name() {
     let catalog = catalog("[servers.s]\nrun = \"sh\"");
     let plan = |pairs: &[(&str, &str)]| catalog.plan(&Permit::for_test("t"), &target("s"), variables(pairs));
     for name in [
-        "PATH", "TOKEN", "ld_preload", "NODE_OPTIONS", "PYTHONPATH", "BASH_ENV", "npm_config_registry",
-        "HTTPS_PROXY", "MAXIM_SECRET", "LOCKGATE_SECRET", "GOFLAGS", "SUDO_USER", "LC_ALL", "SSH_AUTH_SOCK",
+        "PATH",
+        "TOKEN",
+        "ld_preload",
+        "NODE_OPTIONS",
+        "PYTHONPATH",
+        "BASH_ENV",
+        "npm_config_registry",
+        "HTTPS_PROXY",
+        "MAXIM_SECRET",
+        "LOCKGATE_SECRET",
+        "GOFLAGS",
+        "SUDO_USER",
+        "LC_ALL",
+        "SSH_AUTH_SOCK",
     ] {
         let refused = plan(&[(name, "x")]).unwrap_err();
         assert_eq!(refused, BadVariable::Blocked(name.to_ascii_uppercase()).into(), "{name}");
     }
-    for name in ["FOO", "GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "GOOGLE_API_KEY", "NODE_ENV", "OPENAI_API_KEY"] {
+    for name in
+        ["FOO", "GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "GOOGLE_API_KEY", "NODE_ENV", "OPENAI_API_KEY"]
+    {
         assert!(plan(&[(name, "x")]).is_ok(), "{name}");
     }
     assert!(plan(&[("F", "() { :; }; id")]).is_err());

@@ -11,7 +11,8 @@ use crate::settings::Settings;
 
 pub(super) fn run(args: &SettingsArgs, secret: Option<Secret>) -> anyhow::Result<ExitCode> {
     let settings = args.load()?;
-    crate::telemetry::start(&std::env::var("LOG_LEVEL").unwrap_or_else(|_| "info".into())).map_err(anyhow::Error::msg)?;
+    crate::telemetry::start(&std::env::var("LOG_LEVEL").unwrap_or_else(|_| "info".into()))
+        .map_err(anyhow::Error::msg)?;
     harden();
     let invented = secret.is_none() && settings.tenants.is_empty();
     let secret = match secret {
@@ -36,7 +37,8 @@ fn harden() {
         tracing::warn!(%error, "core files cannot be switched off");
     }
     let hard = rustix::process::getrlimit(Resource::Nofile).maximum;
-    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard }) {
+    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard })
+    {
         tracing::warn!(%error, "the limit of open descriptors cannot be raised");
     }
 }

@@ -23,9 +23,11 @@ pub(super) fn run(args: &SettingsArgs, command: &str, base: Option<&str>) -> any
 
 /// A line for the shell: opens a session, asks it to initialize, prints the reply, ends by itself.
 pub(super) fn try_it(url: &str, origin: &str, secret: &str) -> String {
-    let root = origin.split("://").nth(1).and_then(|rest| rest.find('/')).map_or(origin.len(), |at| {
-        at + origin.len() - origin.split("://").nth(1).map_or(0, str::len)
-    });
+    let root = origin
+        .split("://")
+        .nth(1)
+        .and_then(|rest| rest.find('/'))
+        .map_or(origin.len(), |at| at + origin.len() - origin.split("://").nth(1).map_or(0, str::len));
     let root = &origin[..root];
     let auth = format!("-H 'Authorization: Bearer {secret}'");
     let hello = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"curl","version":"1"}}}"#;

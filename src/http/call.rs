@@ -1,9 +1,7 @@
 //! A request to an MCP route, read but not yet believed.
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{
-    AUTHORIZATION, Accept, CONTENT_ENCODING, HOST, Header, HeaderName, ORIGIN,
-};
+use actix_web::http::header::{AUTHORIZATION, Accept, CONTENT_ENCODING, HOST, Header, HeaderName, ORIGIN};
 
 use crate::access::Presented;
 use crate::catalog::{BadTarget, BadVariable, Overrides, Target};
@@ -112,7 +110,8 @@ impl<'r> Call<'r> {
         if !parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) {
             return Err("the body must be sent with Content-Type: application/json");
         }
-        let charset = parts.filter_map(|p| p.split_once('=')).find(|(n, _)| n.eq_ignore_ascii_case("charset"));
+        let charset =
+            parts.filter_map(|p| p.split_once('=')).find(|(n, _)| n.eq_ignore_ascii_case("charset"));
         match charset.map(|(_, value)| value.trim_matches('"').to_ascii_lowercase()) {
             Some(value) if value != "utf-8" && value != "utf8" => Err("the body must be sent in UTF-8"),
             _ => Ok(()),

@@ -2,8 +2,8 @@
 
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ALLOW, HeaderValue,
-    ORIGIN, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ALLOW,
+    HeaderValue, ORIGIN, VARY,
 };
 use actix_web::{HttpRequest, HttpResponse};
 
@@ -27,7 +27,11 @@ const EXPOSED: &str =
     "Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, Retry-After, RateLimit, RateLimit-Policy";
 
 /// Answers `OPTIONS`: nothing is admitted or started.
-pub(super) fn preflight(request: &HttpRequest, front: &Front, methods: &'static str) -> Result<HttpResponse, Refusal> {
+pub(super) fn preflight(
+    request: &HttpRequest,
+    front: &Front,
+    methods: &'static str,
+) -> Result<HttpResponse, Refusal> {
     front.gate.check_origin(&Call::read(request, &front.base_path).presented())?;
     let wanted = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS).and_then(|value| value.to_str().ok());
     let granted: Vec<String> = wanted

@@ -71,7 +71,9 @@ impl Refusal {
             Self::NotOpened(NotOpened::NoRandom) => later(S::SERVICE_UNAVAILABLE, SOON),
             Self::NotOpened(NotOpened::Start(..)) => plain(S::BAD_GATEWAY, Code::Internal),
             Self::Undelivered(Undelivered::NoSession) => plain(S::NOT_FOUND, Code::NoSession),
-            Self::Undelivered(Undelivered::Busy | Undelivered::Draining) => later(S::SERVICE_UNAVAILABLE, SOON),
+            Self::Undelivered(Undelivered::Busy | Undelivered::Draining) => {
+                later(S::SERVICE_UNAVAILABLE, SOON)
+            }
             Self::Undelivered(Undelivered::DuplicateId | Undelivered::NotBegun(_)) => {
                 plain(S::BAD_REQUEST, Code::InvalidRequest)
             }

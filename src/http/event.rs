@@ -61,7 +61,9 @@ mod tests {
         let events: Vec<&str> = event.split_terminator("\n\n").collect();
         assert_eq!(events.len(), 2);
         let data = events[1].strip_prefix("event: message\ndata: ").unwrap();
-        assert!(data.contains(r"a\u0085b\u2028\u2029c") && !data.contains(['\n', '\r', '\u{85}', '\u{2028}']));
+        assert!(
+            data.contains(r"a\u0085b\u2028\u2029c") && !data.contains(['\n', '\r', '\u{85}', '\u{2028}'])
+        );
         let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(value(data), value(text));
     }

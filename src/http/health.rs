@@ -32,9 +32,16 @@ fn ready_status(front: &Front) -> HttpResponseBuilder {
     if front.sessions.is_draining() { HttpResponse::ServiceUnavailable() } else { HttpResponse::Ok() }
 }
 
-fn answer(request: &HttpRequest, mut response: HttpResponseBuilder, body: &serde_json::Value) -> HttpResponse {
+fn answer(
+    request: &HttpRequest,
+    mut response: HttpResponseBuilder,
+    body: &serde_json::Value,
+) -> HttpResponse {
     if !["GET", "HEAD"].contains(&request.method().as_str()) {
         return HttpResponse::MethodNotAllowed().insert_header(("Allow", "GET, HEAD")).finish();
     }
-    response.insert_header(("Cache-Control", "no-store")).content_type("application/json").body(body.to_string())
+    response
+        .insert_header(("Cache-Control", "no-store"))
+        .content_type("application/json")
+        .body(body.to_string())
 }

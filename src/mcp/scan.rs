@@ -91,7 +91,10 @@ mod tests {
     #[test]
     fn the_id_is_found_wherever_it_stands() {
         assert_eq!(scan(r#"{"jsonrpc":"2.0","id":7,"result":{"id":1}}"#).as_deref(), Some("7"));
-        assert_eq!(scan(r#"{"result":{"a":["id",{"id":3}]}, "id" : "x,\"}" }"#).as_deref(), Some(r#""x,\"}""#));
+        assert_eq!(
+            scan(r#"{"result":{"a":["id",{"id":3}]}, "id" : "x,\"}" }"#).as_deref(),
+            Some(r#""x,\"}""#)
+        );
     }
 
     #[test]

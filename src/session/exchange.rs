@@ -92,7 +92,7 @@ impl Exchange {
 
     /// Takes a message of the client. `revision` is the protocol version that its request's header named,
     /// and `not_begun` the text for a request that comes before `initialize`.
-    pub(super) fn from_client(
+    pub(super) fn client_says(
         &mut self,
         frame: Frame,
         revision: Option<&str>,
@@ -164,7 +164,7 @@ impl Exchange {
     }
 
     /// Takes a message of the backend.
-    pub(super) fn from_backend(&mut self, frame: Frame) -> FromBackend {
+    pub(super) fn backend_says(&mut self, frame: Frame) -> FromBackend {
         match frame.kind() {
             Kind::Response(Some(id)) => {
                 if matches!(&self.stage, Stage::Resuming { handshake, .. } if handshake == id) {

@@ -241,14 +241,16 @@ impl Task {
         for frame in frames {
             self.answered = true;
             match frame {
-                Said::Message(frame) => match state.exchange.from_backend(frame) {
+                Said::Message(frame) => match state.exchange.backend_says(frame) {
                     FromBackend::Forward(frame) => state.outbox.push(frame, now),
                     FromBackend::Reply(frames) => drop::<Sent>(state.forward(frames)),
                     FromBackend::Answer(frames) => frames.into_iter().for_each(|f| state.outbox.push(f, now)),
-                    FromBackend::Drop => tracing::debug!(session = %self.tag, "an answer that nobody waits for"),
+                    FromBackend::Drop => {
+                        tracing::debug!(session = %self.tag, "an answer that nobody waits for")
+                    }
                 },
                 Said::TooLong(error) => {
-                    if let FromBackend::Forward(error) = state.exchange.from_backend(error) {
+                    if let FromBackend::Forward(error) = state.exchange.backend_says(error) {
                         state.outbox.push(error, now);
                     }
                 }
@@ -265,7 +267,10 @@ impl Task {
                 let limit = self.sessions.limits.line;
                 let reason =
                     format!("the reply has {length} bytes, more than the {limit} that limits.line allows");
-                return id.map(|id| Said::TooLong(error_frame(&id, Code::Internal, &reason))).into_iter().collect();
+                return id
+                    .map(|id| Said::TooLong(error_frame(&id, Code::Internal, &reason)))
+                    .into_iter()
+                    .collect();
             }
         };
         let frames = match Frame::parse_all(bytes.clone()) {
@@ -354,14 +359,20 @@ impl Task {
             (End::NoAnswer, _) => {
                 format!("the server {server} gave no answer within {}{words}", humantime(timeouts.start))
             }
-            (End::NotStarted(failed), _) => format!("the server {server} cannot be started: {}", failed.public()),
+            (End::NotStarted(failed), _) => {
+                format!("the server {server} cannot be started: {}", failed.public())
+            }
             (End::ClientLeft, _) => "the client closed its stream".into(),
             (End::Idle, _) => format!("the session was idle for {}", humantime(timeouts.idle)),
-            (End::Lifetime, _) => format!("the session reached its lifetime of {}", humantime(timeouts.lifetime)),
+            (End::Lifetime, _) => {
+                format!("the session reached its lifetime of {}", humantime(timeouts.lifetime))
+            }
             (End::Stalled, _) => {
                 format!("the client read nothing for {}", humantime(timeouts.stalled_reader))
             }
-            (End::Drained | End::ShutDown, _) => "the gateway is shutting down; open a new session shortly".into(),
+            (End::Drained | End::ShutDown, _) => {
+                "the gateway is shutting down; open a new session shortly".into()
+            }
         }
     }
 }

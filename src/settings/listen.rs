@@ -25,7 +25,9 @@ impl Listen {
         }
         Err((
             "listen.base_path",
-            format!("{path:?} must begin with \"/\", not end with it, and hold letters, digits and -_.~ only"),
+            format!(
+                "{path:?} must begin with \"/\", not end with it, and hold letters, digits and -_.~ only"
+            ),
         ))
     }
 }

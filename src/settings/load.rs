@@ -105,7 +105,8 @@ impl Settings {
                 self.listen.address.set_ip(parse_host("HOST", host)?);
             }
             if let Some(port) = variable("PORT") {
-                let port = port.parse().map_err(|_| Invalid::Form(format!("PORT={port} is no port number")))?;
+                let port =
+                    port.parse().map_err(|_| Invalid::Form(format!("PORT={port} is no port number")))?;
                 self.listen.address.set_port(port);
             }
         }
@@ -129,8 +130,7 @@ impl Settings {
     }
 
     fn check(&self, layers: &Layers) -> Result<(), Invalid> {
-        let checks =
-            [self.listen.check(), self.access.check(), self.limits.check(), self.timeouts.check()];
+        let checks = [self.listen.check(), self.access.check(), self.limits.check(), self.timeouts.check()];
         let blame = |key: &str, reason: String| Invalid::Value {
             key: key.to_owned(),
             reason,
@@ -202,8 +202,10 @@ fn layers(file: Option<&Path>, platform: &Platform) -> Result<Layers, Invalid> {
 
 /// Reads one source to a tree; dotted environment names have become tables by then.
 fn collect(place: &str, source: impl Source + Send + Sync + 'static) -> Result<Map<String, Value>, Invalid> {
-    let unreadable =
-        |e: config::ConfigError| Invalid::Unreadable { place: place.to_owned(), reason: describe(&e.to_string()) };
+    let unreadable = |e: config::ConfigError| Invalid::Unreadable {
+        place: place.to_owned(),
+        reason: describe(&e.to_string()),
+    };
     let config = Config::builder().add_source(vec![Box::new(source) as Box<dyn Source + Send + Sync>]);
     config.build().map_err(unreadable)?.cache.into_table().map_err(unreadable)
 }
@@ -223,7 +225,9 @@ fn parse_host(source: &str, host: &str) -> Result<IpAddr, Invalid> {
     match host {
         "localhost" => Ok(IpAddr::from([127, 0, 0, 1])),
         _ => host.parse().map_err(|_| {
-            Invalid::Form(format!("{source}={host} is no IP address; use 127.0.0.1, 0.0.0.0 or [::] without brackets"))
+            Invalid::Form(format!(
+                "{source}={host} is no IP address; use 127.0.0.1, 0.0.0.0 or [::] without brackets"
+            ))
         }),
     }
 }
@@ -279,8 +283,14 @@ mod tests {
         for (file, expected) in [
             ("[limts]\nx = 1", "FILE: unknown key `limts`: did you mean `limits`?"),
             ("[limits]\nsesions = 1", "FILE: unknown key `limits.sesions`: did you mean `sessions`?"),
-            ("[servers.a]\nrun = 'x'\nenvallow = []", "unknown key `servers.a.envallow`: did you mean `env_allow`?"),
-            ("[limits]\nstarts = 0", "`limits.starts` 0 would refuse every session; give at least 1 (set in FILE)"),
+            (
+                "[servers.a]\nrun = 'x'\nenvallow = []",
+                "unknown key `servers.a.envallow`: did you mean `env_allow`?",
+            ),
+            (
+                "[limits]\nstarts = 0",
+                "`limits.starts` 0 would refuse every session; give at least 1 (set in FILE)",
+            ),
             ("[limits]\nmessage = \"4 elephants\"", "limits.message"),
             ("[timeouts]\nidle = 30", "timeouts.idle"),
             ("[timeouts]\nlifetime = \"1m\"", "`timeouts.lifetime` is shorter than timeouts.idle"),

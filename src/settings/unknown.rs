@@ -8,7 +8,10 @@ const SERVER: [&str; 4] = ["env", "env_allow", "run", "sessions"];
 const TENANT: [&str; 2] = ["secrets", "servers"];
 
 /// The first key of `layer` that no setting has, with a suggestion; `known` is the default layer.
-pub(super) fn unknown_key(layer: &Map<String, Value>, known: &Map<String, Value>) -> Option<(String, String)> {
+pub(super) fn unknown_key(
+    layer: &Map<String, Value>,
+    known: &Map<String, Value>,
+) -> Option<(String, String)> {
     let sections = known.keys().map(String::as_str).chain(["servers", "tenants"]).collect::<Vec<_>>();
     layer.iter().find_map(|(section, value)| {
         if !sections.contains(&section.as_str()) {

@@ -70,7 +70,8 @@ impl Client {
         let (sender, events) = mpsc::unbounded_channel();
         let (endpoint_sender, endpoint) = tokio::sync::oneshot::channel();
         let stream = tokio::spawn(read_events(response, sender, endpoint_sender));
-        let endpoint = tokio::time::timeout(PATIENCE, endpoint).await.expect("an endpoint").expect("an endpoint");
+        let endpoint =
+            tokio::time::timeout(PATIENCE, endpoint).await.expect("an endpoint").expect("an endpoint");
         Session {
             endpoint,
             base: self.base.clone(),

@@ -22,7 +22,11 @@ fn mistakes_are_answered_with_what_is_wrong_and_what_to_do() {
         ("[timeouts]\nidle = \"soon\"", &[], "timeouts.idle"),
         ("[servers.a]\nrun = \"no-such-program\"", &[], "not an executable on PATH"),
         ("[servers.a]\nrun = \"cat | grep x\"", &[], "no shell reads it"),
-        ("[tenants.a]\nsecrets = [\"plain\"]\nservers = [\"*\"]", &[], "tenants.a.secrets must hold \"sha256:\""),
+        (
+            "[tenants.a]\nsecrets = [\"plain\"]\nservers = [\"*\"]",
+            &[],
+            "tenants.a.secrets must hold \"sha256:\"",
+        ),
         ("[listen]\naddress = \"0.0.0.0:0\"", &[], "no secret is configured"),
         ("", &[("LOCKGATE_SECRET", "")], "LOCKGATE_SECRET is empty"),
         ("", &[("LOCKGATE_SECRET", "with space")], "letters, digits"),
@@ -33,7 +37,10 @@ fn mistakes_are_answered_with_what_is_wrong_and_what_to_do() {
         std::fs::write(&file, settings).unwrap();
         let (code, stdout, stderr) = run(&["serve", "--config", &path], variables);
         assert_eq!(code, 2, "{settings}: {stderr}");
-        assert!(stderr.starts_with("lockgate: ") && stderr.contains(expected), "{settings:?} {variables:?}: {stderr}");
+        assert!(
+            stderr.starts_with("lockgate: ") && stderr.contains(expected),
+            "{settings:?} {variables:?}: {stderr}"
+        );
         assert_eq!(stdout, "");
     }
     let (code, _, stderr) = run(&["serve", "--config", "/no/such/file"], &[]);
@@ -52,7 +59,8 @@ fn an_address_that_is_taken_is_told() {
 
 #[test]
 fn the_line_that_a_first_start_prints_shows_a_real_reply_and_ends() {
-    let mut gateway = lockgate().args(["--port", "0"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut gateway =
+        lockgate().args(["--port", "0"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let lines = BufReader::new(gateway.stdout.take().unwrap()).lines().map(Result::unwrap);
     let line = lines.into_iter().find(|line| line.starts_with("curl ")).expect("a line to paste");
     let shown = std::process::Command::new("sh").args(["-c", &line]).output().unwrap();
@@ -71,7 +79,8 @@ fn check_prints_the_effective_settings_without_secrets() {
         "[servers.a]\nrun = \"cat\"\nenv = {{ KEY = \"hidden\" }}\n[tenants.t]\nsecrets = [\"{hash}\"]\nservers = [\"a\"]"
     );
     std::fs::write(&file, text).unwrap();
-    let (code, stdout, stderr) = run(&["check", "--config", file.to_str().unwrap()], &[("LOCKGATE__LIMITS__STARTS", "9")]);
+    let (code, stdout, stderr) =
+        run(&["check", "--config", file.to_str().unwrap()], &[("LOCKGATE__LIMITS__STARTS", "9")]);
     assert_eq!(code, 0, "{stderr}");
     assert!(!stdout.contains("hidden") && !stdout.contains(hash), "{stdout}");
     assert!(stdout.contains("starts = 9") && stdout.contains("[servers.a]"), "{stdout}");
@@ -95,9 +104,13 @@ fn secret_prints_a_pair_that_fits() {
 
 #[test]
 fn url_prints_what_to_paste() {
-    let (code, stdout, stderr) = run(&["url", "npx -y @upstash/context7-mcp@latest", "--base", "https://gate.example/"], &[]);
+    let (code, stdout, stderr) =
+        run(&["url", "npx -y @upstash/context7-mcp@latest", "--base", "https://gate.example/"], &[]);
     assert_eq!(code, 0);
-    assert!(stdout.starts_with("https://gate.example/npx%20-y%20%40upstash%2Fcontext7-mcp%40latest/sse\n"), "{stdout}");
+    assert!(
+        stdout.starts_with("https://gate.example/npx%20-y%20%40upstash%2Fcontext7-mcp%40latest/sse\n"),
+        "{stdout}"
+    );
     assert!(stdout.contains("SSEClientTransport") && stdout.contains("sse_client"));
     assert!(stderr.contains("is not on the allowlist"), "{stderr}");
     let (_, _, stderr) = run(&["url", "demo"], &[]);

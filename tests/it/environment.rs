@@ -9,7 +9,8 @@ use crate::gateway::{Gateway, SECRET, until};
 #[tokio::test]
 async fn headers_become_variables_and_nothing_else_does() {
     let gateway = Gateway::start("[servers.fixed]\nrun = \"cat\"");
-    let client = gateway.client().header("ENV_FOO", "bar").header("X-Env-Api-Token-Two", "a b=c").header("Other", "x");
+    let client =
+        gateway.client().header("ENV_FOO", "bar").header("X-Env-Api-Token-Two", "a b=c").header("Other", "x");
     let mut session = client.connect("peer").await;
     let environment = session.call("environment", json!({})).await;
     assert_eq!(environment["FOO"], "bar");
@@ -51,7 +52,8 @@ async fn blocked_malformed_and_conflicting_names_are_told_by_name() {
         let message = body["error"]["message"].as_str().unwrap();
         assert!(message.contains(said), "{name}: {message}");
     }
-    let twice = gateway.client().header("ENV_A", "1").header("X-Env-A", "2").get("/peer/sse").send().await.unwrap();
+    let twice =
+        gateway.client().header("ENV_A", "1").header("X-Env-A", "2").get("/peer/sse").send().await.unwrap();
     assert_eq!(twice.status(), 400);
     assert!(gateway.descendants().is_empty());
 }
@@ -75,7 +77,9 @@ async fn a_child_is_prepared_as_promised() {
     assert_eq!(ignored, 0);
     assert_eq!(field("SigBlk:"), "0000000000000000");
     let limits = session.call("limits", json!({})).await;
-    assert!(limits.as_str().unwrap().lines().any(|l| l.starts_with("Max core file size") && l.contains(" 0 ")));
+    assert!(
+        limits.as_str().unwrap().lines().any(|l| l.starts_with("Max core file size") && l.contains(" 0 "))
+    );
     // The scripted server has opened one for the listing itself.
     assert_eq!(session.call("descriptors", json!({})).await, 3);
 }

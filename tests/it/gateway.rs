@@ -45,7 +45,8 @@ impl Gateway {
             peer(),
             peer()
         );
-        let rate = if settings.contains("[rate]") { "" } else { "[rate]\nper_minute = 0\nopens_per_minute = 0\n" };
+        let rate =
+            if settings.contains("[rate]") { "" } else { "[rate]\nper_minute = 0\nopens_per_minute = 0\n" };
         Self::start_bare(&format!("{rate}{settings}\n{servers}"), &[("LOCKGATE_SECRET", SECRET)])
     }
 
@@ -134,10 +135,6 @@ impl Gateway {
         fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
     }
 
-    pub(crate) fn threads(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap().count()
-    }
-
     /// CPU time so far, in clock ticks of 10 ms.
     pub(crate) fn cpu_ticks(&self) -> u64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
@@ -162,7 +159,8 @@ impl Drop for Gateway {
 }
 
 pub(crate) fn homes(place: &Path) -> Vec<PathBuf> {
-    let list = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let list =
+        |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     let shared: Vec<PathBuf> = list(place);
     shared
         .into_iter()
@@ -173,7 +171,8 @@ pub(crate) fn homes(place: &Path) -> Vec<PathBuf> {
 }
 
 pub(crate) fn send_signal(pid: u32, signal: &str) {
-    let status = Command::new("kill").args(["-s", signal, &pid.to_string()]).stderr(Stdio::null()).status().unwrap();
+    let status =
+        Command::new("kill").args(["-s", signal, &pid.to_string()]).stderr(Stdio::null()).status().unwrap();
     assert!(status.success(), "kill -s {signal} {pid}");
 }
 

@@ -42,7 +42,12 @@ async fn a_burst_passes_and_then_the_rate_counts() {
     let http = gateway.client();
     for left in (0..10).rev() {
         // Forged addresses do not open another bucket.
-        let response = http.get("/nobody/sse").header("x-forwarded-for", format!("203.0.113.{left}")).send().await.unwrap();
+        let response = http
+            .get("/nobody/sse")
+            .header("x-forwarded-for", format!("203.0.113.{left}"))
+            .send()
+            .await
+            .unwrap();
         assert_eq!(response.status(), 403, "request {left}");
     }
     let refused = http.get("/nobody/sse").header("fly-client-ip", "203.0.113.77").send().await.unwrap();
@@ -63,7 +68,8 @@ async fn what_is_left_of_the_rate_is_told() {
 
 #[tokio::test]
 async fn wrong_secrets_are_limited_by_address() {
-    let gateway = Gateway::start("[rate]\nper_minute = 0\nfailures_per_minute = 5\n[access]\nclient_address = \"fly\"");
+    let gateway =
+        Gateway::start("[rate]\nper_minute = 0\nfailures_per_minute = 5\n[access]\nclient_address = \"fly\"");
     let http = reqwest::Client::new();
     let try_from = |address: &'static str| {
         http.get(gateway.url("/peer/sse")).bearer_auth("wrong").header("fly-client-ip", address).send()

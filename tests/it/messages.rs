@@ -10,7 +10,8 @@ const MIB: usize = 1 << 20;
 async fn payloads_pass_byte_for_byte() {
     let gateway = Gateway::start("");
     let mut session = gateway.client().connect("peer").await;
-    let params = r#"{"n":12345678901234567890123,"e":1e400,"dup":1,"dup":2,"s":"\ud83d\ude00\u2028 é 😀 \\ \" "}"#;
+    let params =
+        r#"{"n":12345678901234567890123,"e":1e400,"dup":1,"dup":2,"s":"\ud83d\ude00\u2028 é 😀 \\ \" "}"#;
     let text = format!(r#"{{"jsonrpc":"2.0","id":"q\/1","method":"raw","params":{params}}}"#);
     // The server cannot parse 1e400, so it gets that one without.
     let text = text.replace(r#""e":1e400,"#, "");
@@ -23,7 +24,10 @@ async fn payloads_pass_byte_for_byte() {
     assert_eq!(session.post_raw(broken).send().await.unwrap().status(), 202);
     assert_eq!(session.message().await.unwrap()["result"], json!([1]));
     // A line separator inside a string reaches the client as an escape, in one event.
-    assert_eq!(session.call("echo", json!({ "s": "a\u{2028}b\u{2029}c\u{85}d" })).await["s"], "a\u{2028}b\u{2029}c\u{85}d");
+    assert_eq!(
+        session.call("echo", json!({ "s": "a\u{2028}b\u{2029}c\u{85}d" })).await["s"],
+        "a\u{2028}b\u{2029}c\u{85}d"
+    );
 }
 
 #[tokio::test]
@@ -94,7 +98,8 @@ async fn before_initialize_everything_is_answered_at_once() {
     let id = session.request("tools/list", json!({})).await;
     let message = session.answer(id).await["error"]["message"].as_str().unwrap().to_owned();
     assert!(message.contains("has not been initialized"), "{message}");
-    let note = session.post_raw(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).send().await.unwrap();
+    let note =
+        session.post_raw(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).send().await.unwrap();
     assert_eq!(note.status(), 400);
     session.initialize().await;
 }
@@ -137,7 +142,8 @@ async fn a_request_id_that_is_open_cannot_be_used_again() {
 #[tokio::test]
 async fn a_child_that_reads_nothing_makes_its_client_wait_and_nobody_else() {
     let peer = crate::gateway::peer();
-    let gateway = Gateway::start(&format!("[servers.deaf]\nrun = \"{peer} --deaf\"\n[limits]\nqueue = \"64KiB\""));
+    let gateway =
+        Gateway::start(&format!("[servers.deaf]\nrun = \"{peer} --deaf\"\n[limits]\nqueue = \"64KiB\""));
     let deaf = gateway.client().open("deaf").await;
     let filler = "x".repeat(32 << 10);
     let mut refused = None;
@@ -159,7 +165,9 @@ async fn a_child_that_reads_nothing_makes_its_client_wait_and_nobody_else() {
 #[tokio::test]
 async fn a_client_that_reads_nothing_is_cut_off_and_its_child_with_it() {
     use tokio::io::AsyncWriteExt;
-    let gateway = Gateway::start("[timeouts]\nstalled_reader = \"500ms\"\nheartbeat = \"100ms\"\n[limits]\nqueue = \"64KiB\"");
+    let gateway = Gateway::start(
+        "[timeouts]\nstalled_reader = \"500ms\"\nheartbeat = \"100ms\"\n[limits]\nqueue = \"64KiB\"",
+    );
     // Reads the endpoint from the raw socket, and nothing after it.
     let mut stream = tokio::net::TcpStream::connect(&gateway.address).await.unwrap();
     let head = format!(

@@ -45,14 +45,22 @@ async fn a_wrong_secret_starts_nothing() {
         assert_eq!(response.status(), 401, "{value:?}");
         assert_eq!(response.headers()["www-authenticate"], "Bearer realm=\"lockgate\"");
         let body: serde_json::Value = response.json().await.unwrap();
-        assert!(body["error"]["message"].as_str().unwrap().contains("secret") || value.is_empty() || !value.contains(' '));
+        assert!(
+            body["error"]["message"].as_str().unwrap().contains("secret")
+                || value.is_empty()
+                || !value.contains(' ')
+        );
     }
     let right = format!("Bearer {}", crate::gateway::SECRET);
     let doubled = http.get(&url).header("authorization", &right).header("authorization", &right);
     assert_eq!(doubled.send().await.unwrap().status(), 401);
-    assert_eq!(http.get(format!("{url}?token={}", crate::gateway::SECRET)).send().await.unwrap().status(), 401);
+    assert_eq!(
+        http.get(format!("{url}?token={}", crate::gateway::SECRET)).send().await.unwrap().status(),
+        401
+    );
     assert!(gateway.descendants().is_empty());
-    let health: serde_json::Value = http.get(gateway.url("/health")).send().await.unwrap().json().await.unwrap();
+    let health: serde_json::Value =
+        http.get(gateway.url("/health")).send().await.unwrap().json().await.unwrap();
     assert_eq!(health["sessions"]["total"], 0);
 }
 
@@ -123,8 +131,7 @@ async fn two_clients_of_one_command_share_nothing() {
 #[tokio::test]
 async fn a_session_answers_only_its_own_tenant_and_server() {
     let hash = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"; // of "test"
-    let gateway =
-        Gateway::start(&format!("[tenants.acme]\nsecrets = [\"{hash}\"]\nservers = [\"peer\"]"));
+    let gateway = Gateway::start(&format!("[tenants.acme]\nsecrets = [\"{hash}\"]\nservers = [\"peer\"]"));
     let session = gateway.client().connect("peer").await;
     let acme = Client::new(&gateway.url(""), "test");
     let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
@@ -161,7 +168,8 @@ async fn health_needs_no_secret_and_starts_nothing() {
         assert_eq!(http.get(gateway.url(path)).send().await.unwrap().status(), 200, "{path}");
     }
     let session = gateway.client().connect("peer").await;
-    let health: serde_json::Value = http.get(gateway.url("/health")).send().await.unwrap().json().await.unwrap();
+    let health: serde_json::Value =
+        http.get(gateway.url("/health")).send().await.unwrap().json().await.unwrap();
     assert_eq!(health["status"], "ok");
     assert_eq!(health["version"], env!("CARGO_PKG_VERSION"));
     assert!(health["uptime_seconds"].is_u64());

@@ -16,7 +16,9 @@ async fn fault(response: reqwest::Response) -> (u16, i64, String) {
 async fn origin_and_host_come_before_the_secret() {
     let gateway = Gateway::start("[access]\norigins = [\"https://app.example\"]");
     let http = reqwest::Client::new();
-    let with = |name: &'static str, value: &'static str| http.get(gateway.url("/peer/sse")).header(name, value).send();
+    let with = |name: &'static str, value: &'static str| {
+        http.get(gateway.url("/peer/sse")).header(name, value).send()
+    };
     let (status, _, message) = fault(with("origin", "https://evil.example").await.unwrap()).await;
     assert_eq!(status, 403);
     assert!(message.contains("access.origins"));
@@ -26,7 +28,9 @@ async fn origin_and_host_come_before_the_secret() {
     let allowed = with("origin", "https://app.example").await.unwrap();
     assert_eq!(allowed.status(), 401);
     assert_eq!(allowed.headers()["access-control-allow-origin"], "https://app.example");
-    assert!(allowed.headers()["access-control-expose-headers"].to_str().unwrap().contains("WWW-Authenticate"));
+    assert!(
+        allowed.headers()["access-control-expose-headers"].to_str().unwrap().contains("WWW-Authenticate")
+    );
     assert!(gateway.descendants().is_empty());
 }
 
@@ -38,7 +42,10 @@ async fn a_preflight_grants_what_a_client_needs_and_starts_nothing() {
         http.request(reqwest::Method::OPTIONS, gateway.url("/peer/sse"))
             .header("origin", origin)
             .header("access-control-request-method", "GET")
-            .header("access-control-request-headers", "authorization, ENV_FOO, x-evil, mcp-param-x, x-env-a b")
+            .header(
+                "access-control-request-headers",
+                "authorization, ENV_FOO, x-evil, mcp-param-x, x-env-a b",
+            )
             .send()
     };
     let granted = ask("https://app.example").await.unwrap();
@@ -107,7 +114,8 @@ async fn what_is_no_message_is_refused_with_the_right_code() {
         let (status, found, message) = fault(session.post_raw(body).send().await.unwrap()).await;
         assert_eq!((status, found), (400, code), "{body}: {message}");
     }
-    let invalid = session.post_raw(b"{\"jsonrpc\":\"2.0\",\"method\":\"\xff\"}".to_vec()).send().await.unwrap();
+    let invalid =
+        session.post_raw(b"{\"jsonrpc\":\"2.0\",\"method\":\"\xff\"}".to_vec()).send().await.unwrap();
     assert_eq!(fault(invalid).await.1, -32700);
 }
 
@@ -115,7 +123,13 @@ async fn what_is_no_message_is_refused_with_the_right_code() {
 async fn other_paths_are_404_without_a_secret() {
     let gateway = Gateway::start("");
     let http = reqwest::Client::new();
-    for path in ["/", "/.well-known/oauth-protected-resource", "/.well-known/openid-configuration", "/peer", "//peer/sse"] {
+    for path in [
+        "/",
+        "/.well-known/oauth-protected-resource",
+        "/.well-known/openid-configuration",
+        "/peer",
+        "//peer/sse",
+    ] {
         let response = http.get(gateway.url(path)).send().await.unwrap();
         assert_eq!(response.status(), 404, "{path}");
         assert_eq!(response.headers()["content-type"], "application/problem+json");
@@ -147,6 +161,9 @@ async fn a_command_that_does_not_start_is_502_and_says_which_step() {
     assert!(!message.contains('/') && !message.contains("os error"), "{message}");
     assert!(gateway.log().contains("No such file"));
     let health: Value = reqwest::get(gateway.url("/health")).await.unwrap().json().await.unwrap();
-    crate::gateway::until("nothing is left", || gateway.descendants().is_empty() && gateway.homes().is_empty()).await;
+    crate::gateway::until("nothing is left", || {
+        gateway.descendants().is_empty() && gateway.homes().is_empty()
+    })
+    .await;
     assert_eq!(health["sessions"]["active"], 0);
 }

@@ -68,7 +68,10 @@ async fn a_child_that_closes_its_output_ends_the_session() {
 
 #[tokio::test]
 async fn a_server_that_never_answers_is_given_up_on() {
-    let gateway = Gateway::start(&format!("[servers.silent]\nrun = \"{} --silent\"\n[timeouts]\nstart = \"300ms\"", peer()));
+    let gateway = Gateway::start(&format!(
+        "[servers.silent]\nrun = \"{} --silent\"\n[timeouts]\nstart = \"300ms\"",
+        peer()
+    ));
     let mut session = gateway.client().open("silent").await;
     let id = session.request("initialize", json!({})).await;
     let text = session.answer(id).await["error"]["message"].as_str().unwrap().to_owned();
@@ -155,7 +158,10 @@ async fn a_hundred_sessions_leave_nothing_behind() {
 fn connections(gateway: &Gateway) -> usize {
     let port = gateway.address.rsplit(':').next().unwrap().parse::<u16>().unwrap();
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-    table.lines().filter(|line| line.contains(&format!("0100007F:{port:04X} ")) && line.contains(" 01 ")).count()
+    table
+        .lines()
+        .filter(|line| line.contains(&format!("0100007F:{port:04X} ")) && line.contains(" 01 "))
+        .count()
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@
 //! Arguments choose a behaviour for the whole process: `--linger` stays after its input has ended,
 //! `--ignore-term` ignores SIGTERM too, `--deaf` never reads, `--silent` never answers, `--exit N` exits.
 
+#![expect(clippy::disallowed_methods, reason = "it exits when it is told to")]
+
 use std::io::{self, BufRead, Write};
 use std::time::Duration;
 
@@ -59,6 +61,7 @@ struct Peer {
 }
 
 impl Peer {
+    #[expect(clippy::too_many_lines, reason = "one arm for each behaviour")]
     fn handle(&mut self, message: &Value, line: &str) {
         let id = &message["id"];
         let params = &message["params"];
@@ -79,7 +82,9 @@ impl Peer {
             "echo" => self.reply(id, params.clone()),
             "raw" => self.reply(id, json!(line)),
             "pid" => self.reply(id, json!(std::process::id())),
-            "environment" => self.reply(id, Value::Object(std::env::vars().map(|(k, v)| (k, json!(v))).collect())),
+            "environment" => {
+                self.reply(id, Value::Object(std::env::vars().map(|(k, v)| (k, json!(v))).collect()))
+            }
             "read" => self.reply(id, json!(read_lossy(params["path"].as_str().unwrap_or_default()))),
             "write" => {
                 std::fs::write(params["path"].as_str().expect("path"), "x").expect("write");
@@ -87,7 +92,9 @@ impl Peer {
             }
             "limits" => self.reply(id, json!(read_lossy("/proc/self/limits"))),
             "status" => self.reply(id, json!(read_lossy("/proc/self/status"))),
-            "descriptors" => self.reply(id, json!(std::fs::read_dir("/proc/self/fd").expect("fds").count() - 1)),
+            "descriptors" => {
+                self.reply(id, json!(std::fs::read_dir("/proc/self/fd").expect("fds").count() - 1))
+            }
             "never" => {}
             "later" => {
                 self.reply(&params["id"], json!("late"));
@@ -100,7 +107,9 @@ impl Peer {
             "big" => self.big(id, params["bytes"].as_u64().expect("bytes") as usize),
             "ask" => {
                 self.asked = Some(id.clone());
-                self.line(&json!({ "jsonrpc": "2.0", "id": params["id"], "method": "roots/list" }).to_string());
+                self.line(
+                    &json!({ "jsonrpc": "2.0", "id": params["id"], "method": "roots/list" }).to_string(),
+                );
             }
             "notes" => {
                 for n in 0..params["count"].as_u64().expect("count") {
@@ -125,7 +134,10 @@ impl Peer {
             "close" => {
                 // Safe Rust cannot close descriptor 1, a shell can; it keeps the rest open.
                 use std::os::unix::process::CommandExt;
-                panic!("{}", std::process::Command::new("/bin/sh").args(["-c", "exec 1>&-; exec sleep 3600"]).exec());
+                panic!(
+                    "{}",
+                    std::process::Command::new("/bin/sh").args(["-c", "exec 1>&-; exec sleep 3600"]).exec()
+                );
             }
             "orphan" => {
                 // A grandchild whose parent ends at once, in our group.

@@ -58,7 +58,8 @@ impl Framer {
             };
             let end = self.searched + end;
             self.searched = 0;
-            if self.excess.is_some() || end > self.max_line + usize::from(self.buffer[..end].ends_with(b"\r")) {
+            if self.excess.is_some() || end > self.max_line + usize::from(self.buffer[..end].ends_with(b"\r"))
+            {
                 self.discard(end);
                 let _ = self.buffer.split_to(1);
                 let (length, scanner) = self.excess.take()?;

@@ -108,7 +108,8 @@ fn private_dir(path: &Path) -> io::Result<()> {
         _ => {}
     }
     let found = fs::symlink_metadata(path)?;
-    let ours = found.is_dir() && found.uid() == rustix::process::getuid().as_raw() && found.mode() & 0o77 == 0;
+    let ours =
+        found.is_dir() && found.uid() == rustix::process::getuid().as_raw() && found.mode() & 0o77 == 0;
     if ours { Ok(()) } else { Err(io::Error::other("it belongs to somebody else")) }
 }
 

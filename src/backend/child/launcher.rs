@@ -87,7 +87,9 @@ pub fn launch() -> ExitCode {
     EXIT_LAUNCH_FAILED.into()
 }
 
-fn follow_orders(control: &mut std::os::unix::net::UnixStream) -> Result<std::convert::Infallible, (Step, io::Error)> {
+fn follow_orders(
+    control: &mut std::os::unix::net::UnixStream,
+) -> Result<std::convert::Infallible, (Step, io::Error)> {
     let at = |step| move |error: io::Error| (step, error);
     let orders = take_orders(control).map_err(at(Step::Orders))?;
     rustix::process::setsid().map_err(|e| (Step::Session, e.into()))?;
@@ -118,7 +120,8 @@ fn take_orders(control: &mut std::os::unix::net::UnixStream) -> io::Result<Order
         })
         .flatten()
         .collect();
-    let [stdin, stdout, stderr] = <[OwnedFd; 3]>::try_from(descriptors).map_err(|_| io::ErrorKind::InvalidData)?;
+    let [stdin, stdout, stderr] =
+        <[OwnedFd; 3]>::try_from(descriptors).map_err(|_| io::ErrorKind::InvalidData)?;
     control.read_exact(&mut length[received.bytes..])?;
     let mut text = vec![0; u32::from_be_bytes(length) as usize];
     control.read_exact(&mut text)?;

@@ -4,40 +4,37 @@ use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid};
+use rustix::process::Signal;
 use tokio::io::AsyncReadExt;
 use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::home::Home;
 use super::launcher::{Orders, Report, Step};
-use super::spawner::{Roster, Spawned, Spawner};
+use super::leader::Leader;
+use super::spawner::{Spawned, Spawner};
 use super::stderr::Tail;
 use crate::catalog::LaunchPlan;
 use crate::lifecycle::Lifecycle;
 
 /// The owner of a child process and all that belongs to it. Call [`Process::stop`] in the end; dropping
-/// it kills at once and tidies up on a thread of its own, for the case of a panic or a cancelled start.
+/// it kills at once, for the case of a panic or a cancelled start.
 #[derive(Debug)]
 pub struct Process {
-    /// `None` once everything is gone.
-    inner: Option<Inner>,
+    /// First, so that it is killed before its directory goes.
+    leader: Leader,
+    ended: AsyncFd<Arc<OwnedFd>>,
+    home: Home,
     tail: Tail,
     /// Reads stderr for as long as somebody may ask for its end.
     _stderr: AbortOnDropHandle<()>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    pid: Pid,
-    pidfd: AsyncFd<OwnedFd>,
-    roster: Roster,
-    home: Home,
 }
 
 /// A child whose command runs, with its pipes.
@@ -108,12 +105,13 @@ impl Process {
         let (stdin, our_stdin) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
         let (our_stdout, stdout) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
         let (our_stderr, stderr) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
-        let Spawned { pid, pidfd, control, roster } =
-            spawner.spawn(orders(plan, &home), [stdin, stdout, stderr]).await?;
+        let Spawned { leader, control } = spawner.spawn(orders(plan, &home), [stdin, stdout, stderr]).await?;
         let tail = Tail::default();
         let stderr = pipe::Receiver::from_owned_fd(our_stderr)?;
         let process = Self {
-            inner: Some(Inner { pid, pidfd: watch(pidfd)?, roster, home }),
+            ended: watch(leader.pidfd())?,
+            leader,
+            home,
             _stderr: lifecycle.spawn_bound(tail.clone().follow(stderr)),
             tail,
         };
@@ -127,11 +125,10 @@ impl Process {
 
     /// Resolves once the leader has ended, without reaping it: its number and its group stay ours.
     pub async fn exited(&self) -> Exit {
-        let Some(inner) = &self.inner else { return Exit::Unknown };
-        if inner.pidfd.readable().await.is_err() {
-            return Exit::Unknown;
+        match self.ended.readable().await {
+            Ok(_) => self.leader.peek(),
+            Err(_) => Exit::Unknown,
         }
-        inner.status(WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG)
     }
 
     /// The last line on stderr that says something.
@@ -143,67 +140,30 @@ impl Process {
     ///
     /// Waits `eof` for the leader to end by itself, `term` after SIGTERM, then SIGKILL; the leader is
     /// reaped last, because until then the group's number cannot be given to anybody else.
-    pub async fn stop(mut self, eof: Duration, term: Duration) -> Exit {
-        let mut gone = tokio::time::timeout(eof, self.exited()).await.is_ok();
+    pub async fn stop(self, eof: Duration, term: Duration) -> Exit {
+        let mut gone = timeout(eof, self.exited()).await.is_ok();
         if !gone {
-            self.signal(Signal::TERM);
-            gone = tokio::time::timeout(term, self.exited()).await.is_ok();
+            self.leader.signal(Signal::TERM);
+            gone = timeout(term, self.exited()).await.is_ok();
         }
-        self.signal(Signal::KILL);
-        if !gone && tokio::time::timeout(KILL_TIMEOUT, self.exited()).await.is_err() {
+        self.leader.signal(Signal::KILL);
+        if !gone && timeout(KILL_TIMEOUT, self.exited()).await.is_err() {
             tracing::error!("a killed process does not end; it is left to the kernel");
             return Exit::Unknown;
         }
-        let Some(inner) = self.inner.take() else { return Exit::Unknown };
-        let (exit, home) = inner.reap();
+        let Self { leader, ended, home, .. } = self;
+        drop(ended);
+        let exit = leader.reap();
         let _ = tokio::task::spawn_blocking(|| home.remove()).await;
         exit
     }
-
-    /// To the whole group; to the leader too, which is in no group of its own for its first moments.
-    fn signal(&self, signal: Signal) {
-        if let Some(inner) = &self.inner {
-            let _ = kill_process_group(inner.pid, signal);
-            let _ = pidfd_send_signal(&inner.pidfd, signal);
-        }
-    }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.signal(Signal::KILL);
-        if let Some(inner) = self.inner.take() {
-            std::thread::spawn(move || {
-                inner.status(WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
-                inner.reap().1.remove();
-            });
-        }
-    }
-}
-
-impl Inner {
-    fn status(&self, options: WaitIdOptions) -> Exit {
-        use std::os::fd::AsFd;
-        match waitid(WaitId::PidFd(self.pidfd.get_ref().as_fd()), options) {
-            Ok(Some(status)) => match (status.exit_status(), status.terminating_signal()) {
-                (Some(status), _) => Exit::Status(status),
-                (None, Some(signal)) => Exit::Signal(signal),
-                (None, None) => Exit::Unknown,
-            },
-            _ => Exit::Unknown,
-        }
-    }
-
-    /// Takes the zombie away. It has ended, so this does not wait.
-    fn reap(self) -> (Exit, Home) {
-        self.roster.remove(self.pid);
-        let exit = self.status(WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
-        (exit, self.home)
-    }
-}
-
-#[expect(deprecated, reason = "its successor is unsafe; a pidfd that we own and never replace meets its conditions")]
-fn watch(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe; a pidfd that we own and never replace meets its conditions"
+)]
+fn watch(pidfd: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
     AsyncFd::new(pidfd)
 }
 
@@ -212,7 +172,7 @@ async fn launched(control: StdUnixStream) -> Result<(), StartFailed> {
     control.set_nonblocking(true)?;
     let mut control = UnixStream::from_std(control)?;
     let mut text = Vec::new();
-    match tokio::time::timeout(LAUNCH_TIMEOUT, control.read_to_end(&mut text)).await {
+    match timeout(LAUNCH_TIMEOUT, control.read_to_end(&mut text)).await {
         Ok(Ok(_)) => {}
         Ok(Err(_)) | Err(_) => return Err(StartFailed::Silent),
     }

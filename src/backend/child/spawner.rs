@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use super::home::Unprepared;
 use super::launcher::Orders;
+use super::leader::Leader;
 
 /// Hands jobs to the spawning thread.
 #[derive(Clone, Debug)]
@@ -32,11 +33,9 @@ pub(super) struct Roster(Arc<Mutex<HashSet<Pid>>>);
 /// A launcher that runs.
 #[derive(Debug)]
 pub(super) struct Spawned {
-    pub(super) pid: Pid,
-    pub(super) pidfd: OwnedFd,
+    pub(super) leader: Leader,
     /// Where the launcher reports; closes when it has become the command.
     pub(super) control: UnixStream,
-    pub(super) roster: Roster,
 }
 
 #[derive(Debug)]
@@ -81,6 +80,10 @@ impl Spawner {
 }
 
 impl Roster {
+    pub(super) fn add(&self, pid: Pid) {
+        self.lock(|pids| pids.insert(pid));
+    }
+
     /// Before the leader is reaped: from then on its number may be somebody else's.
     pub(super) fn remove(&self, pid: Pid) {
         self.lock(|pids| pids.remove(&pid));
@@ -96,11 +99,8 @@ fn run(inbox: &Receiver<Job>, roster: &Roster) {
         if reply.is_closed() {
             continue;
         }
-        let spawned = spawn(&orders, &descriptors, roster);
-        if let Err(Ok(unwanted)) = reply.send(spawned) {
-            // The session ended meanwhile: its socket closes here, and the launcher with it.
-            unwanted.abandon();
-        }
+        // If nobody waits for it any more, it ends as it is dropped.
+        let _ = reply.send(spawn(&orders, &descriptors, roster));
     }
 }
 
@@ -117,13 +117,16 @@ fn spawn(orders: &Orders, descriptors: &[OwnedFd; 3], roster: &Roster) -> io::Re
         .stderr(Stdio::null())
         .spawn()?;
     let pid = Pid::from_child(&child);
-    roster.lock(|pids| pids.insert(pid));
-    let spawned = Spawned { pid, pidfd: pidfd_open(pid, PidfdFlags::empty())?, control, roster: roster.clone() };
-    if let Err(error) = send(&spawned.control, orders, descriptors) {
-        spawned.abandon();
-        return Err(error);
-    }
-    Ok(spawned)
+    let pidfd = pidfd_open(pid, PidfdFlags::empty()).inspect_err(|_| abandon(pid))?;
+    let leader = Leader::new(pid, pidfd, roster.clone());
+    send(&control, orders, descriptors)?;
+    Ok(Spawned { leader, control })
+}
+
+/// Out of descriptors: nothing can wait for this launcher, which waits for us.
+fn abandon(pid: Pid) {
+    let _ = rustix::process::kill_process(pid, Signal::KILL);
+    let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
 }
 
 fn send(mut control: &UnixStream, orders: &Orders, descriptors: &[OwnedFd; 3]) -> io::Result<()> {
@@ -135,14 +138,4 @@ fn send(mut control: &UnixStream, orders: &Orders, descriptors: &[OwnedFd; 3]) -
     ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
     sendmsg(control, &[IoSlice::new(&length)], &mut ancillary, SendFlags::NOSIGNAL)?;
     control.write_all(&text)
-}
-
-impl Spawned {
-    /// Kills and reaps a launcher that nobody waits for.
-    fn abandon(self) {
-        let _ = rustix::process::kill_process(self.pid, Signal::KILL);
-        let _ = kill_process_group(self.pid, Signal::KILL);
-        self.roster.remove(self.pid);
-        let _ = rustix::process::waitpid(Some(self.pid), rustix::process::WaitOptions::empty());
-    }
 }

@@ -1,0 +1,74 @@
+//! The first process of a child: the leader of its session and process group, and what it is reaped by.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid};
+
+use super::process::Exit;
+use super::spawner::Roster;
+
+/// A leader that has not been reaped. Dropping it kills its group and reaps it on a thread of its own: the
+/// way out after a panic or a start that nobody waits for any more.
+#[derive(Debug)]
+pub(super) struct Leader {
+    pid: Pid,
+    pidfd: Arc<OwnedFd>,
+    roster: Roster,
+    reaped: bool,
+}
+
+impl Leader {
+    pub(super) fn new(pid: Pid, pidfd: OwnedFd, roster: Roster) -> Self {
+        roster.add(pid);
+        Self { pid, pidfd: Arc::new(pidfd), roster, reaped: false }
+    }
+
+    /// Readable once the leader has ended.
+    pub(super) fn pidfd(&self) -> Arc<OwnedFd> {
+        self.pidfd.clone()
+    }
+
+    /// To the whole group; to the leader too, which is in no group of its own for its first moments.
+    pub(super) fn signal(&self, signal: Signal) {
+        let _ = kill_process_group(self.pid, signal);
+        let _ = pidfd_send_signal(&self.pidfd, signal);
+    }
+
+    /// How it ended, if it has; it stays a zombie, so that its number stays its own.
+    pub(super) fn peek(&self) -> Exit {
+        wait(&self.pidfd, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG)
+    }
+
+    /// Takes the zombie away. It must have ended.
+    pub(super) fn reap(mut self) -> Exit {
+        self.reaped = true;
+        self.roster.remove(self.pid);
+        wait(&self.pidfd, WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
+    }
+}
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        if !self.reaped {
+            self.signal(Signal::KILL);
+            let (pid, pidfd, roster) = (self.pid, self.pidfd.clone(), self.roster.clone());
+            std::thread::spawn(move || {
+                wait(&pidfd, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+                roster.remove(pid);
+                wait(&pidfd, WaitIdOptions::EXITED)
+            });
+        }
+    }
+}
+
+fn wait(pidfd: &OwnedFd, options: WaitIdOptions) -> Exit {
+    match waitid(WaitId::PidFd(pidfd.as_fd()), options) {
+        Ok(Some(status)) => match (status.exit_status(), status.terminating_signal()) {
+            (Some(status), _) => Exit::Status(status),
+            (None, Some(signal)) => Exit::Signal(signal),
+            (None, None) => Exit::Unknown,
+        },
+        _ => Exit::Unknown,
+    }
+}
