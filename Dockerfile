@@ -26,7 +26,7 @@ COPY config/production.toml /etc/lockgate/lockgate.toml
 ENV LOCKGATE_CONFIG=/etc/lockgate/lockgate.toml
 EXPOSE 8080
 HEALTHCHECK --interval=15s --timeout=3s --start-period=5s \
-  CMD curl -fsS "http://127.0.0.1:${PORT:-8080}/health" > /dev/null || exit 1
+  CMD ["sh", "-c", "curl -fsS http://127.0.0.1:${PORT:-8080}/health > /dev/null"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["lockgate"]
 CMD ["serve"]
