@@ -6,7 +6,9 @@
 //! comes in on whichever worker its request reached; [`Session::deliver`] hands it to the backend right
 //! there, under a lock that is held for a table look-up and one non-blocking write.
 
+mod end;
 mod exchange;
+mod intake;
 mod outbox;
 mod registry;
 mod task;

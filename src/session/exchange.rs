@@ -114,7 +114,7 @@ impl Exchange {
             (Stage::Fresh, _, Some(revision)) => {
                 let (handshake, id) = initialize(revision);
                 self.stage = Stage::Resuming { handshake: id, held: Vec::new(), bytes: 0 };
-                self.hold(frame, now)?;
+                self.hold(frame, now).inspect_err(|_| self.stage = Stage::Fresh)?;
                 Ok(FromClient::Hold(Some(handshake)))
             }
             (Stage::Resuming { .. }, ..) => self.hold(frame, now).map(|()| FromClient::Hold(None)),

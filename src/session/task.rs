@@ -7,13 +7,15 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::end::{End, for_people};
 use super::exchange::FromBackend;
+use super::intake::{Said, read_line};
 use super::registry::Seat;
 use super::{Session, Sessions, State};
-use crate::backend::{Exit, Line, Link, Sent, StartFailed, StartSlot, Starter};
+use crate::backend::{Line, Link, Sent, StartFailed, StartSlot, Starter};
 use crate::catalog::LaunchPlan;
 use crate::ids::SessionTag;
-use crate::mcp::{Code, Frame, Malformed, error_frame};
+use crate::mcp::Code;
 
 /// Everything that lives as long as the session.
 pub(super) struct Task {
@@ -29,21 +31,6 @@ pub(super) struct Task {
     slot_until: Instant,
     /// Given back when the last process is gone.
     _seat: Seat,
-}
-
-/// Why a session ends.
-#[derive(Debug)]
-enum End {
-    ClientLeft,
-    NotStarted(StartFailed),
-    BackendExited(Exit),
-    BackendClosed,
-    NoAnswer,
-    Idle,
-    Lifetime,
-    Stalled,
-    Drained,
-    ShutDown,
 }
 
 /// Reads from the backend in one go; then others on this worker get their turn.
@@ -204,7 +191,7 @@ impl Task {
         if state.exchange.next_deadline().is_none_or(|due| due > now) {
             return;
         }
-        let limit = humantime(timeouts.request);
+        let limit = for_people(timeouts.request);
         let reason = format!("the server {} did not answer within {limit}", self.plan.server());
         for (error, cancelled) in state.exchange.expire(now, &reason) {
             state.outbox.push(error, now);
@@ -235,7 +222,8 @@ impl Task {
     /// Hands the lines of a backend to where they belong. Says whether there is room for more.
     fn take(&mut self, lines: Vec<Line>) -> bool {
         let session = self.session.clone();
-        let frames: Vec<_> = lines.into_iter().flat_map(|line| self.read_line(line)).collect();
+        let frames: Vec<_> =
+            lines.into_iter().flat_map(|line| read_line(line, self.sessions.limits.line, self.tag)).collect();
         let now = Instant::now();
         let mut state = session.state();
         for frame in frames {
@@ -259,35 +247,6 @@ impl Task {
         state.outbox.has_room()
     }
 
-    fn read_line(&self, line: Line) -> Vec<Said> {
-        let bytes = match line {
-            Line::Whole(bytes) => bytes,
-            Line::TooLong { length, id } => {
-                tracing::warn!(session = %self.tag, length, "a message of the server is over limits.line");
-                let limit = self.sessions.limits.line;
-                let reason =
-                    format!("the reply has {length} bytes, more than the {limit} that limits.line allows");
-                return id
-                    .map(|id| Said::TooLong(error_frame(&id, Code::Internal, &reason)))
-                    .into_iter()
-                    .collect();
-            }
-        };
-        let frames = match Frame::parse_all(bytes.clone()) {
-            // One bad byte must not cost a reply.
-            Err(Malformed::NotJson(_)) if std::str::from_utf8(&bytes).is_err() => {
-                Frame::parse_all(String::from_utf8_lossy(&bytes).into_owned().into())
-            }
-            other => other,
-        };
-        let frames = frames.unwrap_or_else(|fault| vec![Err(fault)]);
-        let noise = frames.iter().filter(|frame| frame.is_err()).count();
-        if noise > 0 {
-            tracing::debug!(session = %self.tag, length = bytes.len(), "a line on stdout is no message; skipped");
-        }
-        frames.into_iter().flatten().map(Said::Message).collect()
-    }
-
     /// Nobody waits in vain, nothing is left: errors for what is open, the end of the stream, then the end
     /// of the processes.
     async fn finish(mut self, end: End, mut link: Option<Link>) {
@@ -303,7 +262,8 @@ impl Task {
             self.wait_for_somebody_to_tell().await;
         }
         let last_words = link.as_ref().and_then(|link| link.process.last_words());
-        let reason = self.reason(&end, exit, last_words);
+        let (server, timeouts) = (self.plan.server(), &self.sessions.timeouts);
+        let reason = end.reason(server, timeouts, exit, last_words.as_deref());
         self.sessions.registry.remove(&self.session.id);
         self.close(&reason);
         self.slot = None;
@@ -311,6 +271,8 @@ impl Task {
             drop((outlet, inlet));
             process.stop(self.sessions.timeouts.eof, self.sessions.timeouts.term).await;
         }
+        // Without the server's last words, which may hold anything.
+        let reason = end.reason(self.plan.server(), &self.sessions.timeouts, exit, None);
         tracing::info!(session = %self.tag, server = %self.plan.server(), reason, "session ended");
     }
 
@@ -344,37 +306,6 @@ impl Task {
         }
         state.outbox.close();
     }
-
-    /// What a client with an open request is told.
-    fn reason(&self, end: &End, exit: Option<Exit>, last_words: Option<String>) -> String {
-        let (server, timeouts) = (self.plan.server(), &self.sessions.timeouts);
-        let words = last_words.map_or(String::new(), |line| format!("; its last line on stderr: {line}"));
-        match (end, exit) {
-            (End::BackendExited(_) | End::BackendClosed, Some(exit)) => {
-                format!("the server {server} {exit} before it answered{words}")
-            }
-            (End::BackendExited(_) | End::BackendClosed, None) => {
-                format!("the server {server} closed its output before it answered{words}")
-            }
-            (End::NoAnswer, _) => {
-                format!("the server {server} gave no answer within {}{words}", humantime(timeouts.start))
-            }
-            (End::NotStarted(failed), _) => {
-                format!("the server {server} cannot be started: {}", failed.public())
-            }
-            (End::ClientLeft, _) => "the client closed its stream".into(),
-            (End::Idle, _) => format!("the session was idle for {}", humantime(timeouts.idle)),
-            (End::Lifetime, _) => {
-                format!("the session reached its lifetime of {}", humantime(timeouts.lifetime))
-            }
-            (End::Stalled, _) => {
-                format!("the client read nothing for {}", humantime(timeouts.stalled_reader))
-            }
-            (End::Drained | End::ShutDown, _) => {
-                "the gateway is shutting down; open a new session shortly".into()
-            }
-        }
-    }
 }
 
 /// What `serve` does next.
@@ -385,13 +316,6 @@ struct Turn {
     blocked: bool,
     /// When something is due.
     wake_at: Instant,
-}
-
-/// One thing that a backend said.
-enum Said {
-    Message(Frame),
-    /// The error that stands for a response which was too long.
-    TooLong(Frame),
 }
 
 impl Session {
@@ -416,8 +340,4 @@ impl Drop for Listed {
         errors.into_iter().for_each(|error| state.outbox.push(error, Instant::now()));
         state.outbox.close();
     }
-}
-
-fn humantime(duration: Duration) -> humantime_serde::re::humantime::FormattedDuration {
-    humantime_serde::re::humantime::format_duration(duration)
 }

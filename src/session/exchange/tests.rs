@@ -65,6 +65,15 @@ async fn a_reconnected_client_gets_its_handshake_and_then_what_it_sent() {
 }
 
 #[tokio::test]
+async fn a_message_that_cannot_be_held_begins_nothing() {
+    let mut fresh = exchange();
+    client(&mut fresh, request("1", "ping"), None).unwrap();
+    let revision = Some("2025-06-18");
+    assert_eq!(client(&mut fresh, request("1", "m"), revision).unwrap_err(), Unfit::DuplicateId);
+    assert!(matches!(client(&mut fresh, request("2", "m"), revision), Ok(FromClient::Hold(Some(_)))));
+}
+
+#[tokio::test]
 async fn a_refused_handshake_fails_what_was_held() {
     let mut resumed = exchange();
     let Ok(FromClient::Hold(Some(handshake))) = client(&mut resumed, request("7", "m"), Some("2025-06-18"))

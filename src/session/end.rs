@@ -1,0 +1,77 @@
+//! Why a session ends, and what a client with an open request is told of it.
+
+use std::time::Duration;
+
+use humantime_serde::re::humantime::{FormattedDuration, format_duration};
+
+use crate::backend::{Exit, StartFailed};
+use crate::ids::ServerName;
+use crate::settings::Timeouts;
+
+/// Why a session ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The client's stream is gone.
+    ClientLeft,
+    /// The command could not be started.
+    NotStarted(StartFailed),
+    /// The backend's leader has ended.
+    BackendExited(Exit),
+    /// The backend has closed its output.
+    BackendClosed,
+    /// The backend has not answered its first request in time.
+    NoAnswer,
+    /// `timeouts.idle`
+    Idle,
+    /// `timeouts.lifetime`
+    Lifetime,
+    /// `timeouts.stalled_reader`
+    Stalled,
+    /// Nothing was open when the gateway began to shut down, or any more.
+    Drained,
+    /// Something was still open when `timeouts.drain` was over.
+    ShutDown,
+}
+
+impl End {
+    /// The text for a client; `exit` and `last_words` are the backend's, if they are known.
+    pub(super) fn reason(
+        &self,
+        server: &ServerName,
+        timeouts: &Timeouts,
+        exit: Option<Exit>,
+        last_words: Option<&str>,
+    ) -> String {
+        let words = last_words.map_or(String::new(), |line| format!("; its last line on stderr: {line}"));
+        match (self, exit) {
+            (Self::BackendExited(_) | Self::BackendClosed, Some(exit)) => {
+                format!("the server {server} {exit} before it answered{words}")
+            }
+            (Self::BackendExited(_) | Self::BackendClosed, None) => {
+                format!("the server {server} closed its output before it answered{words}")
+            }
+            (Self::NoAnswer, _) => {
+                format!("the server {server} gave no answer within {}{words}", for_people(timeouts.start))
+            }
+            (Self::NotStarted(failed), _) => {
+                format!("the server {server} cannot be started: {}", failed.public())
+            }
+            (Self::ClientLeft, _) => "the client closed its stream".into(),
+            (Self::Idle, _) => format!("the session was idle for {}", for_people(timeouts.idle)),
+            (Self::Lifetime, _) => {
+                format!("the session reached its lifetime of {}", for_people(timeouts.lifetime))
+            }
+            (Self::Stalled, _) => {
+                format!("the client read nothing for {}", for_people(timeouts.stalled_reader))
+            }
+            (Self::Drained | Self::ShutDown, _) => {
+                "the gateway is shutting down; open a new session shortly".into()
+            }
+        }
+    }
+}
+
+/// A duration as the settings write it.
+pub(super) fn for_people(duration: Duration) -> FormattedDuration {
+    format_duration(duration)
+}
