@@ -162,19 +162,12 @@ async fn a_child_that_reads_nothing_makes_its_client_wait_and_nobody_else() {
     gateway.client().connect("peer").await;
 }
 
-#[tokio::test]
-async fn a_client_that_reads_nothing_is_cut_off_and_its_child_with_it() {
+/// Opens a session of `peer`, floods its client, who reads the endpoint from the raw socket and nothing more.
+async fn flooded(gateway: &Gateway) -> tokio::net::TcpStream {
     use tokio::io::AsyncWriteExt;
-    let gateway = Gateway::start(
-        "[timeouts]\nstalled_reader = \"500ms\"\nheartbeat = \"100ms\"\n[limits]\nqueue = \"64KiB\"",
-    );
-    // Reads the endpoint from the raw socket, and nothing after it.
     let mut stream = tokio::net::TcpStream::connect(&gateway.address).await.unwrap();
-    let head = format!(
-        "GET /peer/sse HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\r\n",
-        gateway.address,
-        crate::gateway::SECRET
-    );
+    let (address, secret) = (&gateway.address, crate::gateway::SECRET);
+    let head = format!("GET /peer/sse HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {secret}\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut text = Vec::new();
     while !String::from_utf8_lossy(&text).contains("sessionId=") || !text.ends_with(b"\n\n\r\n") {
@@ -183,12 +176,45 @@ async fn a_client_that_reads_nothing_is_cut_off_and_its_child_with_it() {
     }
     let text = String::from_utf8(text).unwrap();
     let endpoint = text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+    let pad = "x".repeat(1000);
     for body in [
-        r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{}}"#,
-        r#"{"jsonrpc":"2.0","id":1,"method":"notes","params":{"count":20000,"pad":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}}"#,
+        r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{}}"#.to_owned(),
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"notes","params":{{"count":100000,"pad":"{pad}"}}}}"#),
     ] {
-        assert_eq!(gateway.client().post(endpoint, body).send().await.unwrap().status(), 202);
+        assert_eq!(gateway.client().post(endpoint, &body).send().await.unwrap().status(), 202);
     }
+    stream
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_makes_its_server_wait_and_costs_little_memory() {
+    let gateway = Gateway::start("[limits]\nqueue = \"64KiB\"");
+    let _stream = flooded(&gateway).await;
+    let pid = *gateway.descendants().first().unwrap();
+    let waits_to_write = || {
+        std::fs::read_to_string(format!("/proc/{pid}/syscall"))
+            .is_ok_and(|call| call.starts_with("1 0x1 ") || call.starts_with("64 0x1 "))
+    };
+    // 100 MB are on their way; the server gets rid of what pipe, queue and socket hold.
+    let mut blocked = 0;
+    until("the server waits", || {
+        blocked = if waits_to_write() { blocked + 1 } else { 0 };
+        blocked > 50
+    })
+    .await;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid())).unwrap();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let resident: usize = resident.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(resident < 48 << 10, "{resident} KiB");
+    gateway.client().connect("peer").await;
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_is_cut_off_and_its_child_with_it() {
+    let settings =
+        "[timeouts]\nstalled_reader = \"500ms\"\nheartbeat = \"100ms\"\n[limits]\nqueue = \"64KiB\"";
+    let gateway = Gateway::start(settings);
+    let _stream = flooded(&gateway).await;
     let pid = *gateway.descendants().first().unwrap();
     until("the child is gone", || !crate::gateway::is_alive(pid)).await;
     until("the log says why", || gateway.log().contains("the client read nothing for 500ms")).await;
