@@ -22,7 +22,7 @@ pub struct Access {
 
 /// Where a client's address is read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String", rename_all = "lowercase")]
 pub enum ClientAddress {
     /// The socket's peer.
     Peer,
@@ -34,7 +34,7 @@ pub enum ClientAddress {
 
 /// What becomes of a blocked environment name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String", rename_all = "lowercase")]
 pub enum BlockedEnv {
     /// The request is refused and the name told.
     Reject,
@@ -70,6 +70,31 @@ impl Access {
             return Err(("access.trusted_proxies", reason.into()));
         }
         Ok(())
+    }
+}
+
+impl TryFrom<String> for ClientAddress {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.as_str() {
+            "peer" => Ok(Self::Peer),
+            "fly" => Ok(Self::Fly),
+            "forwarded" => Ok(Self::Forwarded),
+            _ => Err("must be \"peer\", \"fly\" or \"forwarded\""),
+        }
+    }
+}
+
+impl TryFrom<String> for BlockedEnv {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.as_str() {
+            "reject" => Ok(Self::Reject),
+            "ignore" => Ok(Self::Ignore),
+            _ => Err("must be \"reject\" or \"ignore\""),
+        }
     }
 }
 

@@ -90,7 +90,7 @@ impl Settings {
         }
         let merged = builder.build().map_err(|e| Invalid::Form(e.to_string()))?;
         let mut settings: Self =
-            merged.try_deserialize().map_err(|e| Invalid::Form(describe(&e.to_string())))?;
+            merged.try_deserialize().map_err(|e| Invalid::Form(malformed(&e.to_string(), &layers)))?;
         settings.apply(flags, platform, &layers)?;
         settings.check(&layers)?;
         Ok(settings)
@@ -134,12 +134,7 @@ impl Settings {
         let blame = |key: &str, reason: String| Invalid::Value {
             key: key.to_owned(),
             reason,
-            place: layers
-                .iter()
-                .rev()
-                .find(|(_, layer)| has(layer, key))
-                .map_or("config/default.toml", |(place, _)| place)
-                .to_owned(),
+            place: origin(key, layers).to_owned(),
         };
         for check in checks {
             check.map_err(|(key, reason)| blame(key, reason))?;
@@ -221,6 +216,24 @@ fn has(layer: &Map<String, Value>, key: &str) -> bool {
     true
 }
 
+/// The layer that has the last word on a key.
+fn origin<'a>(key: &str, layers: &'a Layers) -> &'a str {
+    layers.iter().rev().find(|(_, layer)| has(layer, key)).map_or("config/default.toml", |(place, _)| place)
+}
+
+/// What the library says of a value of the wrong form, with the place it stands in and where to look.
+fn malformed(message: &str, layers: &Layers) -> String {
+    let message = describe(message);
+    let key = message.rsplit(['`', '"']).nth(1).unwrap_or_default();
+    // A key that is missing is missing from a table that somebody began.
+    let begun =
+        if message.starts_with("missing") { key.rsplit_once('.').map_or(key, |(t, _)| t) } else { key };
+    let place = origin(begun, layers);
+    format!(
+        "{message} (set in {place}); config/default.toml shows the form of every value, such as \"30s\" or \"4MiB\""
+    )
+}
+
 fn parse_host(source: &str, host: &str) -> Result<IpAddr, Invalid> {
     match host {
         "localhost" => Ok(IpAddr::from([127, 0, 0, 1])),
@@ -291,8 +304,13 @@ mod tests {
                 "[limits]\nstarts = 0",
                 "`limits.starts` 0 would refuse every session; give at least 1 (set in FILE)",
             ),
+            ("[servers.a]\nenv_allow = []", "missing configuration field \"servers.a.run\" (set in FILE)"),
+            (
+                "[access]\nblocked_env = \"no\"",
+                "must be \"reject\" or \"ignore\" for key `access.blocked_env`",
+            ),
             ("[limits]\nmessage = \"4 elephants\"", "limits.message"),
-            ("[timeouts]\nidle = 30", "timeouts.idle"),
+            ("[timeouts]\nidle = \"soon\"", "for key `timeouts.idle` (set in FILE)"),
             ("[timeouts]\nlifetime = \"1m\"", "`timeouts.lifetime` is shorter than timeouts.idle"),
             ("[tenants.t]\nsecrets = []\nservers = [\"nope\"]", "there is no [servers.nope]"),
             ("[limits", "cannot use FILE"),
