@@ -55,9 +55,10 @@ fn may_send(name: &str) -> bool {
 }
 
 /// Lets the page whose origin was admitted read the response.
-pub(super) fn share(request: &HttpRequest, response: &mut HttpResponse) {
+pub(super) fn share(request: &HttpRequest, front: &Front, response: &mut HttpResponse) {
     response.headers_mut().append(VARY, HeaderValue::from_static("Origin"));
-    if let Some(origin) = request.headers().get(ORIGIN) {
+    let Some(origin) = request.headers().get(ORIGIN) else { return };
+    if front.gate.check_origin(&Call::read(request, &front.base_path).presented()).is_ok() {
         let headers = response.headers_mut();
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));

@@ -25,7 +25,7 @@ pub(super) async fn route(request: HttpRequest, body: Payload, front: Data<Front
         _ => Err(Refusal::Method(METHODS)),
     };
     let mut response = outcome.unwrap_or_else(|refusal| refusal.response(id.as_ref()));
-    cors::share(&request, &mut response);
+    cors::share(&request, &front, &mut response);
     response
 }
 

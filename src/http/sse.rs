@@ -24,7 +24,7 @@ pub(super) async fn route(request: HttpRequest, front: Data<Front>) -> HttpRespo
         _ => Err(Refusal::Method(METHODS)),
     };
     let mut response = outcome.unwrap_or_else(|refusal| refusal.response(None));
-    cors::share(&request, &mut response);
+    cors::share(&request, &front, &mut response);
     response
 }
 

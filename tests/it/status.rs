@@ -19,7 +19,9 @@ async fn origin_and_host_come_before_the_secret() {
     let with = |name: &'static str, value: &'static str| {
         http.get(gateway.url("/peer/sse")).header(name, value).send()
     };
-    let (status, _, message) = fault(with("origin", "https://evil.example").await.unwrap()).await;
+    let refused = with("origin", "https://evil.example").await.unwrap();
+    assert!(!refused.headers().contains_key("access-control-allow-origin"));
+    let (status, _, message) = fault(refused).await;
     assert_eq!(status, 403);
     assert!(message.contains("access.origins"));
     let (status, _, message) = fault(with("host", "evil.example").await.unwrap()).await;
