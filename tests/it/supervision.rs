@@ -200,3 +200,24 @@ fn rand_micros() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0) % 8000
 }
+
+#[tokio::test]
+async fn a_connection_that_is_reset_or_half_closed_ends_its_session() {
+    use tokio::io::AsyncWriteExt;
+    let gateway = Gateway::start("");
+    let (address, secret) = (&gateway.address, crate::gateway::SECRET);
+    let head = format!("GET /peer/sse HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {secret}\r\n\r\n");
+    for reset in [true, false] {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        until("the child runs", || gateway.log().matches("session opened").count() == 2 - usize::from(reset))
+            .await;
+        if reset {
+            socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+            drop(stream);
+        } else {
+            stream.shutdown().await.unwrap();
+        }
+        until("nothing is left", || gateway.descendants().is_empty() && gateway.homes().is_empty()).await;
+    }
+}
