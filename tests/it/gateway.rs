@@ -98,6 +98,21 @@ impl Gateway {
         Client::new(&format!("http://{}", self.address), SECRET)
     }
 
+    /// Waits until so many sessions are active: a seat is free a moment after the last trace of its session.
+    pub(crate) async fn until_active(&self, sessions: u64) {
+        let mut active = None;
+        for _ in 0..500 {
+            let health = reqwest::get(self.url("/health")).await.unwrap();
+            let health: serde_json::Value = health.json().await.unwrap();
+            active = health["sessions"]["active"].as_u64();
+            if active == Some(sessions) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("never came about: {sessions} active sessions, but {active:?}");
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
     }

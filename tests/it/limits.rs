@@ -20,18 +20,7 @@ async fn sessions_over_a_limit_are_refused_and_counted_down_when_clients_leave()
         assert_eq!(gateway.descendants().len(), 3, "nothing was started for it");
         drop(sessions.pop());
         until("a seat is free", || gateway.descendants().len() == 2).await;
-        // The process is gone a moment before its seat, which the count of active sessions shows.
-        let mut active = None;
-        for _ in 0..500 {
-            let health = reqwest::get(gateway.url("/health")).await.unwrap();
-            let health: serde_json::Value = health.json().await.unwrap();
-            active = health["sessions"]["active"].as_u64();
-            if active == Some(2) {
-                break;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-        assert_eq!(active, Some(2), "{settings}");
+        gateway.until_active(2).await;
         gateway.client().open("peer").await;
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::gateway::{Gateway, SECRET};
+use crate::gateway::{Gateway, SECRET, until};
 
 async fn fault(response: reqwest::Response) -> (u16, i64, String) {
     let status = response.status().as_u16();
@@ -161,11 +161,7 @@ async fn a_command_that_does_not_start_is_502_and_says_which_step() {
     assert_eq!((status, code), (502, -32603));
     assert!(message.contains("its program could not be executed"), "{message}");
     assert!(!message.contains('/') && !message.contains("os error"), "{message}");
-    assert!(gateway.log().contains("No such file"));
-    let health: Value = reqwest::get(gateway.url("/health")).await.unwrap().json().await.unwrap();
-    crate::gateway::until("nothing is left", || {
-        gateway.descendants().is_empty() && gateway.homes().is_empty()
-    })
-    .await;
-    assert_eq!(health["sessions"]["active"], 0);
+    until("the log says why", || gateway.log().contains("No such file")).await;
+    until("nothing is left", || gateway.descendants().is_empty() && gateway.homes().is_empty()).await;
+    gateway.until_active(0).await;
 }
