@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub use self::child::{
-    Adopted, Exit, Inlet, Line, Outlet, Sent, StartFailed, Unprepared, is_launcher, launch,
-};
+pub use self::child::{Exit, Inlet, Line, Outlet, Sent, StartFailed, Unprepared, is_launcher, launch};
 
 use self::child::{Homes, Process, Spawner, Standard};
 use crate::catalog::LaunchPlan;
@@ -86,8 +84,8 @@ impl Starter {
 
     /// Reaps orphans of children that ended before them. Must be called on the main thread, which is where
     /// the kernel hands orphans to.
-    pub fn reap_orphans(&self) -> Adopted {
-        child::reap_orphans()
+    pub fn reap_orphans(&self) {
+        child::reap_orphans();
     }
 
     /// Ends every child at once, without waiting.

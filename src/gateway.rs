@@ -127,7 +127,7 @@ fn tidy(front: Arc<Front>, starter: Arc<Starter>) -> std::io::Result<impl Future
     Ok(async move {
         loop {
             tokio::select! {
-                _ = children.recv() => drop::<crate::backend::Adopted>(starter.reap_orphans()),
+                _ = children.recv() => starter.reap_orphans(),
                 _ = timer.tick() => front.gate.forget_idle_keys(),
             }
         }

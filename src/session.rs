@@ -274,11 +274,6 @@ impl Session {
         Ok(())
     }
 
-    /// The id, for the client's eyes only.
-    pub fn id(&self) -> &SessionId {
-        &self.id
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -17,7 +17,6 @@ mod stderr;
 pub use self::framer::Line;
 pub use self::home::Unprepared;
 pub use self::launcher::{is_launcher, launch};
-pub use self::orphans::Adopted;
 pub use self::pipe::{Inlet, Outlet, Sent};
 pub use self::process::{Exit, StartFailed};
 

@@ -10,11 +10,8 @@ const MIB: usize = 1 << 20;
 async fn payloads_pass_byte_for_byte() {
     let gateway = Gateway::start("");
     let mut session = gateway.client().connect("peer").await;
-    let params =
-        r#"{"n":12345678901234567890123,"e":1e400,"dup":1,"dup":2,"s":"\ud83d\ude00\u2028 é 😀 \\ \" "}"#;
+    let params = r#"{"n":12345678901234567890123,"dup":1,"dup":2,"s":"\ud83d\ude00\u2028 é 😀 \\ \" "}"#;
     let text = format!(r#"{{"jsonrpc":"2.0","id":"q\/1","method":"raw","params":{params}}}"#);
-    // The server cannot parse 1e400, so it gets that one without.
-    let text = text.replace(r#""e":1e400,"#, "");
     assert_eq!(session.post_raw(text.clone()).send().await.unwrap().status(), 202);
     let answer = session.message().await.unwrap();
     assert_eq!(answer["id"], "q/1");

@@ -45,11 +45,7 @@ async fn a_wrong_secret_starts_nothing() {
         assert_eq!(response.status(), 401, "{value:?}");
         assert_eq!(response.headers()["www-authenticate"], "Bearer realm=\"lockgate\"");
         let body: serde_json::Value = response.json().await.unwrap();
-        assert!(
-            body["error"]["message"].as_str().unwrap().contains("secret")
-                || value.is_empty()
-                || !value.contains(' ')
-        );
+        assert!(body["error"]["message"].as_str().unwrap().contains("secret"), "{body}");
     }
     let right = format!("Bearer {}", crate::gateway::SECRET);
     let doubled = http.get(&url).header("authorization", &right).header("authorization", &right);
