@@ -8,10 +8,15 @@ use crate::gateway::{Gateway, SECRET, send_signal};
 
 const RATE: &str = "[rate]\nper_minute = 0\nopens_per_minute = 0\n";
 
-fn clients() -> PathBuf {
-    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
+/// Where the clients are installed.
+fn tests() -> PathBuf {
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     assert!(place.join("node_modules").exists(), "the clients are not installed: run `tests/run`");
     place
+}
+
+fn clients() -> PathBuf {
+    tests().join("clients")
 }
 
 fn gateway(servers: &str) -> Gateway {
@@ -20,7 +25,7 @@ fn gateway(servers: &str) -> Gateway {
 
 /// A server from npm that `tests/run` has installed.
 fn installed(name: &str, arguments: &str) -> String {
-    format!("node {}/node_modules/@modelcontextprotocol/{name}/dist/index.js{arguments}", clients().display())
+    format!("node {}/node_modules/@modelcontextprotocol/{name}/dist/index.js{arguments}", tests().display())
 }
 
 fn node(script: &str, gateway: &Gateway, arguments: &[&str]) -> Command {
@@ -30,7 +35,7 @@ fn node(script: &str, gateway: &Gateway, arguments: &[&str]) -> Command {
 }
 
 fn python(gateway: &Gateway, arguments: &[&str]) -> Command {
-    let mut command = Command::new(clients().join(".venv/bin/python"));
+    let mut command = Command::new(tests().join(".venv/bin/python"));
     command.current_dir(clients()).arg("session.py").arg(gateway.url("")).arg(SECRET).args(arguments);
     command
 }
@@ -50,7 +55,7 @@ fn the_typescript_sdk_uses_everything_by_short_name() {
 #[test]
 fn the_typescript_sdk_uses_everything_by_an_npx_command() {
     // The cache is the operator's to give; without it every session would fetch the package again.
-    let cache = clients().join("node_modules/.cache/npx");
+    let cache = tests().join("node_modules/.cache/npx");
     let gateway = gateway(&format!(
         "[servers.everything]\nrun = \"npx -y @modelcontextprotocol/server-everything\"\nenv = {{ NPM_CONFIG_CACHE = {cache:?} }}"
     ));
@@ -90,7 +95,7 @@ fn the_python_sdk_uses_everything() {
 
 #[test]
 fn the_python_sdk_uses_the_time_server() {
-    let run = format!("{}/.venv/bin/mcp-server-time", clients().display());
+    let run = format!("{}/.venv/bin/mcp-server-time", tests().display());
     let gateway = gateway(&format!("[servers.time]\nrun = {run:?}"));
     passes(python(&gateway, &[&run, "time"]));
 }
