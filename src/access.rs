@@ -39,21 +39,16 @@ pub struct Presented<'a> {
     pub forwarded_for: Vec<&'a [u8]>,
 }
 
-/// What the caller wants; opening a session has a rate of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// Open a session.
-    Open,
-    /// Use one.
-    Use,
-}
-
 /// Proof that a request was admitted, and for whom.
 #[derive(Clone, Debug)]
 pub struct Permit {
     tenant: Arc<Tenant>,
     allowance: Option<Allowance>,
 }
+
+/// Proof that a tenant may open a session now: opening has a rate of its own.
+#[derive(Debug)]
+pub struct Opening(());
 
 /// A tenant as the gate knows it.
 #[derive(Debug)]
@@ -134,7 +129,7 @@ impl Gate {
     ///
     /// # Errors
     /// The first check that fails.
-    pub fn admit(&self, presented: &Presented<'_>, purpose: Purpose) -> Result<Permit, Denied> {
+    pub fn admit(&self, presented: &Presented<'_>) -> Result<Permit, Denied> {
         self.check_origin(presented)?;
         let secret = secret::bearer(&presented.authorization).map_err(Denied::Credentials)?;
         let Some(tenant) = self.keyring.owner(secret) else {
@@ -142,10 +137,16 @@ impl Gate {
             return Err(self.rates.failure(client).map_or_else(Denied::Failures, |()| Denied::Secret));
         };
         let allowance = self.rates.request(&tenant.id).map_err(|a| Denied::Rate("request", a))?;
-        if purpose == Purpose::Open {
-            self.rates.opening(&tenant.id).map_err(|a| Denied::Rate("session opening", a))?;
-        }
         Ok(Permit { tenant: tenant.clone(), allowance })
+    }
+
+    /// Lets an admitted tenant open a session.
+    ///
+    /// # Errors
+    /// If it has opened too many of late.
+    pub fn opening(&self, permit: &Permit) -> Result<Opening, Denied> {
+        self.rates.opening(permit.tenant()).map_err(|a| Denied::Rate("session opening", a))?;
+        Ok(Opening(()))
     }
 
     /// The part of admission that a CORS preflight, which carries no secret, must pass too.

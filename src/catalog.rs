@@ -13,10 +13,13 @@ use std::sync::Arc;
 pub use self::environment::{BadVariable, Overrides};
 pub use self::target::{BadTarget, Target};
 
+use sha2::{Digest, Sha256};
+
 use self::environment::Policy;
 use crate::access::Permit;
 use crate::ids::{ServerName, TenantId};
-use crate::settings::{self, Settings};
+use crate::mcp::Era;
+use crate::settings::{self, ServerEra, Settings};
 
 /// The allowlist, ready to answer.
 #[derive(Debug)]
@@ -33,8 +36,14 @@ struct Entry {
     argv: Vec<String>,
     environment: BTreeMap<String, String>,
     policy: Policy,
+    /// `None` until it is found out.
+    era: Option<Era>,
     sessions: usize,
 }
+
+/// Stands for everything that decides what process a plan starts and for whom, and reveals nothing of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Fingerprint([u8; 32]);
 
 /// Everything that a backend needs to start: made by [`Catalog::plan`] only, so it is always allowed.
 #[derive(Clone, Debug)]
@@ -159,6 +168,11 @@ impl Entry {
             program: resolve(first).map_err(|reason| ("run", reason))?,
             argv,
             environment: server.env.clone(),
+            era: match server.era {
+                ServerEra::Auto => None,
+                ServerEra::Handshake => Some(Era::Handshake),
+                ServerEra::Stateless => Some(Era::Stateless),
+            },
             policy: Policy::new(server.env_allow.as_deref(), all.access.blocked_env),
             sessions: server.sessions.unwrap_or(usize::MAX).min(all.limits.sessions_per_server),
         })
@@ -194,6 +208,29 @@ impl LaunchPlan {
     /// Sessions that this server may have at once.
     pub fn max_sessions(&self) -> usize {
         self.entry.sessions
+    }
+
+    /// The protocol era that the server speaks; `None` if that is to be found out.
+    pub fn era(&self) -> Option<Era> {
+        self.entry.era
+    }
+
+    /// What this plan has in common with others that start the very same process for the same tenant.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut digest = Sha256::new();
+        let mut add = |text: &str| {
+            digest.update((text.len() as u64).to_le_bytes());
+            digest.update(text);
+        };
+        add(&self.tenant.to_string());
+        add(self.server.as_str());
+        self.entry.argv.iter().for_each(|word| add(word));
+        add("");
+        for (name, value) in self.environment() {
+            add(name);
+            add(value);
+        }
+        Fingerprint(digest.finalize().into())
     }
 
     /// The absolute path of the program.

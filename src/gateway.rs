@@ -65,6 +65,7 @@ impl Gateway {
             sessions: Sessions::new(settings, starter.clone(), lifecycle.clone()),
             base_path: settings.listen.base_path.clone(),
             max_message: bytes(settings.limits.message),
+            heartbeat: settings.timeouts.heartbeat,
             since: Instant::now(),
         };
         let timeouts = settings.timeouts.clone();

@@ -1,18 +1,26 @@
 //! The public listener: routes, and the way of a request through the layers below.
 //!
-//! `call` reads a request, `error` is the only place that knows status codes, `cors` what a browser needs,
-//! `sse` and `message` are the two halves of the `sse` transport, `health` needs no secret.
+//! `call` and `body` read a request, `answer` and `event` write what comes back, `error` is the only place
+//! that knows which status a refusal has, `cors` what a browser needs. `sse` and `message` are the two
+//! halves of the `sse` transport; `mcp` is the endpoint that `streamable` and `stateless` clients share.
+//! `health` needs no secret.
 
+mod answer;
+mod body;
 mod call;
 mod cors;
 mod error;
 mod event;
 mod health;
+mod mcp;
 mod message;
 mod server;
 mod sse;
+mod stateless;
+mod streamable;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
@@ -38,6 +46,8 @@ pub struct Front {
     pub base_path: String,
     /// The largest message of a client, in bytes.
     pub max_message: usize,
+    /// After how much silence a stream gets a sign of life.
+    pub heartbeat: Duration,
     /// When the gateway started.
     pub since: Instant,
 }
@@ -49,6 +59,7 @@ fn routes(front: &Arc<Front>) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
             .service(web::resource("/health").to(health::health))
             .service(web::resource("/health/live").to(health::live))
             .service(web::resource("/health/ready").to(health::ready))
+            .service(web::resource(["/{server}/mcp", "/{server}/mcp/"]).to(mcp::route))
             .service(web::resource("/{server}/sse").to(sse::route))
             .service(web::resource("/{server}/message").to(message::route));
         config.app_data(front.clone()).service(scope).default_service(web::to(nowhere));

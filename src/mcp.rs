@@ -1,17 +1,28 @@
 //! The wire vocabulary of MCP: envelopes, ids, errors. Nothing here does I/O, knows a clock or starts a
 //! task, so all of it can be tested as plain functions. The era bridge will live here as well.
 
-mod envelope;
+mod discover;
 mod error;
 mod frame;
 mod handshake;
 mod id;
+mod ladder;
+mod members;
+mod mirror;
+mod related;
 mod scan;
+mod splice;
+mod tools;
 mod version;
 
-pub use self::error::{Code, error_frame};
+pub use self::discover::{discover, era_shown, list_tools};
+pub use self::error::{Code, Failure, error_code, error_frame};
 pub use self::frame::{Frame, Kind, Malformed, Method};
-pub use self::handshake::{initialize, initialized};
+pub use self::handshake::{agreed_revision, initialize, initialized};
 pub use self::id::RequestId;
+pub use self::ladder::{Enveloped, Misfit, era_of};
+pub use self::mirror::Mirror;
+pub use self::related::{Origin, asked_progress, cancelled, progress, subscription};
 pub use self::scan::IdScanner;
-pub use self::version::{HANDSHAKE_VERSIONS, is_handshake_version};
+pub use self::tools::ToolHeaders;
+pub use self::version::{Era, HANDSHAKE_VERSIONS, STATELESS_VERSIONS, is_handshake_version};

@@ -1,47 +1,59 @@
 //! One client's conversation with one backend.
 //!
-//! [`Sessions::open`] turns a [`LaunchPlan`] into a [`Reader`], the client's end, and starts the task that
-//! owns the session until nothing of it is left. The task runs on the worker that holds the client's
-//! stream, so that what a backend says reaches the socket without changing threads. What a client says
-//! comes in on whichever worker its request reached; [`Session::deliver`] hands it to the backend right
-//! there, under a lock that is held for a table look-up and one non-blocking write.
+//! [`Sessions::open`] turns a [`LaunchPlan`] into a session and starts the task that owns it until nothing
+//! of it is left. The task runs on the worker that opened it, so that what a backend says reaches an `sse`
+//! client's socket without changing threads. What a client says comes in on whichever worker its request
+//! reached; [`Session::deliver`] hands it to the backend right there, under a lock that is held for a table
+//! look-up and one non-blocking write. What comes back waits in the outbox, a queue for each stream of the
+//! client, for its [`Reader`].
+//!
+//! Clients of the stateless era have no session of their own: those of one tenant who would start the same
+//! backend share one ([`Sessions::call`]).
 
 mod end;
+mod era;
 mod exchange;
 mod intake;
+mod opening;
 mod outbox;
+mod reader;
+mod refusal;
 mod registry;
+mod shared;
 mod task;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
-pub use self::outbox::Delivery;
+pub use self::opening::{Opened, Sessions};
+pub use self::outbox::{Delivery, EventId};
+pub use self::reader::Reader;
+pub use self::refusal::{Full, NotCalled, NotOpened, NotResumed, Undelivered};
 
-use self::exchange::{Exchange, FromClient, Unfit};
-use self::outbox::Outbox;
-use self::registry::Registry;
-use crate::backend::{Outlet, Sent, StartFailed, Starter};
+use self::exchange::{Addressed, Exchange, FromClient, Unfit};
+use self::outbox::{Outbox, StreamId};
+use self::shared::Tools;
+use crate::backend::{Outlet, Sent};
 use crate::catalog::LaunchPlan;
-use crate::ids::{ServerName, SessionId, SessionTag, TenantId};
+use crate::ids::{ServerName, SessionId, TenantId};
 use crate::lifecycle::Lifecycle;
-use crate::mcp::{Frame, Kind};
-use crate::settings::{Limits, Settings, Timeouts};
+use crate::mcp::{Code, Frame, Kind, error_frame};
+use crate::settings::{Limits, Timeouts};
 
-/// All sessions of this gateway.
-#[derive(Clone, Debug)]
-pub struct Sessions {
-    registry: Arc<Registry>,
-    starter: Arc<Starter>,
-    lifecycle: Lifecycle,
-    limits: Limits,
-    timeouts: Timeouts,
+/// How the client speaks to us, which decides what its streams are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// 2024-11-05: one stream for everything; the session lasts as long as it.
+    Sse,
+    /// 2025-03-26 to 2025-11-25: a stream for each request and one beside them; each can be resumed.
+    Streamable,
+    /// 2026-07-28: a stream for each request, of many clients; closing it cancels the request.
+    Stateless,
 }
 
 /// One session, as requests see it.
@@ -50,13 +62,17 @@ pub struct Session {
     id: SessionId,
     tenant: TenantId,
     server: ServerName,
+    transport: Transport,
     max_queue: usize,
     start_timeout: Duration,
+    lifecycle: Lifecycle,
     /// Held for short, synchronous sections only: by the session's task, by requests that deliver a
-    /// message, and by the client's stream when it takes some.
+    /// message, and by the client's streams when they take some.
     state: Mutex<State>,
     /// Tells the task that there is something for it to do.
     work: Notify,
+    /// What is known of the backend's tools, for sessions that are shared.
+    tools: Tools,
 }
 
 #[derive(Debug)]
@@ -72,152 +88,38 @@ struct State {
     first_request: Option<Instant>,
     /// When the task looks at the clock next by itself.
     task_wakes_at: Instant,
-    /// The client's stream is gone.
+    /// Its client is gone for good, or has ended it.
     abandoned: bool,
     /// Nothing is taken any more.
     ended: bool,
 }
 
-/// The client's end of a session. Dropping it ends the session.
-#[derive(Debug)]
-pub struct Reader(Arc<Session>);
-
-/// Which limit a new session would exceed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Full {
-    /// `limits.sessions`
-    Host,
-    /// `limits.sessions_per_tenant`
-    Tenant,
-    /// `limits.sessions_per_server`, or the server's own
-    Server,
-}
-
-/// Why a session cannot be opened. Nothing is left behind.
-#[derive(Debug, thiserror::Error)]
-pub enum NotOpened {
-    /// The gateway is shutting down.
-    #[error("the gateway is shutting down and opens no sessions; try again shortly")]
-    Draining,
-    /// A limit is reached.
-    #[error("{}", .0.reason())]
-    Full(Full),
-    /// The command did not start.
-    #[error("the server {0} cannot be started: {reason}; tell the operator, whose log has the detail", reason = .1.public())]
-    Start(ServerName, StartFailed),
-    /// No random numbers to be had.
-    #[error("the host has no random numbers for a session id")]
-    NoRandom,
-}
-
-/// Why a message cannot be taken. Nothing of it reached the backend.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Undelivered {
-    /// The session has ended.
-    #[error("no such session: it has ended, or never was, or belongs to somebody else; open a new one")]
-    NoSession,
-    /// The backend does not keep up.
-    #[error("the server does not keep up with this session's messages; wait for replies, then send again")]
-    Busy,
-    /// Requests are not taken while shutting down.
-    #[error("the gateway is shutting down; open a new session shortly")]
-    Draining,
-    /// The id is in use.
-    #[error("a request with this id is still open in this session; use a new id for each request")]
-    DuplicateId,
-    /// Not before `initialize`.
-    #[error("session {0} has not been initialized: send an `initialize` request first")]
-    NotBegun(SessionTag),
-}
-
-// === impl Sessions ===
-
-impl Sessions {
-    /// No sessions yet.
-    pub fn new(settings: &Settings, starter: Arc<Starter>, lifecycle: Lifecycle) -> Self {
-        Self {
-            registry: Arc::new(Registry::new(&settings.limits)),
-            starter,
-            lifecycle,
-            limits: settings.limits.clone(),
-            timeouts: settings.timeouts.clone(),
-        }
-    }
-
-    /// Opens a session. Comes back once the command runs; where others are being started, at once, and a
-    /// failure is then told on the stream.
-    ///
-    /// # Errors
-    /// If it must not or cannot be opened.
-    pub async fn open(&self, plan: LaunchPlan) -> Result<Reader, NotOpened> {
-        if self.lifecycle.is_draining() {
-            return Err(NotOpened::Draining);
-        }
-        let seat = self.registry.seat(&plan).map_err(NotOpened::Full)?;
-        let session = Arc::new(Session::new(&plan, &self.limits, &self.timeouts)?);
-        self.registry.insert(session.clone());
-        let reader = Reader(session.clone());
-        let server = plan.server().clone();
-        let slot = self.starter.try_slot();
-        let waits = slot.is_some();
-        let (started, outcome) = oneshot::channel();
-        let task = task::Task::new(session, plan, seat, self);
-        self.lifecycle.spawn(task.run(slot, started));
-        if waits && let Ok(Err(failed)) = outcome.await {
-            return Err(NotOpened::Start(server, failed));
-        }
-        Ok(reader)
-    }
-
-    /// The session with this id, if it belongs to this tenant and server.
-    ///
-    /// # Errors
-    /// [`Undelivered::NoSession`], whatever the reason.
-    pub fn find(
-        &self,
-        id: &SessionId,
-        tenant: &TenantId,
-        server: &ServerName,
-    ) -> Result<Arc<Session>, Undelivered> {
-        let session = self.registry.find(id).ok_or(Undelivered::NoSession)?;
-        let theirs = session.tenant == *tenant && session.server == *server;
-        if theirs { Ok(session) } else { Err(Undelivered::NoSession) }
-    }
-
-    /// How many sessions there are now.
-    pub fn active(&self) -> usize {
-        self.registry.active()
-    }
-
-    /// How many there have been.
-    pub fn total(&self) -> u64 {
-        self.registry.total()
-    }
-
-    /// Whether the gateway is shutting down.
-    pub fn is_draining(&self) -> bool {
-        self.lifecycle.is_draining()
-    }
-}
-
 // === impl Session ===
 
 impl Session {
-    fn new(plan: &LaunchPlan, limits: &Limits, timeouts: &Timeouts) -> Result<Self, NotOpened> {
+    fn new(
+        plan: &LaunchPlan,
+        transport: Transport,
+        limits: &Limits,
+        timeouts: &Timeouts,
+        lifecycle: Lifecycle,
+    ) -> Result<Self, NotOpened> {
         let now = Instant::now();
         let max_queue = usize::try_from(limits.queue.as_u64()).unwrap_or(usize::MAX);
         Ok(Self {
             id: SessionId::draw().map_err(|_| NotOpened::NoRandom)?,
             tenant: plan.tenant().clone(),
             server: plan.server().clone(),
+            transport,
             max_queue,
             start_timeout: timeouts.start,
+            lifecycle,
             state: Mutex::new(State {
-                exchange: Exchange::new(timeouts.request),
+                exchange: Exchange::new(transport, timeouts.request),
                 outlet: None,
                 to_backend: VecDeque::new(),
                 to_backend_bytes: 0,
-                outbox: Outbox::new(max_queue, now),
+                outbox: Outbox::new(max_queue, transport == Transport::Streamable, now),
                 last_message: now,
                 first_request: None,
                 task_wakes_at: now,
@@ -225,53 +127,126 @@ impl Session {
                 ended: false,
             }),
             work: Notify::new(),
+            tools: Tools::default(),
         })
     }
 
-    /// Takes a message of the client: it has reached the backend or waits for it in order. `revision` is
+    /// The session's id.
+    pub fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    /// The revision that client and backend have agreed on; `None` until they have.
+    pub fn revision(&self) -> Option<String> {
+        self.state().exchange.revision().map(str::to_owned)
+    }
+
+    /// Takes messages of the client: they have reached the backend or wait for it in order. `revision` is
     /// the protocol version that the request's header named, the sign of a client that has reconnected.
     ///
+    /// Where each request has a stream of its own, its reader comes back. Several messages are a batch:
+    /// then only a fault of the first stops it; a later request with one is answered on the stream.
+    ///
     /// # Errors
-    /// If it cannot be taken; then nothing of it was.
-    pub fn deliver(&self, frame: Frame, revision: Option<&str>, draining: bool) -> Result<(), Undelivered> {
+    /// If the first cannot be taken; then nothing of any was.
+    pub fn deliver(
+        self: &Arc<Self>,
+        frames: impl IntoIterator<Item = Frame>,
+        revision: Option<&str>,
+    ) -> Result<Option<Reader>, Undelivered> {
         let now = Instant::now();
         let mut state = self.state();
         if state.ended || state.abandoned {
             return Err(Undelivered::NoSession);
         }
-        if draining && matches!(frame.kind(), Kind::Request(..)) {
-            return Err(Undelivered::Draining);
-        }
         if state.to_backend_bytes >= self.max_queue || !state.outbox.has_room() {
             return Err(Undelivered::Busy);
         }
+        let mut own = None;
+        let mut blocked = false;
+        for (position, frame) in frames.into_iter().enumerate() {
+            let asks = match frame.kind() {
+                Kind::Request(id, _) => Some(id.clone()),
+                _ => None,
+            };
+            if asks.is_some() && self.transport != Transport::Sse && own.is_none() {
+                own = Some(state.outbox.open(now));
+            }
+            match (self.take(&mut state, frame, own, revision, now), asks) {
+                (Ok(stuck), _) => blocked |= stuck,
+                (Err(fault), _) if position == 0 => {
+                    own.into_iter().for_each(|stream| state.outbox.forget(stream));
+                    return Err(fault);
+                }
+                (Err(fault), Some(id)) => {
+                    let error = error_frame(&id, Code::InvalidRequest, &fault.to_string());
+                    let _ = state.outbox.push(own.unwrap_or(StreamId::LISTENING), error, now);
+                }
+                (Err(_), None) => {}
+            }
+        }
+        if let Some(stream) = own.filter(|stream| !state.exchange.awaits(*stream)) {
+            state.outbox.complete(stream);
+        }
+        let reader = own.and_then(|stream| state.outbox.attach(stream, None, now).ok());
+        let wake = self.note(&mut state, now);
+        drop(state);
+        if blocked || wake {
+            self.work.notify_one();
+        }
+        Ok(reader.map(|place| Reader::new(self.clone(), place)))
+    }
+
+    /// Takes one message. Says whether the backend has not taken everything yet.
+    fn take(
+        &self,
+        state: &mut State,
+        frame: Frame,
+        stream: Option<StreamId>,
+        revision: Option<&str>,
+        now: Instant,
+    ) -> Result<bool, Undelivered> {
+        if matches!(frame.kind(), Kind::Request(..)) && self.lifecycle.is_draining() {
+            return Err(Undelivered::Draining);
+        }
         let not_begun = || Undelivered::NotBegun(self.id.tag()).to_string();
-        let ruling =
-            state.exchange.client_says(frame, revision, now, not_begun).map_err(|unfit| match unfit {
-                Unfit::DuplicateId => Undelivered::DuplicateId,
-                Unfit::NotBegun => Undelivered::NotBegun(self.id.tag()),
-                Unfit::TooMuch => Undelivered::Busy,
-            })?;
+        let stream = stream.unwrap_or(StreamId::LISTENING);
+        let ruling = state.exchange.client_says(frame, stream, revision, now, not_begun);
+        let ruling = ruling.map_err(|unfit| match unfit {
+            Unfit::DuplicateId => Undelivered::DuplicateId,
+            Unfit::NotBegun => Undelivered::NotBegun(self.id.tag()),
+            Unfit::Begun => Undelivered::Begun(self.id.tag()),
+            Unfit::TooMuch => Undelivered::Busy,
+        })?;
+        Ok(match ruling {
+            FromClient::Forward(frame) | FromClient::Hold(Some(frame)) => state.forward([frame]) != Sent::All,
+            FromClient::Answer(addressed) => {
+                state.address(addressed, now);
+                false
+            }
+            FromClient::Cancel(frame, addressed) => {
+                state.address(addressed, now);
+                state.forward([frame]) != Sent::All
+            }
+            FromClient::Hold(None) | FromClient::Drop => false,
+        })
+    }
+
+    /// Notes that the client has said something. Says whether the task must look at the clock anew.
+    fn note(&self, state: &mut State, now: Instant) -> bool {
         state.last_message = now;
         if state.first_request.is_none() && state.exchange.has_begun() {
             state.first_request = Some(now);
         }
         let start_due = state.first_request.map(|at| at + self.start_timeout);
         let due = [state.exchange.next_deadline(), start_due].into_iter().flatten().min();
-        let wake = due.is_some_and(|due| due > now && due < state.task_wakes_at);
-        let blocked = match ruling {
-            FromClient::Forward(frame) | FromClient::Hold(Some(frame)) => state.forward([frame]) != Sent::All,
-            FromClient::Answer(frame) => {
-                state.outbox.push(frame, now);
-                false
-            }
-            FromClient::Hold(None) | FromClient::Drop => false,
-        };
-        drop(state);
-        if blocked || wake {
-            self.work.notify_one();
-        }
-        Ok(())
+        due.is_some_and(|due| due > now && due < state.task_wakes_at)
+    }
+
+    /// Ends the session: its client wants no more of it.
+    pub fn end(&self) {
+        self.state().abandoned = true;
+        self.work.notify_one();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -299,45 +274,18 @@ impl State {
         self.to_backend_bytes = self.to_backend.iter().map(Bytes::len).sum();
         sent
     }
-}
 
-// === impl Reader ===
-
-impl Reader {
-    /// The session's id.
-    pub fn id(&self) -> &SessionId {
-        &self.0.id
-    }
-
-    /// The next messages for the client, or a sign of life; `None` at the end of the session.
-    pub fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<Delivery>> {
-        let mut state = self.0.state();
-        let had_room = state.outbox.has_room();
-        let next = state.outbox.poll(cx);
-        let has_room = state.outbox.has_room();
-        drop(state);
-        if !had_room && has_room {
-            self.0.work.notify_one();
+    /// Puts a message where the client will find it. A request of the backend whose stream is gone goes to
+    /// the listening stream; an answer that nobody can read any more goes nowhere.
+    fn address(&mut self, addressed: Addressed, now: Instant) {
+        let Addressed { stream, frame, last } = addressed;
+        if let Some(Err(homeless)) = frame.map(|frame| self.outbox.push(stream, frame, now))
+            && !matches!(homeless.kind(), Kind::Response(_))
+        {
+            let _ = self.outbox.push(StreamId::LISTENING, homeless, now);
         }
-        next
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.0.state().abandoned = true;
-        self.0.work.notify_one();
-    }
-}
-
-// === impl Full ===
-
-impl Full {
-    fn reason(self) -> &'static str {
-        match self {
-            Self::Host => "this gateway has as many sessions as it may have; try again later",
-            Self::Tenant => "this tenant has as many sessions as it may have; close one, then try again",
-            Self::Server => "this server has as many sessions as it may have; try again later",
+        if last {
+            self.outbox.complete(stream);
         }
     }
 }

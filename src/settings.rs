@@ -12,7 +12,7 @@ mod load;
 mod unknown;
 
 pub use self::access::{Access, BlockedEnv, ClientAddress, Network, Tenant};
-pub use self::catalog::Server;
+pub use self::catalog::{Server, ServerEra};
 pub use self::limits::{Limits, Rate, Timeouts};
 pub use self::listen::Listen;
 pub use self::load::{Flags, Invalid, Platform};

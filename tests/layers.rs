@@ -14,9 +14,10 @@ const TABLE: &[(&str, &[&str])] = &[
     ("mcp", &[]),
     ("settings", &["ids"]),
     ("access", &["ids", "settings"]),
-    ("catalog", &["ids", "settings", "access"]),
+    ("catalog", &["ids", "mcp", "settings", "access"]),
     ("backend", &["ids", "settings", "lifecycle", "mcp", "catalog"]),
-    ("session", &["ids", "settings", "lifecycle", "mcp", "catalog", "backend"]),
+    // A session is opened with the proof that its tenant may do so now.
+    ("session", &["ids", "settings", "lifecycle", "mcp", "access", "catalog", "backend"]),
     ("http", &["ids", "settings", "lifecycle", "mcp", "access", "catalog", "session"]),
     ("gateway", &["ids", "settings", "lifecycle", "access", "catalog", "backend", "session", "http"]),
     ("demo", &["mcp"]),

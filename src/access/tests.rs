@@ -26,18 +26,18 @@ fn presented<'a>(authorization: &[&'a str]) -> Presented<'a> {
 fn exactly_one_well_formed_bearer_header_is_taken() {
     let gate = gate_with(&[], LOOPBACK);
     for good in ["Bearer right-secret", "bearer right-secret", "BEARER right-secret"] {
-        assert!(gate.admit(&presented(&[good]), Purpose::Use).is_ok(), "{good}");
+        assert!(gate.admit(&presented(&[good])).is_ok(), "{good}");
     }
     for bad in ["right-secret", "Bearer  right-secret", "Basic right-secret", "Bearer ", "Bearer a,b", "Bear"]
     {
-        let denied = gate.admit(&presented(&[bad]), Purpose::Use).unwrap_err();
+        let denied = gate.admit(&presented(&[bad])).unwrap_err();
         assert!(matches!(denied, Denied::Credentials(_)), "{bad}: {denied:?}");
     }
     let twice = presented(&["Bearer right-secret", "Bearer right-secret"]);
-    assert!(matches!(gate.admit(&twice, Purpose::Use), Err(Denied::Credentials(_))));
-    assert!(matches!(gate.admit(&presented(&[]), Purpose::Use), Err(Denied::Credentials(_))));
+    assert!(matches!(gate.admit(&twice), Err(Denied::Credentials(_))));
+    assert!(matches!(gate.admit(&presented(&[])), Err(Denied::Credentials(_))));
     for wrong in ["Bearer right-secre", "Bearer right-secrets", "Bearer Right-secret"] {
-        assert_eq!(gate.admit(&presented(&[wrong]), Purpose::Use).unwrap_err(), Denied::Secret, "{wrong}");
+        assert_eq!(gate.admit(&presented(&[wrong])).unwrap_err(), Denied::Secret, "{wrong}");
     }
 }
 
@@ -77,10 +77,10 @@ fn a_tenant_has_its_burst_and_no_more() {
     let gate = gate_with(&[], LOOPBACK);
     let request = presented(&["Bearer right-secret"]);
     for left in (0..10).rev() {
-        let permit = gate.admit(&request, Purpose::Use).unwrap();
+        let permit = gate.admit(&request).unwrap();
         assert_eq!(permit.allowance().unwrap().remaining, left);
     }
-    let Err(Denied::Rate(_, allowance)) = gate.admit(&request, Purpose::Use) else { panic!("no limit") };
+    let Err(Denied::Rate(_, allowance)) = gate.admit(&request) else { panic!("no limit") };
     assert!(!allowance.wait.is_zero());
 }
 
@@ -91,9 +91,10 @@ fn opening_sessions_has_a_rate_of_its_own() {
         LOOPBACK,
     );
     let request = presented(&["Bearer right-secret"]);
-    assert!(gate.admit(&request, Purpose::Open).is_ok() && gate.admit(&request, Purpose::Open).is_ok());
-    assert!(matches!(gate.admit(&request, Purpose::Open), Err(Denied::Rate("session opening", _))));
-    assert!(gate.admit(&request, Purpose::Use).is_ok());
+    let permit = gate.admit(&request).unwrap();
+    assert!(gate.opening(&permit).is_ok() && gate.opening(&permit).is_ok());
+    assert!(matches!(gate.opening(&permit), Err(Denied::Rate("session opening", _))));
+    assert!(gate.admit(&request).is_ok());
 }
 
 #[test]
@@ -101,20 +102,20 @@ fn wrong_secrets_are_limited_by_address_and_the_right_one_still_passes() {
     let gate = gate_with(&[("LOCKGATE__RATE__FAILURES_PER_MINUTE", "3")], LOOPBACK);
     let wrong = presented(&["Bearer wrong"]);
     for _ in 0..3 {
-        assert_eq!(gate.admit(&wrong, Purpose::Use).unwrap_err(), Denied::Secret);
+        assert_eq!(gate.admit(&wrong).unwrap_err(), Denied::Secret);
     }
-    assert!(matches!(gate.admit(&wrong, Purpose::Use), Err(Denied::Failures(_))));
+    assert!(matches!(gate.admit(&wrong), Err(Denied::Failures(_))));
     let mut forged = wrong.clone();
     forged.forwarded_for = vec![b"203.0.113.9"];
     forged.fly_client_ip = vec![b"203.0.113.9"];
     assert!(
-        matches!(gate.admit(&forged, Purpose::Use), Err(Denied::Failures(_))),
+        matches!(gate.admit(&forged), Err(Denied::Failures(_))),
         "a header moved the bucket"
     );
     let mut elsewhere = wrong.clone();
     elsewhere.peer = "192.0.2.2".parse().unwrap();
-    assert_eq!(gate.admit(&elsewhere, Purpose::Use).unwrap_err(), Denied::Secret);
-    assert!(gate.admit(&presented(&["Bearer right-secret"]), Purpose::Use).is_ok());
+    assert_eq!(gate.admit(&elsewhere).unwrap_err(), Denied::Secret);
+    assert!(gate.admit(&presented(&["Bearer right-secret"])).is_ok());
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! A request to an MCP route, read but not yet believed.
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{AUTHORIZATION, Accept, CONTENT_ENCODING, HOST, Header, HeaderName, ORIGIN};
+use actix_web::http::header::{AUTHORIZATION, Accept, CONTENT_ENCODING, HOST, Header, HeaderName, HeaderValue, ORIGIN};
 
 use crate::access::Presented;
 use crate::catalog::{BadTarget, BadVariable, Overrides, Target};
 use crate::ids::SessionId;
-use crate::mcp::is_handshake_version;
+use crate::mcp::{Mirror, is_handshake_version};
+use crate::session::EventId;
 
 /// What a request says, as far as its head tells.
 #[derive(Debug)]
@@ -83,6 +84,42 @@ impl<'r> Call<'r> {
     pub fn revision(&self) -> Option<&'r str> {
         let value = self.request.headers().get("mcp-protocol-version")?.to_str().ok()?;
         is_handshake_version(value).then_some(value)
+    }
+
+    /// The session that the `Mcp-Session-Id` header names: `None` if there is no such header, `Some(None)`
+    /// if it cannot be an id of ours.
+    pub fn named_session(&self) -> Option<Option<SessionId>> {
+        let value = self.request.headers().get("mcp-session-id")?;
+        Some(value.to_str().ok().and_then(SessionId::parse))
+    }
+
+    /// The protocol version in the header, if it is none of the handshake era.
+    pub fn foreign_revision(&self) -> Option<String> {
+        let value = self.request.headers().get("mcp-protocol-version")?;
+        let text = String::from_utf8_lossy(value.as_bytes());
+        (!is_handshake_version(&text)).then(|| text.chars().take(64).collect())
+    }
+
+    /// The event after which the client wants a stream resumed: `None` if it does not, `Some(None)` if that
+    /// cannot be an event of ours.
+    pub fn last_event(&self) -> Option<Option<EventId>> {
+        let value = self.request.headers().get("last-event-id")?;
+        Some(value.to_str().ok().and_then(|text| text.parse().ok()))
+    }
+
+    /// The headers in which a client of the stateless era repeats parts of its body.
+    pub fn mirror(&self) -> Mirror<'r> {
+        let headers = self.request.headers();
+        let all = |name: &'static str| headers.get_all(name).map(|value| value.as_bytes()).collect();
+        let param = |(name, value): (&'r HeaderName, &'r HeaderValue)| {
+            Some((name.as_str().strip_prefix("mcp-param-")?, value.as_bytes()))
+        };
+        Mirror {
+            version: all("mcp-protocol-version"),
+            method: all("mcp-method"),
+            name: all("mcp-name"),
+            params: headers.iter().filter_map(param).collect(),
+        }
     }
 
     /// Whether the client takes this media type. No `Accept` takes anything (RFC 9110 section 12.5.1).

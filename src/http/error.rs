@@ -8,8 +8,8 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::access::{Allowance, Denied};
 use crate::catalog::{BadTarget, BadVariable, Refused};
-use crate::mcp::{Code, Malformed, RequestId};
-use crate::session::{Full, NotOpened, Undelivered};
+use crate::mcp::{Code, Failure, HANDSHAKE_VERSIONS, Malformed, Misfit, RequestId};
+use crate::session::{Full, NotCalled, NotOpened, NotResumed, Undelivered};
 
 /// Every reason to refuse a request to an MCP route.
 #[derive(Debug, thiserror::Error)]
@@ -28,8 +28,23 @@ pub(super) enum Refusal {
     Undelivered(#[from] Undelivered),
     #[error(transparent)]
     Malformed(#[from] Malformed),
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
+    #[error(transparent)]
+    NotResumed(#[from] NotResumed),
     #[error("{0}")]
     Content(&'static str),
+    #[error("the answer may be JSON or an event stream; send Accept: application/json, text/event-stream")]
+    NeitherAcceptable,
+    #[error(
+        "protocol version {0} is not served in a session; served are: {list}, and 2026-07-28 without a session",
+        list = HANDSHAKE_VERSIONS.join(", ")
+    )]
+    Revision(String),
+    #[error("the header Mcp-Session-Id is missing; send `initialize` first, then the id that its answer has")]
+    NoSessionNamed,
+    #[error("{0}")]
+    Batch(&'static str),
     #[error("the answer is an event stream; send Accept: text/event-stream")]
     NotAcceptable,
     #[error("the message is larger than the {0} that limits.message allows; send less at once")]
@@ -70,19 +85,32 @@ impl Refusal {
             }
             Self::NotOpened(NotOpened::NoRandom) => later(S::SERVICE_UNAVAILABLE, SOON),
             Self::NotOpened(NotOpened::Start(..)) => plain(S::BAD_GATEWAY, Code::Internal),
-            Self::Undelivered(Undelivered::NoSession) => plain(S::NOT_FOUND, Code::NoSession),
+            Self::NotOpened(NotOpened::OtherEra(misfit)) | Self::Misfit(misfit) => {
+                let unknown = matches!(misfit, Misfit::NoMethod(_));
+                plain(if unknown { S::NOT_FOUND } else { S::BAD_REQUEST }, misfit.code())
+            }
+            Self::Undelivered(Undelivered::NoSession) | Self::NotResumed(NotResumed::NoSession) => {
+                plain(S::NOT_FOUND, Code::NoSession)
+            }
+            // The TypeScript SDK 1.32 comes back for streams whose answer was an error; this stops it
+            // without a word (its `_startOrAuthSse`).
+            Self::NotResumed(NotResumed::Exhausted) => plain(S::METHOD_NOT_ALLOWED, Code::Refused),
+            Self::NotResumed(NotResumed::Lost) | Self::Revision(_) | Self::NoSessionNamed => {
+                plain(S::BAD_REQUEST, Code::Refused)
+            }
+            Self::Batch(_) => plain(S::BAD_REQUEST, Code::InvalidRequest),
             Self::Undelivered(Undelivered::Busy | Undelivered::Draining) => {
                 later(S::SERVICE_UNAVAILABLE, SOON)
             }
-            Self::Undelivered(Undelivered::DuplicateId | Undelivered::NotBegun(_)) => {
-                plain(S::BAD_REQUEST, Code::InvalidRequest)
-            }
+            Self::Undelivered(
+                Undelivered::DuplicateId | Undelivered::NotBegun(_) | Undelivered::Begun(_),
+            ) => plain(S::BAD_REQUEST, Code::InvalidRequest),
             Self::Malformed(Malformed::NotJson(_)) => plain(S::BAD_REQUEST, Code::Parse),
             Self::Malformed(Malformed::Batch | Malformed::NotMessage(_)) => {
                 plain(S::BAD_REQUEST, Code::InvalidRequest)
             }
             Self::Content(_) => plain(S::UNSUPPORTED_MEDIA_TYPE, Code::Refused),
-            Self::NotAcceptable => plain(S::NOT_ACCEPTABLE, Code::Refused),
+            Self::NotAcceptable | Self::NeitherAcceptable => plain(S::NOT_ACCEPTABLE, Code::Refused),
             Self::TooLarge(_) => plain(S::PAYLOAD_TOO_LARGE, Code::Refused),
             Self::Broken => plain(S::BAD_REQUEST, Code::Parse),
             Self::Method(_) => plain(S::METHOD_NOT_ALLOWED, Code::Refused),
@@ -102,10 +130,28 @@ impl Refusal {
         if let Self::Denied(Denied::Rate(_, allowance)) = self {
             insert_allowance(&mut response, allowance);
         }
-        if let Self::Method(methods) = self {
-            response.insert_header((ALLOW, *methods));
+        match self {
+            Self::Method(methods) => drop(response.insert_header((ALLOW, *methods))),
+            Self::NotResumed(NotResumed::Exhausted) => drop(response.insert_header((ALLOW, "POST, DELETE"))),
+            _ => {}
         }
-        response.content_type("application/json").body(code.body(id, &self.to_string()))
+        let data = match self {
+            Self::NotOpened(NotOpened::OtherEra(misfit)) | Self::Misfit(misfit) => misfit.data(),
+            _ => None,
+        };
+        let failure = Failure { code, message: self.to_string(), data };
+        response.content_type("application/json").body(failure.body(id))
+    }
+}
+
+impl From<NotCalled> for Refusal {
+    fn from(reason: NotCalled) -> Self {
+        match reason {
+            NotCalled::Misfit(misfit) => misfit.into(),
+            NotCalled::Denied(denied) => denied.into(),
+            NotCalled::NotOpened(reason) => reason.into(),
+            NotCalled::Undelivered(reason) => reason.into(),
+        }
     }
 }
 

@@ -1,25 +1,43 @@
 //! Server-sent events as bytes: each one a single piece, ready for the socket.
 
+use std::fmt::Write as _;
+
 use actix_web::web::{Bytes, BytesMut};
 
-use crate::mcp::Frame;
+use crate::session::{Delivery, EventId};
 
 /// The comment that shows an idle stream to be alive.
 pub(super) const HEARTBEAT: &[u8] = b": keepalive\n\n";
 
 const HEAD: &[u8] = b"event: message\ndata: ";
 const TAIL: &[u8] = b"\n\n";
+/// Room for an id.
+const ID_SIZE: usize = 16;
+/// When clients come back for a stream that broke off, in milliseconds.
+const RETRY_MS: u32 = 1000;
 
 /// The first event of the `sse` transport: where to post messages.
 pub(super) fn endpoint(uri: &str) -> Bytes {
     Bytes::from(format!("event: endpoint\ndata: {uri}\n\n"))
 }
 
-/// One `message` event for each frame, one behind the other.
-pub(super) fn messages(frames: &[Frame]) -> Bytes {
-    let size = frames.iter().map(|frame| HEAD.len() + frame.bytes().len() + TAIL.len()).sum();
+/// The event with which a stream that can be resumed begins: an id, no data, and how long to wait before
+/// coming back (MCP 2025-11-25, polling).
+pub(super) fn priming(id: EventId) -> Bytes {
+    Bytes::from(format!("id: {id}\nretry: {RETRY_MS}\ndata: \n\n"))
+}
+
+/// One `message` event for each frame, one behind the other; with ids, if clients can use them.
+pub(super) fn messages(delivery: &Delivery, with_ids: bool) -> Bytes {
+    let frames = &delivery.frames;
+    let size = frames.iter().map(|frame| ID_SIZE + HEAD.len() + frame.bytes().len() + TAIL.len()).sum();
     let mut out = BytesMut::with_capacity(size);
+    let mut id = delivery.first;
     for frame in frames {
+        if with_ids {
+            let _ = write!(out, "id: {id}\n");
+            id.number += 1;
+        }
         out.extend_from_slice(HEAD);
         extend_escaped(&mut out, frame.bytes());
         out.extend_from_slice(TAIL);
@@ -52,12 +70,17 @@ fn extend_escaped(out: &mut BytesMut, mut text: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mcp::Frame;
 
     #[test]
     fn an_event_is_one_data_line_that_means_the_same() {
         let text = "{\"jsonrpc\":\"2.0\",\"method\":\"a\u{85}b\u{2028}\u{2029}c\u{e2}\u{20ac}\u{a2}\"}";
         let frame = Frame::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap();
-        let event = String::from_utf8(messages(&[frame.clone(), frame]).to_vec()).unwrap();
+        let first = "3-7".parse().unwrap();
+        let delivery = Delivery { first, frames: vec![frame.clone(), frame], last: false };
+        let ids = String::from_utf8(messages(&delivery, true).to_vec()).unwrap();
+        assert!(ids.starts_with("id: 3-7\nevent: message\n") && ids.contains("\n\nid: 3-8\nevent"));
+        let event = String::from_utf8(messages(&delivery, false).to_vec()).unwrap();
         let events: Vec<&str> = event.split_terminator("\n\n").collect();
         assert_eq!(events.len(), 2);
         let data = events[1].strip_prefix("event: message\ndata: ").unwrap();

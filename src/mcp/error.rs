@@ -1,12 +1,13 @@
 //! JSON-RPC error codes, and error messages as frames.
 
-use bytes::Bytes;
+use serde_json::Value;
 
 use super::frame::Frame;
 use super::id::RequestId;
+use super::splice;
 
-/// The error codes that Lockgate itself uses (JSON-RPC 2.0 section 5.1; −32000 and −32001 as the official
-/// SDKs use them).
+/// The error codes that Lockgate itself uses: JSON-RPC 2.0 section 5.1; −32000 and −32001 as the official
+/// SDKs use them; −32020 and −32022 of MCP 2026-07-28.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
     /// The body is not JSON.
@@ -19,6 +20,14 @@ pub enum Code {
     Refused,
     /// There is no such session.
     NoSession,
+    /// There is no such method.
+    NoMethod,
+    /// The parameters are not what the method demands.
+    InvalidParams,
+    /// A header that mirrors the body is missing or says something else.
+    HeaderMismatch,
+    /// The protocol version is not served.
+    UnsupportedVersion,
 }
 
 impl Code {
@@ -30,20 +39,66 @@ impl Code {
             Self::Internal => -32603,
             Self::Refused => -32000,
             Self::NoSession => -32001,
+            Self::NoMethod => -32601,
+            Self::InvalidParams => -32602,
+            Self::HeaderMismatch => -32020,
+            Self::UnsupportedVersion => -32022,
         }
     }
 
     /// The text of an error response; `id` is null where the request's id is not known.
     pub fn body(self, id: Option<&RequestId>, message: &str) -> String {
+        Failure::new(self, message).body(id)
+    }
+}
+
+/// What goes into the `error` of a response.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// What kind it is.
+    pub code: Code,
+    /// The text for people.
+    pub message: String,
+    /// What programs may want to know beside the code.
+    pub data: Option<Value>,
+}
+
+impl Failure {
+    /// One without data.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), data: None }
+    }
+
+    /// The error response to a request.
+    pub fn frame(&self, id: &RequestId) -> Frame {
+        splice::error_response(id, &self.object())
+    }
+
+    /// The text of an error response; `id` is null where the request's id is not known.
+    pub fn body(&self, id: Option<&RequestId>) -> String {
         let id = id.map_or("null", RequestId::token);
-        let message = serde_json::Value::from(message);
-        format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{},"message":{message}}}}}"#, self.number())
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{}}}"#, self.object())
+    }
+
+    fn object(&self) -> String {
+        let (code, message) = (self.code.number(), Value::from(&*self.message));
+        let data = self.data.as_ref().map_or(String::new(), |data| format!(r#","data":{data}"#));
+        format!(r#"{{"code":{code},"message":{message}{data}}}"#)
     }
 }
 
 /// An error response to the request `id`, as a frame of our own making.
 pub fn error_frame(id: &RequestId, code: Code, message: &str) -> Frame {
-    Frame::error_response(Bytes::from(code.body(Some(id), message)), id.clone())
+    Failure::new(code, message).frame(id)
+}
+
+/// The code of an error response.
+pub fn error_code(frame: &Frame) -> Option<i64> {
+    #[derive(serde::Deserialize)]
+    struct Error {
+        code: i64,
+    }
+    frame.is_error().then(|| serde_json::from_str::<Error>(frame.payload()).ok().map(|e| e.code)).flatten()
 }
 
 #[cfg(test)]

@@ -1,17 +1,28 @@
 //! One JSON-RPC message: its bytes, and what its envelope says it is. The bytes are never rebuilt.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use bytes::Bytes;
 
-use super::envelope::Envelope;
 use super::id::RequestId;
+use super::members::{decode, members};
 
 /// One message on its way between a client and a backend.
 ///
 /// The bytes hold no raw CR or LF, so a frame fits on one line of stdio and in one SSE `data:` field.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    bytes: Bytes,
-    kind: Kind,
+    pub(super) bytes: Bytes,
+    pub(super) kind: Kind,
+    /// Where the `id` token stands; empty if there is none.
+    pub(super) id: Range<usize>,
+    /// Where the `method` token stands; empty if there is none.
+    pub(super) method: Range<usize>,
+    /// Where the value of `params`, `result` or `error` stands; empty if there is none.
+    pub(super) payload: Range<usize>,
+    /// The payload is an `error`.
+    pub(super) failed: bool,
 }
 
 /// What a message is.
@@ -32,8 +43,16 @@ pub enum Method {
     Initialize,
     /// `ping`
     Ping,
+    /// `subscriptions/listen`, which is answered when the subscription ends.
+    Listen,
     /// `notifications/cancelled`, with the request it names if it names one.
     Cancelled(Option<RequestId>),
+    /// `notifications/progress`
+    Progress,
+    /// `notifications/message`, a line of the server's log.
+    Log,
+    /// `notifications/tools/list_changed`
+    ToolsChanged,
     /// Any other.
     Other,
 }
@@ -64,13 +83,17 @@ impl Frame {
         let bytes = strip_bom(bytes);
         let text = std::str::from_utf8(&bytes).map_err(|e| Malformed::NotJson(e.to_string()))?;
         let envelope = match text.bytes().find(|b| !b.is_ascii_whitespace()) {
-            Some(b'{') => serde_json::from_str::<Envelope<'_>>(text).map_err(|e| fault(text, &e))?,
+            Some(b'{') => Envelope::read(text).map_err(|e| fault(text, &e))?,
             Some(b'[') if is_json(text) => return Err(Malformed::Batch),
             _ if is_json(text) => return Err(Malformed::NotMessage("it is not an object")),
             _ => return Err(Malformed::NotJson("it does not begin with `{`".into())),
         };
-        let kind = classify(&envelope)?;
-        Ok(Self { bytes: one_line(bytes), kind })
+        let kind = envelope.kind()?;
+        let place = |token: Option<&str>| token.map_or(0..0, |token| place(text, token));
+        let payload = envelope.params.or(envelope.result).or(envelope.error);
+        let (id, method, payload) = (place(envelope.id), place(envelope.method), place(payload));
+        let failed = envelope.error.is_some();
+        Ok(Self { bytes: one_line(bytes), kind, id, method, payload, failed })
     }
 
     /// The messages of a batch, one frame or fault each; a single message is a batch of one.
@@ -87,19 +110,15 @@ impl Frame {
         Ok(members.iter().map(|m| Self::parse(bytes.slice_ref(m.get().as_bytes()))).collect())
     }
 
-    /// A request of our own making. `bytes` must be the text of just that request.
-    pub(crate) fn request(bytes: Bytes, id: RequestId, method: Method) -> Self {
-        Self { bytes, kind: Kind::Request(id, method) }
+    /// The text of `params`, `result` or `error`; empty if there is none.
+    pub fn payload(&self) -> &str {
+        self.text(self.payload.clone())
     }
 
-    /// A notification of our own making.
-    pub(crate) fn notification(bytes: Bytes) -> Self {
-        Self { bytes, kind: Kind::Notification(Method::Other) }
-    }
-
-    /// A response of our own making.
-    pub(super) fn error_response(bytes: Bytes, id: RequestId) -> Self {
-        Self { bytes, kind: Kind::Response(Some(id)) }
+    /// Where in the message a part of its payload stands.
+    pub(super) fn place_of(&self, part: &str) -> Range<usize> {
+        let inside = place(self.payload(), part);
+        self.payload.start + inside.start..self.payload.start + inside.end
     }
 
     /// The message, without a line break at its end.
@@ -107,58 +126,92 @@ impl Frame {
         &self.bytes
     }
 
+    /// Gives the message bytes of its own, so that it does not hold on to a larger buffer.
+    pub fn unshare(&mut self) {
+        self.bytes = Bytes::copy_from_slice(&self.bytes);
+    }
+
     /// What the message is.
     pub fn kind(&self) -> &Kind {
         &self.kind
     }
 
-    /// Whether it is an error response (read from the text, for the rare places that ask).
+    /// Whether it is an error response.
     pub fn is_error(&self) -> bool {
-        std::str::from_utf8(&self.bytes)
-            .ok()
-            .and_then(|text| serde_json::from_str::<Envelope<'_>>(text).ok())
-            .is_some_and(|envelope| envelope.has_error)
+        self.failed
+    }
+
+    /// The method of a request or notification; empty for a response.
+    pub fn method(&self) -> Cow<'_, str> {
+        decode(self.text(self.method.clone())).unwrap_or_default()
+    }
+
+    fn text(&self, place: Range<usize>) -> &str {
+        std::str::from_utf8(&self.bytes[place]).unwrap_or_default()
     }
 }
 
-fn classify(envelope: &Envelope<'_>) -> Result<Kind, Malformed> {
-    const BAD_ID: Malformed =
-        Malformed::NotMessage("`id` must be a string or an integer of at most 256 bytes");
-    if !envelope.versioned {
-        return Err(Malformed::NotMessage("`jsonrpc` must be \"2.0\""));
+/// Where `part`, which must be a slice of `whole`, stands in it.
+fn place(whole: &str, part: &str) -> Range<usize> {
+    let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
+    start..start + part.len()
+}
+
+/// The members that decide what a message is, each a slice of its text.
+struct Envelope<'a> {
+    jsonrpc: Option<&'a str>,
+    id: Option<&'a str>,
+    method: Option<&'a str>,
+    params: Option<&'a str>,
+    result: Option<&'a str>,
+    error: Option<&'a str>,
+}
+
+impl<'a> Envelope<'a> {
+    fn read(text: &'a str) -> Result<Self, serde_json::Error> {
+        let [jsonrpc, id, method, params, result, error] =
+            members(text, ["jsonrpc", "id", "method", "params", "result", "error"])?;
+        Ok(Self { jsonrpc, id, method, params, result, error })
     }
-    match (&envelope.method, envelope.id, envelope.has_result, envelope.has_error) {
-        (Some(_), _, true, _) | (Some(_), _, _, true) => {
-            Err(Malformed::NotMessage("it has a `method` and a `result` or `error`"))
+
+    fn kind(&self) -> Result<Kind, Malformed> {
+        const BAD_ID: Malformed =
+            Malformed::NotMessage("`id` must be a string or an integer of at most 256 bytes");
+        let fault = |reason| Err(Malformed::NotMessage(reason));
+        if self.jsonrpc != Some(r#""2.0""#) {
+            return fault("`jsonrpc` must be \"2.0\"");
         }
-        (Some(method), Some(id), ..) => {
-            let id = RequestId::parse(id).ok_or(BAD_ID)?;
-            Ok(Kind::Request(id, method_of(method, envelope.params)))
+        let id = |token| RequestId::parse(token).ok_or(BAD_ID);
+        match (self.method.map(decode), self.id, self.result, self.error) {
+            (Some(None), ..) => fault("`method` must be a string"),
+            (Some(_), _, Some(_), _) | (Some(_), _, _, Some(_)) => {
+                fault("it has a `method` and a `result` or `error`")
+            }
+            (Some(Some(method)), Some(token), ..) => {
+                Ok(Kind::Request(id(token)?, method_of(&method, self.params)))
+            }
+            (Some(Some(method)), None, ..) => Ok(Kind::Notification(method_of(&method, self.params))),
+            (None, _, Some(_), Some(_)) => fault("it has both a `result` and an `error`"),
+            (None, _, None, None) => fault("it has neither `method` nor `result` nor `error`"),
+            (None, None | Some("null"), None, Some(_)) => Ok(Kind::Response(None)),
+            (None, None, Some(_), None) => fault("a result needs the `id` that it answers"),
+            (None, Some(token), ..) => Ok(Kind::Response(Some(id(token)?))),
         }
-        (Some(method), None, ..) => Ok(Kind::Notification(method_of(method, envelope.params))),
-        (None, _, true, true) => Err(Malformed::NotMessage("it has both a `result` and an `error`")),
-        (None, _, false, false) => {
-            Err(Malformed::NotMessage("it has neither `method` nor `result` nor `error`"))
-        }
-        (None, None | Some("null"), false, true) => Ok(Kind::Response(None)),
-        (None, None, true, false) => Err(Malformed::NotMessage("a result needs the `id` that it answers")),
-        (None, Some(id), ..) => Ok(Kind::Response(Some(RequestId::parse(id).ok_or(BAD_ID)?))),
     }
 }
 
-fn method_of(method: &str, params: Option<&str>) -> Method {
-    #[derive(serde::Deserialize)]
-    struct Target<'a> {
-        #[serde(borrow, rename = "requestId")]
-        request: &'a serde_json::value::RawValue,
-    }
+pub(super) fn method_of(method: &str, params: Option<&str>) -> Method {
     match method {
         "initialize" => Method::Initialize,
         "ping" => Method::Ping,
+        "subscriptions/listen" => Method::Listen,
+        "notifications/tools/list_changed" => Method::ToolsChanged,
+        "notifications/progress" => Method::Progress,
+        "notifications/message" => Method::Log,
         "notifications/cancelled" => Method::Cancelled(
             params
-                .and_then(|params| serde_json::from_str::<Target<'_>>(params).ok())
-                .and_then(|target| RequestId::parse(target.request.get())),
+                .and_then(|params| members(params, ["requestId"]).ok())
+                .and_then(|[id]| RequestId::parse(id?)),
         ),
         _ => Method::Other,
     }

@@ -28,6 +28,11 @@ impl RequestId {
         Some(Self { token: token.into(), decoded })
     }
 
+    /// An id of our own, where we number requests.
+    pub fn number(number: u64) -> Self {
+        Self { token: number.to_string().into(), decoded: None }
+    }
+
     /// An id of our own, a token without escapes.
     pub(super) fn literal(token: &'static str) -> Self {
         Self { token: token.into(), decoded: None }

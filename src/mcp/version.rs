@@ -1,10 +1,34 @@
-//! The protocol revisions that begin with `initialize`.
+//! The protocol revisions, and the two eras they fall into.
+
+use serde::{Deserialize, Serialize};
+
+/// How a conversation begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Era {
+    /// With `initialize`; up to 2025-11-25.
+    Handshake,
+    /// Not at all: each request says what it needs; from 2026-07-28.
+    Stateless,
+}
 
 /// Every revision of the handshake era, oldest first; `2024-10-07` is what old TypeScript SDKs send.
 pub const HANDSHAKE_VERSIONS: [&str; 5] =
     ["2024-10-07", "2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
 
+/// The revisions of the stateless era that are served.
+pub const STATELESS_VERSIONS: [&str; 1] = ["2026-07-28"];
+
 /// Whether a client that names this revision speaks with a handshake.
 pub fn is_handshake_version(version: &str) -> bool {
     HANDSHAKE_VERSIONS.contains(&version)
+}
+
+/// Whether this names a revision of the stateless era, served or not.
+pub(super) fn is_stateless_version(version: &str) -> bool {
+    let is_date = |text: &str| {
+        text.len() == 10
+            && text.bytes().enumerate().all(|(i, b)| if i == 4 || i == 7 { b == b'-' } else { b.is_ascii_digit() })
+    };
+    is_date(version) && version >= STATELESS_VERSIONS[0]
 }

@@ -21,7 +21,9 @@ pub(super) enum End {
     BackendClosed,
     /// The backend has not answered its first request in time.
     NoAnswer,
-    /// `timeouts.idle`
+    /// The backend does not speak the era of the clients that would share it.
+    OtherEra,
+    /// `timeouts.idle`, or `timeouts.warm` where it is shared.
     Idle,
     /// `timeouts.lifetime`
     Lifetime,
@@ -57,7 +59,8 @@ impl End {
                 format!("the server {server} cannot be started: {}", failed.public())
             }
             (Self::ClientLeft, _) => "the client closed its stream".into(),
-            (Self::Idle, _) => format!("the session was idle for {}", for_people(timeouts.idle)),
+            (Self::OtherEra, _) => format!("the server {server} speaks the handshake era"),
+            (Self::Idle, _) => "the session was idle for too long".into(),
             (Self::Lifetime, _) => {
                 format!("the session reached its lifetime of {}", for_people(timeouts.lifetime))
             }

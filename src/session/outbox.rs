@@ -1,178 +1,246 @@
-//! What waits to be read by a session's client.
+//! What waits to be read by a session's client: one queue for each stream that it has, or could have again.
 
-use std::collections::VecDeque;
-use std::task::{Context, Poll, Waker};
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::str::FromStr;
+use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
+pub use self::stream::Delivery;
+
+use self::stream::Stream;
 use crate::mcp::Frame;
 
-/// A queue of messages with one reader. Whoever fills it looks at [`Outbox::has_room`] first and stops
-/// reading its source when there is none; one message may be larger than the room.
+/// One stream of a session, to its client. Numbers are never used twice in a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(u64);
+
+/// An event of a session: `Last-Event-ID`, which also names its stream (MCP 2025-11-25, resumability).
+/// Events count from 1; 0 is the one before the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventId {
+    /// The stream.
+    pub stream: StreamId,
+    /// The event's number in its stream.
+    pub number: u64,
+}
+
+/// What a client asks to be resumed cannot be: there is no such stream, or not all of it is kept any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lost;
+
+/// All streams of one session.
+///
+/// Whoever fills it looks at [`Outbox::has_room`] first and stops reading its source when there is none;
+/// one message may be larger than the room. What nobody reads at the moment does not count there: it is
+/// kept up to the same bound, and the oldest goes first.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    frames: VecDeque<Frame>,
-    bytes: usize,
+    streams: BTreeMap<StreamId, Stream>,
+    next_stream: u64,
+    next_ticket: u64,
+    /// Bytes that a reader is about to take.
+    unread: usize,
+    /// Bytes that are there for a reader that comes back.
+    kept: usize,
     max_bytes: usize,
-    /// A sign of life is due.
-    heartbeat: bool,
+    /// Whether what was read is kept, for a client that lost its connection.
+    keeps: bool,
+    /// Streams with nothing more to come and no reader, oldest first. May name others.
+    finished: VecDeque<StreamId>,
     closed: bool,
-    /// When the reader last took something, or had nothing to take.
-    progress: Instant,
-    reader: Option<Waker>,
 }
 
-/// What the reader gets.
-#[derive(Debug)]
-pub enum Delivery {
-    /// Messages, in order.
-    Frames(Vec<Frame>),
-    /// Nothing happened for a while.
-    Heartbeat,
+impl StreamId {
+    /// The stream for whatever belongs to no request.
+    pub(super) const LISTENING: Self = Self(0);
 }
 
-/// What is handed to the reader at once, in bytes; a larger message goes alone.
-const BATCH: usize = 64 * 1024;
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.stream.0, self.number)
+    }
+}
+
+impl FromStr for EventId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (stream, number) = text.split_once('-').ok_or(())?;
+        let read = |text: &str| text.parse::<u64>().map_err(|_| ());
+        Ok(Self { stream: StreamId(read(stream)?), number: read(number)? })
+    }
+}
 
 impl Outbox {
-    pub(super) fn new(max_bytes: usize, now: Instant) -> Self {
+    /// With the listening stream, which stays as long as the session.
+    pub(super) fn new(max_bytes: usize, keeps: bool, now: Instant) -> Self {
         Self {
-            frames: VecDeque::new(),
-            bytes: 0,
+            streams: BTreeMap::from([(StreamId::LISTENING, Stream::new(now))]),
+            next_stream: 1,
+            next_ticket: 0,
+            unread: 0,
+            kept: 0,
             max_bytes,
-            heartbeat: false,
+            keeps,
+            finished: VecDeque::new(),
             closed: false,
-            progress: now,
-            reader: None,
         }
     }
 
-    pub(super) fn push(&mut self, frame: Frame, now: Instant) {
-        if self.is_empty() {
-            self.progress = now;
-        }
-        self.bytes += frame.bytes().len();
-        self.frames.push_back(frame);
-        self.wake();
+    /// A new stream, for the answers to one request or batch.
+    pub(super) fn open(&mut self, now: Instant) -> StreamId {
+        let id = StreamId(self.next_stream);
+        self.next_stream += 1;
+        self.streams.insert(id, Stream::new(now));
+        id
     }
 
-    /// Asks for a sign of life, if nothing else is on its way.
-    pub(super) fn beat(&mut self, now: Instant) {
-        if self.is_empty() {
-            self.progress = now;
-            self.heartbeat = true;
-            self.wake();
+    /// Makes its caller the reader of a stream, in place of the one before: from where that left off, or
+    /// from behind the event that the client saw last. The ticket tells readers of a stream apart; the event
+    /// is the one before the next.
+    pub(super) fn attach(
+        &mut self,
+        id: StreamId,
+        seen: Option<u64>,
+        now: Instant,
+    ) -> Result<(u64, EventId), Lost> {
+        let ticket = self.next_ticket;
+        let stream = self.streams.get_mut(&id).ok_or(Lost)?;
+        let before = stream.amounts();
+        let number = stream.attach(ticket, seen, now).ok_or(Lost)?;
+        let after = stream.amounts();
+        self.count(before, after);
+        self.next_ticket += 1;
+        Ok((ticket, EventId { stream: id, number }))
+    }
+
+    /// Whether the stream has ended with this event.
+    pub(super) fn is_exhausted(&self, id: StreamId, seen: u64) -> bool {
+        self.streams.get(&id).is_some_and(|stream| stream.ends_with(seen))
+    }
+
+    /// The reader is gone; what it has not seen is kept.
+    pub(super) fn detach(&mut self, id: StreamId, ticket: u64) {
+        let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.is_read_by(ticket)) else { return };
+        let before = stream.amounts();
+        stream.detach();
+        let (after, complete) = (stream.amounts(), stream.is_complete());
+        self.count(before, after);
+        if complete {
+            self.finished.push_back(id);
+        }
+        self.evict(id);
+    }
+
+    /// Nobody can come back for this stream.
+    pub(super) fn forget(&mut self, id: StreamId) {
+        if let Some(stream) = self.streams.remove(&id) {
+            self.count(stream.amounts(), (0, 0));
         }
     }
 
-    /// Nothing will be pushed any more; the reader gets what is left, then the end.
+    /// Appends a message to a stream; gives it back if the stream is gone.
+    pub(super) fn push(&mut self, id: StreamId, frame: Frame, now: Instant) -> Result<(), Frame> {
+        let Some(stream) = self.streams.get_mut(&id) else { return Err(frame) };
+        let before = stream.amounts();
+        stream.push(frame, now);
+        let after = stream.amounts();
+        self.count(before, after);
+        self.evict(id);
+        Ok(())
+    }
+
+    /// Nothing more comes on this stream.
+    pub(super) fn complete(&mut self, id: StreamId) {
+        if let Some(stream) = self.streams.get_mut(&id)
+            && stream.complete()
+        {
+            self.finished.push_back(id);
+        }
+    }
+
+    /// Nothing more comes at all; readers get what is left, then the end.
     pub(super) fn close(&mut self) {
         self.closed = true;
-        self.wake();
+        for stream in self.streams.values_mut() {
+            stream.complete();
+        }
     }
 
+    /// Whether its source may go on.
     pub(super) fn has_room(&self) -> bool {
-        self.bytes < self.max_bytes
+        self.unread < self.max_bytes
     }
 
-    /// Since when the reader has taken nothing although there was something.
-    pub(super) fn stalled_since(&self) -> Option<Instant> {
-        (!self.is_empty()).then_some(self.progress)
+    /// Whether somebody reads the listening stream.
+    pub(super) fn is_listened_to(&self) -> bool {
+        self.streams.get(&StreamId::LISTENING).is_some_and(Stream::has_reader)
     }
 
-    /// When the reader last had something to read, or took it.
-    pub(super) fn progress(&self) -> Instant {
-        self.progress
+    /// Whether a reader has something to take.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.unread > 0
     }
 
-    /// The reader's side. `Ready(None)` is the end.
-    pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Delivery>> {
-        if !self.frames.is_empty() {
-            return Poll::Ready(Some(Delivery::Frames(self.take())));
+    /// Cuts off the readers that have taken nothing since then, although there was something. Says whether
+    /// there were any.
+    pub(super) fn cut_stalled(&mut self, since: Instant) -> bool {
+        let stalled: Vec<_> =
+            self.streams.iter().filter_map(|(id, stream)| Some((*id, stream.stalled(since)?))).collect();
+        for (id, ticket) in &stalled {
+            self.detach(*id, *ticket);
         }
-        if self.closed {
+        !stalled.is_empty()
+    }
+
+    /// The reader's side. `Ready(None)` is the end of the stream, for this reader.
+    pub(super) fn poll(
+        &mut self,
+        id: StreamId,
+        ticket: u64,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Delivery>> {
+        let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.is_read_by(ticket)) else {
             return Poll::Ready(None);
+        };
+        let before = stream.amounts();
+        let next = stream.poll(id, self.keeps, self.closed, cx);
+        let after = stream.amounts();
+        self.count(before, after);
+        if self.kept > self.max_bytes {
+            self.evict(id);
         }
-        if std::mem::take(&mut self.heartbeat) {
-            self.progress = Instant::now();
-            return Poll::Ready(Some(Delivery::Heartbeat));
-        }
-        self.reader = Some(cx.waker().clone());
-        Poll::Pending
+        next
     }
 
-    fn take(&mut self) -> Vec<Frame> {
-        let (mut size, mut count) = (0, 0);
-        for frame in &self.frames {
-            if count > 0 && size + frame.bytes().len() > BATCH {
-                break;
+    fn count(&mut self, before: (usize, usize), after: (usize, usize)) {
+        self.unread = self.unread + after.0 - before.0;
+        self.kept = self.kept + after.1 - before.1;
+    }
+
+    /// Drops what is kept beyond the bound: whole streams that have ended first, then the oldest events of
+    /// the stream that was touched last.
+    fn evict(&mut self, touched: StreamId) {
+        while self.kept > self.max_bytes {
+            if let Some(id) = self.finished.pop_front() {
+                if self.streams.get(&id).is_some_and(|stream| stream.is_complete() && !stream.has_reader()) {
+                    self.forget(id);
+                }
+                continue;
             }
-            size += frame.bytes().len();
-            count += 1;
+            let Some(stream) = self.streams.get_mut(&touched) else { return };
+            let before = stream.amounts();
+            if !stream.drop_oldest() {
+                return;
+            }
+            let after = stream.amounts();
+            self.count(before, after);
         }
-        self.bytes -= size;
-        self.heartbeat = false;
-        self.progress = Instant::now();
-        self.frames.drain(..count).collect()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.frames.is_empty() && !self.heartbeat
-    }
-
-    fn wake(&mut self) {
-        if let Some(reader) = self.reader.take() {
-            reader.wake();
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-
-    fn note(size: usize) -> Frame {
-        let text = format!(r#"{{"jsonrpc":"2.0","method":"{}"}}"#, "m".repeat(size));
-        Frame::parse(Bytes::from(text)).unwrap()
-    }
-
-    fn poll(outbox: &mut Outbox) -> Poll<Option<Delivery>> {
-        outbox.poll(&Context::from_waker(Waker::noop()))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn messages_come_in_order_and_the_end_after_them() {
-        let mut outbox = Outbox::new(100, Instant::now());
-        assert!(poll(&mut outbox).is_pending());
-        outbox.push(note(1), Instant::now());
-        outbox.push(note(2), Instant::now());
-        outbox.close();
-        let Poll::Ready(Some(Delivery::Frames(frames))) = poll(&mut outbox) else { panic!() };
-        assert_eq!(frames.iter().map(|f| f.bytes().len()).collect::<Vec<_>>(), [30, 31]);
-        assert!(matches!(poll(&mut outbox), Poll::Ready(None)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_message_larger_than_the_room_fits_once() {
-        let mut outbox = Outbox::new(10, Instant::now());
-        assert!(outbox.has_room());
-        outbox.push(note(1000), Instant::now());
-        assert!(!outbox.has_room());
-        drop(poll(&mut outbox));
-        assert!(outbox.has_room());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_reader_stalls_only_while_something_waits() {
-        let mut outbox = Outbox::new(10, Instant::now());
-        assert_eq!(outbox.stalled_since(), None);
-        tokio::time::advance(std::time::Duration::from_secs(60)).await;
-        let pushed = Instant::now();
-        outbox.beat(pushed);
-        assert_eq!(outbox.stalled_since(), Some(pushed));
-        assert!(matches!(poll(&mut outbox), Poll::Ready(Some(Delivery::Heartbeat))));
-        assert_eq!(outbox.stalled_since(), None);
     }
 }

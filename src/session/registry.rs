@@ -64,8 +64,13 @@ impl Registry {
         Ok(Seat { registry: self.clone(), tenant, server })
     }
 
-    pub(super) fn insert(&self, session: Arc<Session>) {
+    /// Counts a session that is not found by its id.
+    pub(super) fn count(&self) {
         self.total.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn insert(&self, session: Arc<Session>) {
+        self.count();
         let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
         live.insert(session.id.clone(), session);
     }

@@ -8,14 +8,17 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::end::{End, for_people};
-use super::exchange::FromBackend;
+use super::era::Evidence;
+use super::exchange::{FromBackend, wrong_era};
 use super::intake::{Said, read_line};
+use super::opening::Sessions;
 use super::registry::Seat;
-use super::{Session, Sessions, State};
+use super::shared::ShareKey;
+use super::{Session, State, Transport};
 use crate::backend::{Line, Link, Sent, StartFailed, StartSlot, Starter};
 use crate::catalog::LaunchPlan;
 use crate::ids::SessionTag;
-use crate::mcp::Code;
+use crate::mcp::{Code, Era, Failure, Frame, Kind, Method};
 
 /// Everything that lives as long as the session.
 pub(super) struct Task {
@@ -24,11 +27,17 @@ pub(super) struct Task {
     sessions: Sessions,
     tag: SessionTag,
     opened: Instant,
+    /// When the backend ran.
+    started: Instant,
     /// Whether the backend has answered anything yet.
     answered: bool,
     /// Held from before the start until the backend has shown life.
     slot: Option<StartSlot>,
     slot_until: Instant,
+    /// By what others find the session, if it is shared.
+    shared_as: Option<ShareKey>,
+    /// When unread messages are looked through for readers that have stalled.
+    stall_check: Instant,
     /// Given back when the last process is gone.
     _seat: Seat,
 }
@@ -37,6 +46,10 @@ pub(super) struct Task {
 const READS_PER_TURN: usize = 8;
 /// How long a session outlives a server that failed before it was asked anything.
 const LAST_CHANCE: Duration = Duration::from_secs(3);
+/// Into how many parts `timeouts.stalled_reader` is cut to look for stalled readers.
+const STALL_CHECKS: u32 = 8;
+/// How long a server may take to show its era.
+const PROBE: Duration = Duration::from_secs(10);
 
 impl Task {
     pub(super) fn new(session: Arc<Session>, plan: LaunchPlan, seat: Seat, sessions: &Sessions) -> Self {
@@ -47,29 +60,41 @@ impl Task {
             plan,
             sessions: sessions.clone(),
             opened,
+            started: opened,
             answered: false,
             slot: None,
             slot_until: opened,
+            shared_as: None,
+            stall_check: opened,
             _seat: seat,
         }
+    }
+
+    /// Others find the session by this.
+    pub(super) fn shared_as(mut self, key: ShareKey) -> Self {
+        self.shared_as = Some(key);
+        self
     }
 
     /// Runs the session. `started` hears whether the command runs.
     pub(super) async fn run(
         mut self,
         slot: Option<StartSlot>,
-        started: oneshot::Sender<Result<(), StartFailed>>,
+        started: Option<oneshot::Sender<Result<(), StartFailed>>>,
     ) {
-        let _listed = Listed(self.session.clone(), self.sessions.clone());
+        let _listed = Listed(self.session.clone(), self.sessions.clone(), self.shared_as.clone());
         let (end, link) = match self.start(slot).await {
             Ok(mut link) => {
-                let _ = started.send(Ok(()));
+                started.map(|started| started.send(Ok(())));
                 (self.serve(&mut link).await, Some(link))
             }
             // Whoever opened it may still be there to be told; else its client is, on the stream.
-            Err(End::NotStarted(failed)) => match started.send(Err(failed)) {
-                Err(Err(failed)) => (End::NotStarted(failed), None),
-                _ => (End::ClientLeft, None),
+            Err(End::NotStarted(failed)) => match started {
+                Some(started) => match started.send(Err(failed)) {
+                    Err(Err(failed)) => (End::NotStarted(failed), None),
+                    _ => (End::ClientLeft, None),
+                },
+                None => (End::NotStarted(failed), None),
             },
             Err(end) => (end, None),
         };
@@ -93,7 +118,8 @@ impl Task {
             () = self.sessions.lifecycle.ending() => return Err(End::ShutDown),
         };
         self.slot = Some(slot);
-        self.slot_until = Instant::now() + Starter::SLOT_HOLD;
+        self.started = Instant::now();
+        self.slot_until = self.started + Starter::SLOT_HOLD;
         let link = link.map_err(|failed| {
             tracing::warn!(session = %self.tag, server = %self.plan.server(), error = %failed, "server not started");
             End::NotStarted(failed)
@@ -150,40 +176,68 @@ impl Task {
         if state.abandoned {
             return Err(End::ClientLeft);
         }
+        if state.exchange.shown() == Some(Era::Handshake) {
+            return Err(End::OtherEra);
+        }
         if draining && state.exchange.is_idle() {
             return Err(End::Drained);
         }
         self.expire_requests(&mut state, now);
         state.flush();
-        let timeouts = &self.sessions.timeouts;
-        if now >= state.outbox.progress() + timeouts.heartbeat {
-            state.outbox.beat(now);
-        }
         if self.slot.is_some() && (self.answered || now >= self.slot_until) {
             self.slot = None;
         }
-        let start_due = state.first_request.filter(|_| !self.answered).map(|at| at + timeouts.start);
-        let stall_due = state.outbox.stalled_since().map(|at| at + timeouts.stalled_reader);
-        let mut wake_at = state.outbox.progress() + timeouts.heartbeat;
-        if wake_at <= now {
-            wake_at = now + timeouts.heartbeat;
-        }
-        for (due, end) in [
-            (start_due, End::NoAnswer),
-            (stall_due, End::Stalled),
-            (Some(state.last_message + timeouts.idle), End::Idle),
-            (Some(self.opened + timeouts.lifetime), End::Lifetime),
-        ] {
-            match due {
-                Some(due) if due <= now => return Err(end),
-                Some(due) => wake_at = wake_at.min(due),
-                None => {}
-            }
-        }
+        let mut wake_at = self.next_end(&state, now)?;
+        wake_at = wake_at.min(self.check_stalled(&mut state, now)?);
         wake_at = self.slot.as_ref().map_or(wake_at, |_| wake_at.min(self.slot_until));
         wake_at = state.exchange.next_deadline().map_or(wake_at, |due| wake_at.min(due));
         state.task_wakes_at = wake_at;
         Ok(Turn { room: state.outbox.has_room(), blocked: !state.to_backend.is_empty(), wake_at })
+    }
+
+    /// When the session ends by itself, if nothing happens; an error if it is time.
+    fn next_end(&self, state: &State, now: Instant) -> Result<Instant, End> {
+        let timeouts = &self.sessions.timeouts;
+        let start_due = state.first_request.filter(|_| !self.answered).map(|at| at + timeouts.start);
+        let probe_due = state.exchange.is_probing().then(|| self.started + PROBE);
+        let quiet = state.exchange.is_quiet();
+        let idle_due = match self.shared_as {
+            Some(_) => quiet.then(|| state.last_message + timeouts.warm),
+            None => Some(state.last_message + timeouts.idle),
+        };
+        // A shared backend has no client whose session it could end in the middle.
+        let is_over = self.shared_as.is_none() || state.exchange.is_idle();
+        let lifetime_due = is_over.then(|| self.opened + timeouts.lifetime);
+        let mut next = now + timeouts.lifetime;
+        for (due, end) in [
+            (probe_due, End::OtherEra),
+            (start_due, End::NoAnswer),
+            (idle_due, End::Idle),
+            (lifetime_due, End::Lifetime),
+        ] {
+            match due {
+                Some(due) if due <= now => return Err(end),
+                Some(due) => next = next.min(due),
+                None => {}
+            }
+        }
+        Ok(next)
+    }
+
+    /// Cuts off clients that take nothing, now and then. When to look again.
+    fn check_stalled(&mut self, state: &mut State, now: Instant) -> Result<Instant, End> {
+        let limit = self.sessions.timeouts.stalled_reader;
+        if !state.outbox.is_waiting() {
+            return Ok(now + limit);
+        }
+        if self.stall_check <= now {
+            let cut = now.checked_sub(limit).is_some_and(|since| state.outbox.cut_stalled(since));
+            if cut && self.session.transport == Transport::Sse {
+                return Err(End::Stalled);
+            }
+            self.stall_check = now + limit / STALL_CHECKS;
+        }
+        Ok(self.stall_check)
     }
 
     fn expire_requests(&self, state: &mut State, now: Instant) {
@@ -194,9 +248,12 @@ impl Task {
         let limit = for_people(timeouts.request);
         let reason = format!("the server {} did not answer within {limit}", self.plan.server());
         for (error, cancelled) in state.exchange.expire(now, &reason) {
-            state.outbox.push(error, now);
+            state.address(error, now);
             state.forward([cancelled]);
         }
+        let listening = state.outbox.is_listened_to();
+        let answers = state.exchange.answer_parked(now, listening);
+        state.forward(answers);
     }
 
     /// Carries what the backend has said, for one turn.
@@ -226,25 +283,26 @@ impl Task {
             lines.into_iter().flat_map(|line| read_line(line, self.sessions.limits.line, self.tag)).collect();
         let now = Instant::now();
         let mut state = session.state();
-        for frame in frames {
+        for said in frames {
             self.answered = true;
-            match frame {
-                Said::Message(frame) => match state.exchange.backend_says(frame) {
-                    FromBackend::Forward(frame) => state.outbox.push(frame, now),
-                    FromBackend::Reply(frames) => drop::<Sent>(state.forward(frames)),
-                    FromBackend::Answer(frames) => frames.into_iter().for_each(|f| state.outbox.push(f, now)),
-                    FromBackend::Drop => {
-                        tracing::debug!(session = %self.tag, "an answer that nobody waits for")
-                    }
-                },
-                Said::TooLong(error) => {
-                    if let FromBackend::Forward(error) = state.exchange.backend_says(error) {
-                        state.outbox.push(error, now);
-                    }
-                }
-            }
+            let (Said::Message(frame) | Said::TooLong(frame)) = said;
+            self.hear(&mut state, frame, now);
         }
         state.outbox.has_room()
+    }
+
+    fn hear(&self, state: &mut State, frame: Frame, now: Instant) {
+        if matches!(frame.kind(), Kind::Notification(Method::ToolsChanged)) {
+            self.session.forget_tools();
+        }
+        let listening = state.outbox.is_listened_to();
+        let patience = self.sessions.timeouts.stalled_reader;
+        match state.exchange.backend_says(frame, listening, now, patience) {
+            FromBackend::Forward(addressed) => state.address(addressed, now),
+            FromBackend::Reply(frames) => drop::<Sent>(state.forward(frames)),
+            FromBackend::Answer(answers) => answers.into_iter().for_each(|a| state.address(a, now)),
+            FromBackend::Drop => tracing::debug!(session = %self.tag, "a message that nobody waits for"),
+        }
     }
 
     /// Nobody waits in vain, nothing is left: errors for what is open, the end of the stream, then the end
@@ -264,8 +322,9 @@ impl Task {
         let last_words = link.as_ref().and_then(|link| link.process.last_words());
         let (server, timeouts) = (self.plan.server(), &self.sessions.timeouts);
         let reason = end.reason(server, timeouts, exit, last_words.as_deref());
-        self.sessions.registry.remove(&self.session.id);
-        self.close(&reason);
+        let failure = self.judge(&end).unwrap_or_else(|| Failure::new(Code::Internal, reason));
+        unlist(&self.session, &self.sessions, self.shared_as.as_ref());
+        self.close(&failure);
         self.slot = None;
         if let Some(Link { outlet, inlet, process }) = link.take() {
             drop((outlet, inlet));
@@ -274,6 +333,21 @@ impl Task {
         // Without the server's last words, which may hold anything.
         let reason = end.reason(self.plan.server(), &self.sessions.timeouts, exit, None);
         tracing::info!(session = %self.tag, server = %self.plan.server(), reason, "session ended");
+    }
+
+    /// Keeps what has become known of the server's era. What clients are told, if that is it.
+    fn judge(&self, end: &End) -> Option<Failure> {
+        let state = self.session.state();
+        let silent = state.exchange.is_probing()
+            && matches!(end, End::OtherEra | End::BackendExited(_) | End::BackendClosed);
+        let (era, evidence) = match state.exchange.shown() {
+            Some(era) => (era, Evidence::Answer),
+            None if silent => (Era::Handshake, Evidence::Silence),
+            None => return None,
+        };
+        drop(state);
+        self.sessions.verdicts.set(self.plan.fingerprint(), era, evidence, Instant::now());
+        (era == Era::Handshake).then(wrong_era)
     }
 
     /// A server that fails at once is gone before its client has asked it anything, and a stream that just
@@ -295,16 +369,10 @@ impl Task {
         }
     }
 
-    fn close(&self, reason: &str) {
-        let now = Instant::now();
+    fn close(&self, failure: &Failure) {
         let mut state = self.session.state();
-        state.ended = true;
-        state.outlet = None;
         state.to_backend.clear();
-        for error in state.exchange.fail_all(Code::Internal, reason) {
-            state.outbox.push(error, now);
-        }
-        state.outbox.close();
+        state.close(failure);
     }
 }
 
@@ -319,7 +387,7 @@ struct Turn {
 }
 
 impl Session {
-    /// Resolves once the client's stream is gone.
+    /// Resolves once the client wants no more of the session.
     async fn abandoned(&self) {
         while !self.state().abandoned {
             self.work.notified().await;
@@ -327,17 +395,32 @@ impl Session {
     }
 }
 
-/// Whatever happens to the task, a panic included: the session is found no more and its stream ends.
-struct Listed(Arc<Session>, Sessions);
+impl State {
+    /// Takes nothing any more; whoever waits hears why.
+    fn close(&mut self, failure: &Failure) {
+        let now = Instant::now();
+        self.ended = true;
+        self.outlet = None;
+        for error in self.exchange.fail_all(failure) {
+            self.address(error, now);
+        }
+        self.outbox.close();
+    }
+}
+
+/// Whatever happens to the task, a panic included: the session is found no more and its streams end.
+struct Listed(Arc<Session>, Sessions, Option<ShareKey>);
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        self.1.registry.remove(&self.0.id);
-        let mut state = self.0.state();
-        state.ended = true;
-        state.outlet = None;
-        let errors = state.exchange.fail_all(Code::Internal, "the session failed inside the gateway");
-        errors.into_iter().for_each(|error| state.outbox.push(error, Instant::now()));
-        state.outbox.close();
+        unlist(&self.0, &self.1, self.2.as_ref());
+        self.0.state().close(&Failure::new(Code::Internal, "the session failed inside the gateway"));
+    }
+}
+
+fn unlist(session: &Arc<Session>, sessions: &Sessions, shared_as: Option<&ShareKey>) {
+    match shared_as {
+        Some(key) => sessions.shared.remove(key, session),
+        None => sessions.registry.remove(&session.id),
     }
 }

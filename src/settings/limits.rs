@@ -50,6 +50,9 @@ pub struct Timeouts {
     /// A session without a message from its client ends.
     #[serde(with = "humantime_serde")]
     pub idle: Duration,
+    /// A backend that clients of the stateless era share ends after so long without a request.
+    #[serde(with = "humantime_serde")]
+    pub warm: Duration,
     /// A session of this age ends.
     #[serde(with = "humantime_serde")]
     pub lifetime: Duration,
@@ -98,6 +101,7 @@ impl Timeouts {
         for (key, duration) in [
             ("timeouts.start", self.start),
             ("timeouts.idle", self.idle),
+            ("timeouts.warm", self.warm),
             ("timeouts.lifetime", self.lifetime),
             ("timeouts.heartbeat", self.heartbeat),
             ("timeouts.stalled_reader", self.stalled_reader),

@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
@@ -15,18 +16,26 @@ fn response(id: &str) -> Frame {
 }
 
 fn exchange() -> Exchange {
-    Exchange::new(Duration::from_secs(300))
+    Exchange::new(Transport::Sse, Duration::from_secs(300))
+}
+
+fn backend(exchange: &mut Exchange, frame: Frame) -> FromBackend {
+    exchange.backend_says(frame, true, Instant::now(), Duration::from_secs(30))
 }
 
 fn client(exchange: &mut Exchange, frame: Frame, revision: Option<&str>) -> Result<FromClient, Unfit> {
-    exchange.client_says(frame, revision, Instant::now(), || "not begun".into())
+    exchange.client_says(frame, StreamId::LISTENING, revision, Instant::now(), || "not begun".into())
 }
 
 fn open() -> Exchange {
     let mut open = exchange();
     assert!(matches!(client(&mut open, request("0", "initialize"), None), Ok(FromClient::Forward(_))));
-    assert!(matches!(open.backend_says(response("0")), FromBackend::Forward(_)));
+    assert!(matches!(backend(&mut open, response("0")), FromBackend::Forward(_)));
     open
+}
+
+fn addressed(answers: &[Addressed]) -> Vec<String> {
+    texts(&answers.iter().filter_map(|a| a.frame.clone()).collect::<Vec<_>>())
 }
 
 fn texts(frames: &[Frame]) -> Vec<String> {
@@ -40,7 +49,7 @@ async fn before_initialize_only_ping_passes_and_everything_else_is_answered() {
     let Ok(FromClient::Answer(answer)) = client(&mut fresh, request("2", "tools/list"), None) else {
         panic!()
     };
-    assert!(texts(&[answer])[0].contains("not begun"));
+    assert!(addressed(&[answer])[0].contains("not begun"));
     let note = frame(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
     assert_eq!(client(&mut fresh, note, None).unwrap_err(), Unfit::NotBegun);
 }
@@ -57,11 +66,11 @@ async fn a_reconnected_client_gets_its_handshake_and_then_what_it_sent() {
     assert!(matches!(client(&mut resumed, request("8", "ping"), revision), Ok(FromClient::Hold(None))));
     assert!(matches!(client(&mut resumed, response("0"), revision), Ok(FromClient::Hold(None))));
     let Kind::Request(id, _) = handshake.kind() else { panic!() };
-    let FromBackend::Reply(frames) = resumed.backend_says(response(id.token())) else { panic!() };
+    let FromBackend::Reply(frames) = backend(&mut resumed, response(id.token())) else { panic!() };
     let sent = texts(&frames);
     assert!(sent[0].contains("notifications/initialized"));
     assert_eq!(sent[1..], texts(&[request("7", "tools/list"), request("8", "ping")]));
-    assert!(matches!(resumed.backend_says(response("7")), FromBackend::Forward(_)));
+    assert!(matches!(backend(&mut resumed, response("7")), FromBackend::Forward(_)));
 }
 
 #[tokio::test]
@@ -83,8 +92,8 @@ async fn a_refused_handshake_fails_what_was_held() {
     let Kind::Request(id, _) = handshake.kind() else { panic!() };
     let refusal =
         frame(&format!(r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":-1,"message":"no"}}}}"#, id.token()));
-    let FromBackend::Answer(errors) = resumed.backend_says(refusal) else { panic!() };
-    assert!(texts(&errors)[0].contains(r#""id":7"#));
+    let FromBackend::Answer(errors) = backend(&mut resumed, refusal) else { panic!() };
+    assert!(addressed(&errors)[0].contains(r#""id":7"#));
     assert!(resumed.is_idle());
 }
 
@@ -92,22 +101,22 @@ async fn a_refused_handshake_fails_what_was_held() {
 async fn ids_are_kept_apart_by_direction() {
     let mut open = open();
     assert!(matches!(client(&mut open, request("1", "m"), None), Ok(FromClient::Forward(_))));
-    assert!(matches!(open.backend_says(request("1", "roots/list")), FromBackend::Forward(_)));
+    assert!(matches!(backend(&mut open, request("1", "roots/list")), FromBackend::Forward(_)));
     assert!(matches!(client(&mut open, response("1"), None), Ok(FromClient::Forward(_))));
     assert!(!open.is_idle(), "the client's answer settled its own request");
-    assert!(matches!(open.backend_says(response("1")), FromBackend::Forward(_)));
+    assert!(matches!(backend(&mut open, response("1")), FromBackend::Forward(_)));
     assert!(open.is_idle());
 }
 
 #[tokio::test]
 async fn answers_that_nobody_waits_for_are_dropped() {
     let mut open = open();
-    assert!(matches!(open.backend_says(response("99")), FromBackend::Drop));
+    assert!(matches!(backend(&mut open, response("99")), FromBackend::Drop));
     assert!(matches!(client(&mut open, response("99"), None), Ok(FromClient::Drop)));
     client(&mut open, request("1", "m"), None).unwrap();
     let cancel = frame(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#);
     assert!(matches!(client(&mut open, cancel, None), Ok(FromClient::Forward(_))));
-    assert!(matches!(open.backend_says(response("1")), FromBackend::Drop));
+    assert!(matches!(backend(&mut open, response("1")), FromBackend::Drop));
 }
 
 #[tokio::test]
@@ -118,9 +127,9 @@ async fn an_open_id_cannot_be_used_twice_and_opens_are_bounded() {
     (2..=MAX_OPEN).for_each(|id| drop(client(&mut open, request(&id.to_string(), "m"), None).unwrap()));
     assert_eq!(client(&mut open, request("\"x\"", "m"), None).unwrap_err(), Unfit::TooMuch);
     for id in 0..MAX_OPEN {
-        assert!(matches!(open.backend_says(request(&id.to_string(), "m")), FromBackend::Forward(_)));
+        assert!(matches!(backend(&mut open, request(&id.to_string(), "m")), FromBackend::Forward(_)));
     }
-    assert!(matches!(open.backend_says(request("\"x\"", "m")), FromBackend::Reply(_)));
+    assert!(matches!(backend(&mut open, request("\"x\"", "m")), FromBackend::Reply(_)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -134,8 +143,8 @@ async fn a_request_whose_time_is_up_fails_and_its_late_answer_goes_to_nobody() {
     let expired = open.expire(Instant::now(), "late");
     assert_eq!(expired.len(), 1);
     assert!(texts(&[expired[0].1.clone()])[0].contains(r#""requestId":1"#));
-    assert!(matches!(open.backend_says(response("1")), FromBackend::Drop));
-    assert!(matches!(open.backend_says(response("2")), FromBackend::Forward(_)));
+    assert!(matches!(backend(&mut open, response("1")), FromBackend::Drop));
+    assert!(matches!(backend(&mut open, response("2")), FromBackend::Forward(_)));
 }
 
 proptest! {
@@ -144,21 +153,22 @@ proptest! {
     fn every_request_ends_exactly_once(steps in prop::collection::vec((0u8..3, 0u8..12), 0..200)) {
         let mut open = exchange();
         let now = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async { Instant::now() });
-        let send = |open: &mut Exchange, frame| open.client_says(frame, None, now, String::new);
+        let send = |open: &mut Exchange, frame| open.client_says(frame, StreamId::LISTENING, None, now, String::new);
         send(&mut open, request("\"i\"", "initialize")).unwrap();
-        open.backend_says(response("\"i\""));
+        backend(&mut open, response("\"i\""));
         let (mut accepted, mut answered) = ([0usize; 12], [0usize; 12]);
         for (step, id) in steps {
             let token = id.to_string();
             match step {
                 0 => if send(&mut open, request(&token, "m")).is_ok() { accepted[usize::from(id)] += 1 },
-                1 => if let FromBackend::Forward(_) = open.backend_says(response(&token)) {
+                1 => if let FromBackend::Forward(_) = backend(&mut open, response(&token)) {
                     answered[usize::from(id)] += 1;
                 },
-                _ => drop(open.backend_says(request(&token, "m"))),
+                _ => drop(backend(&mut open, request(&token, "m"))),
             }
         }
-        for error in open.fail_all(Code::Internal, "end") {
+        for error in open.fail_all(&Failure::new(Code::Internal, "end")) {
+            let error = error.frame.unwrap();
             let Kind::Response(Some(id)) = error.kind() else { panic!() };
             answered[id.token().parse::<usize>().unwrap()] += 1;
         }

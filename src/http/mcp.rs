@@ -1,0 +1,123 @@
+//! `/{server}/mcp`: Streamable HTTP of every revision on one endpoint. The body tells which era a message
+//! belongs to (protocol.md section 3.1).
+
+use actix_web::http::Method;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::call::Call;
+use super::error::{Refusal, insert_allowance};
+use super::{Front, body, cors, stateless, streamable};
+use crate::access::Permit;
+use crate::mcp::{Era, Frame, Kind, Malformed, RequestId, era_of};
+
+const METHODS: &str = "GET, POST, DELETE, OPTIONS";
+
+/// A request that was let in, and what it came through.
+pub(super) struct Admitted<'a> {
+    pub(super) call: Call<'a>,
+    pub(super) permit: Permit,
+    pub(super) front: &'a Front,
+}
+
+/// One message, or the members of a batch.
+pub(super) enum Content {
+    One(Frame),
+    Batch(Vec<Frame>),
+}
+
+/// Members of a batch.
+const MAX_BATCH: usize = 100;
+
+pub(super) async fn route(request: HttpRequest, payload: Payload, front: Data<Front>) -> HttpResponse {
+    let mut id = None;
+    let outcome = match *request.method() {
+        Method::OPTIONS => cors::preflight(&request, &front, METHODS),
+        Method::GET | Method::POST | Method::DELETE => serve(&request, payload, &front, &mut id).await,
+        _ => Err(Refusal::Method(METHODS)),
+    };
+    let mut response = outcome.unwrap_or_else(|refusal| refusal.response(id.as_ref()));
+    cors::share(&request, &front, &mut response);
+    response
+}
+
+async fn serve(
+    request: &HttpRequest,
+    payload: Payload,
+    front: &Front,
+    id: &mut Option<RequestId>,
+) -> Result<HttpResponse, Refusal> {
+    let call = Call::read(request, &front.base_path);
+    let permit = front.gate.admit(&call.presented())?;
+    front.catalog.find(&permit, &call.target()?)?;
+    let admitted = Admitted { call, permit, front };
+    match *request.method() {
+        Method::GET => streamable::get(&admitted),
+        Method::DELETE => streamable::delete(&admitted),
+        _ => {
+            admitted.call.check_content().map_err(Refusal::Content)?;
+            if !admitted.takes_json() && !admitted.takes_events() {
+                return Err(Refusal::NeitherAcceptable);
+            }
+            post(&admitted, read(body::read(request, payload, front.max_message).await?)?, id).await
+        }
+    }
+}
+
+async fn post(
+    admitted: &Admitted<'_>,
+    content: Content,
+    id: &mut Option<RequestId>,
+) -> Result<HttpResponse, Refusal> {
+    let mirror = admitted.call.mirror();
+    match content {
+        Content::One(frame) => {
+            if let Kind::Request(open, _) = frame.kind() {
+                *id = Some(open.clone());
+            }
+            match era_of(&frame, &mirror)? {
+                Era::Handshake => streamable::post(admitted, Content::One(frame)).await,
+                Era::Stateless => stateless::post(admitted, frame, &mirror).await,
+            }
+        }
+        Content::Batch(frames) => {
+            for frame in &frames {
+                if era_of(frame, &mirror)? == Era::Stateless {
+                    return Err(Refusal::Batch("protocol version 2026-07-28 has no batches"));
+                }
+            }
+            streamable::post(admitted, Content::Batch(frames)).await
+        }
+    }
+}
+
+fn read(bytes: actix_web::web::Bytes) -> Result<Content, Refusal> {
+    match Frame::parse(bytes.clone()) {
+        Err(Malformed::Batch) => {}
+        other => return Ok(Content::One(other?)),
+    }
+    let frames = Frame::parse_all(bytes)?.into_iter().collect::<Result<Vec<_>, _>>()?;
+    match frames.len() {
+        0 => Err(Refusal::Batch("the batch is empty")),
+        1..=MAX_BATCH => Ok(Content::Batch(frames)),
+        _ => Err(Refusal::Batch("the batch has more than 100 members; send several")),
+    }
+}
+
+impl Admitted<'_> {
+    pub(super) fn takes_json(&self) -> bool {
+        self.call.accepts("application", "json")
+    }
+
+    pub(super) fn takes_events(&self) -> bool {
+        self.call.accepts("text", "event-stream")
+    }
+
+    /// A response that says how much of the tenant's rate is left.
+    pub(super) fn respond(&self, mut response: actix_web::HttpResponseBuilder) -> actix_web::HttpResponseBuilder {
+        if let Some(allowance) = self.permit.allowance() {
+            insert_allowance(&mut response, allowance);
+        }
+        response
+    }
+}

@@ -1,0 +1,35 @@
+//! The `stateless` transport: MCP 2026-07-28, where each request stands for itself. Closing the connection
+//! cancels it; there is no session to name.
+
+use actix_web::HttpResponse;
+
+use super::answer::{self, Form};
+use super::error::{Refusal, insert_allowance};
+use super::mcp::Admitted;
+use crate::mcp::{Enveloped, Frame, Kind, Method, Mirror};
+
+/// A message of a client.
+pub(super) async fn post(
+    admitted: &Admitted<'_>,
+    frame: Frame,
+    mirror: &Mirror<'_>,
+) -> Result<HttpResponse, Refusal> {
+    let Admitted { call, permit, front } = admitted;
+    let Kind::Request(_, method) = frame.kind() else {
+        // No notification has a meaning here: what one would cancel is cancelled by closing its stream, and
+        // an id of the caller's choosing could be somebody else's.
+        return Ok(admitted.respond(HttpResponse::Accepted()).finish());
+    };
+    let listens = *method == Method::Listen;
+    let request = Enveloped::check(frame, mirror)?;
+    let plan = front.catalog.plan(permit, &call.target()?, call.overrides()?)?;
+    let reader = front.sessions.call(&plan, request, mirror, || front.gate.opening(permit)).await?;
+    let streams = listens || !admitted.takes_json();
+    let form = Form { streams, batch: false, with_ids: false, primes: false, by_code: true };
+    Ok(answer::answer(reader, form, front.heartbeat, |response, _| {
+        if let Some(allowance) = permit.allowance() {
+            insert_allowance(response, allowance);
+        }
+    })
+    .await)
+}

@@ -1,0 +1,154 @@
+//! The `streamable` transport: sessions of MCP 2025-03-26, 2025-06-18 and 2025-11-25.
+
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, HttpResponseBuilder};
+
+use super::answer::{self, Events, Form};
+use super::error::{Refusal, insert_allowance};
+use super::mcp::{Admitted, Content};
+use crate::mcp::{Frame, Kind, Method};
+use crate::session::{NotResumed, Session, Transport, Undelivered};
+
+/// The first revision whose clients understand an event without data.
+const PRIMES_FROM: &str = "2025-11-25";
+/// The only revision with batches.
+const BATCHES: &str = "2025-03-26";
+
+/// A message or a batch of a client.
+pub(super) async fn post(admitted: &Admitted<'_>, content: Content) -> Result<HttpResponse, Refusal> {
+    if let Some(revision) = admitted.call.foreign_revision() {
+        return Err(Refusal::Revision(revision));
+    }
+    if !(admitted.takes_json() && admitted.takes_events() || only_events(admitted)) {
+        return Err(Refusal::NeitherAcceptable);
+    }
+    match (content, admitted.call.named_session()) {
+        (content, Some(_)) => deliver(admitted, content).await,
+        (Content::One(frame), None) if begins(&frame) => open(admitted, frame).await,
+        (Content::Batch(frames), None) if frames.iter().any(begins) => {
+            Err(Refusal::Batch("`initialize` must be sent by itself"))
+        }
+        (_, None) => Err(Refusal::NoSessionNamed),
+    }
+}
+
+/// A client that takes no JSON at all gets events for everything.
+fn only_events(admitted: &Admitted<'_>) -> bool {
+    admitted.takes_events() && !admitted.takes_json()
+}
+
+fn begins(frame: &Frame) -> bool {
+    matches!(frame.kind(), Kind::Request(_, Method::Initialize))
+}
+
+/// `initialize`: a session, which the client learns of with the answer. Until then nobody else knows it, so
+/// it ends if the client leaves or the answer is an error.
+async fn open(admitted: &Admitted<'_>, frame: Frame) -> Result<HttpResponse, Refusal> {
+    let Admitted { call, permit, front } = admitted;
+    let plan = front.catalog.plan(permit, &call.target()?, call.overrides()?)?;
+    let opening = front.gate.opening(permit)?;
+    let opened = front.sessions.open(plan, opening, Transport::Streamable).await?;
+    let session = opened.session()?.clone();
+    let reader = session.deliver([frame], None)?.ok_or(Undelivered::NoSession)?;
+    let form = Form {
+        streams: only_events(admitted),
+        batch: false,
+        with_ids: true,
+        primes: false,
+        by_code: false,
+    };
+    Ok(answer::answer(reader, form, front.heartbeat, |response, answer| {
+        add_allowance(admitted, response);
+        if answer.is_none_or(|answer| !answer.is_error()) {
+            name_session(response, &session);
+            opened.keep();
+        }
+    })
+    .await)
+}
+
+async fn deliver(admitted: &Admitted<'_>, content: Content) -> Result<HttpResponse, Refusal> {
+    let session = find(admitted)?;
+    let revision = session.revision();
+    let batch = matches!(content, Content::Batch(_));
+    let reader = match content {
+        Content::One(frame) => session.deliver([frame], None)?,
+        Content::Batch(_) if revision.as_deref() != Some(BATCHES) => {
+            return Err(Refusal::Batch("only protocol version 2025-03-26 has batches; send one message at a time"));
+        }
+        Content::Batch(frames) => session.deliver(frames, None)?,
+    };
+    let Some(reader) = reader else {
+        return Ok(admitted.respond(HttpResponse::Accepted()).finish());
+    };
+    let form = Form {
+        streams: only_events(admitted),
+        batch,
+        with_ids: true,
+        primes: primes(revision.as_deref()),
+        by_code: false,
+    };
+    Ok(answer::answer(reader, form, admitted.front.heartbeat, |response, _| {
+        add_allowance(admitted, response);
+        name_session(response, &session);
+    })
+    .await)
+}
+
+/// The listening stream, or the rest of one that broke off. Without a session there is neither: that is how
+/// clients of other transports find out.
+pub(super) fn get(admitted: &Admitted<'_>) -> Result<HttpResponse, Refusal> {
+    if admitted.call.named_session().is_none() {
+        return Err(Refusal::Method("POST, OPTIONS"));
+    }
+    if let Some(revision) = admitted.call.foreign_revision() {
+        return Err(Refusal::Revision(revision));
+    }
+    if !admitted.takes_events() {
+        return Err(Refusal::NotAcceptable);
+    }
+    let session = find(admitted)?;
+    let reader = match admitted.call.last_event() {
+        None => session.listen()?,
+        Some(last) => session.resume(last.ok_or(NotResumed::Lost)?)?,
+    };
+    let primes = primes(session.revision().as_deref());
+    let form = Form { streams: true, batch: false, with_ids: true, primes, by_code: false };
+    let mut response = admitted.respond(HttpResponse::Ok());
+    name_session(&mut response, &session);
+    Ok(answer::stream(&mut response, Events::new(reader, form, admitted.front.heartbeat, None)))
+}
+
+/// The client has done with the session.
+pub(super) fn delete(admitted: &Admitted<'_>) -> Result<HttpResponse, Refusal> {
+    if admitted.call.named_session().is_none() {
+        return Err(Refusal::Method("POST, OPTIONS"));
+    }
+    if let Some(revision) = admitted.call.foreign_revision() {
+        return Err(Refusal::Revision(revision));
+    }
+    find(admitted)?.end();
+    Ok(admitted.respond(HttpResponse::Ok()).finish())
+}
+
+fn find(admitted: &Admitted<'_>) -> Result<Arc<Session>, Refusal> {
+    let Admitted { call, permit, front } = admitted;
+    let server = front.catalog.find(permit, &call.target()?)?;
+    let id = call.named_session().flatten().ok_or(Undelivered::NoSession)?;
+    Ok(front.sessions.find(&id, Transport::Streamable, permit.tenant(), &server)?)
+}
+
+fn primes(revision: Option<&str>) -> bool {
+    revision.is_some_and(|revision| revision >= PRIMES_FROM)
+}
+
+fn name_session(response: &mut HttpResponseBuilder, session: &Session) {
+    response.insert_header(("Mcp-Session-Id", session.id().reveal()));
+}
+
+fn add_allowance(admitted: &Admitted<'_>, response: &mut HttpResponseBuilder) {
+    if let Some(allowance) = admitted.permit.allowance() {
+        insert_allowance(response, allowance);
+    }
+}

@@ -1,0 +1,75 @@
+//! Requests of our own to a backend of the stateless era: what it is, and what tools it has.
+
+use serde_json::{Value, json};
+
+use super::error::{Code, error_code};
+use super::frame::Frame;
+use super::id::RequestId;
+use super::splice;
+use super::version::{Era, STATELESS_VERSIONS};
+
+/// An id that no SDK draws.
+const DISCOVER_ID: &str = r#""lockgate-discover""#;
+const TOOLS_ID: &str = r#""lockgate-tools""#;
+
+/// A `server/discover` request, and its id. Only a server of the stateless era answers with a result; one
+/// of the other may end itself over it (rmcp 1.5), so it is for processes that nobody else uses.
+pub fn discover() -> (Frame, RequestId) {
+    let id = RequestId::literal(DISCOVER_ID);
+    (splice::request(&id, "server/discover", &json!({ "_meta": envelope() }).to_string()), id)
+}
+
+/// What the answer to [`discover`] shows (protocol.md section 4).
+pub fn era_shown(answer: &Frame) -> Era {
+    let payload: Value = serde_json::from_str(answer.payload()).unwrap_or_default();
+    let unsupported = i64::from(Code::UnsupportedVersion.number());
+    let versions = match error_code(answer) {
+        None => &payload["supportedVersions"],
+        Some(code) if code == unsupported => &payload["data"]["supported"],
+        Some(_) => &Value::Null,
+    };
+    let serves = |version: &Value| version.as_str().is_some_and(|v| STATELESS_VERSIONS.contains(&v));
+    let stateless = versions.as_array().is_some_and(|versions| versions.iter().any(serves));
+    if stateless { Era::Stateless } else { Era::Handshake }
+}
+
+/// A `tools/list` request for one page.
+pub fn list_tools(cursor: Option<&str>) -> Frame {
+    let mut params = json!({ "_meta": envelope() });
+    if let Some(cursor) = cursor {
+        params["cursor"] = cursor.into();
+    }
+    splice::request(&RequestId::literal(TOOLS_ID), "tools/list", &params.to_string())
+}
+
+fn envelope() -> Value {
+    json!({
+        "io.modelcontextprotocol/protocolVersion": STATELESS_VERSIONS[0],
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": { "name": "lockgate", "version": env!("CARGO_PKG_VERSION") },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn only_a_version_of_the_stateless_era_shows_it() {
+        let era = |rest: &str| {
+            let text = format!(r#"{{"jsonrpc":"2.0","id":1,{rest}}}"#);
+            era_shown(&Frame::parse(Bytes::from(text)).unwrap())
+        };
+        assert_eq!(era(r#""result":{"supportedVersions":["2025-11-25","2026-07-28"]}"#), Era::Stateless);
+        assert_eq!(era(r#""result":{"supportedVersions":["2025-11-25"]}"#), Era::Handshake);
+        assert_eq!(era(r#""result":{}"#), Era::Handshake);
+        let error = |code: i64, version: &str| {
+            era(&format!(r#""error":{{"code":{code},"message":"","data":{{"supported":["{version}"]}}}}"#))
+        };
+        assert_eq!(error(-32022, "2026-07-28"), Era::Stateless);
+        assert_eq!(error(-32022, "2025-11-25"), Era::Handshake);
+        assert_eq!(error(-32601, "2026-07-28"), Era::Handshake);
+    }
+}

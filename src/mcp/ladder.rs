@@ -1,0 +1,235 @@
+//! What a request of the stateless era must get right before a backend sees it, in the order in which it
+//! is checked (protocol.md section 3.1; MCP 2026-07-28, transports and versioning).
+
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
+
+use super::error::{Code, Failure};
+use super::frame::{Frame, Kind};
+use super::members::{decode, members};
+use super::mirror::{Mirror, plain, wrapped};
+use super::version::{Era, HANDSHAKE_VERSIONS, STATELESS_VERSIONS, is_stateless_version};
+
+/// A request of the stateless era that has passed every check which needs no backend.
+#[derive(Clone, Debug)]
+pub struct Enveloped {
+    frame: Frame,
+    capabilities: String,
+    tool: Option<String>,
+}
+
+/// Why a request does not fit the stateless era. The client is at fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Misfit {
+    /// What `_meta` must hold is not there.
+    #[error("`params._meta` must hold {}", .0.join(" and "))]
+    Missing(Vec<&'static str>),
+    /// A part of the parameters is not what it must be.
+    #[error("`{0}` {1}")]
+    Malformed(&'static str, &'static str),
+    /// A header that mirrors the body.
+    #[error("the header {0} {1}; it must repeat what the body says")]
+    Header(Cow<'static, str>, &'static str),
+    /// The version is not served, or not by this server.
+    #[error("protocol version {requested} is not served here; served are: {}", .supported.join(", "))]
+    Version {
+        /// What the client asked for.
+        requested: String,
+        /// What it may ask for.
+        supported: &'static [&'static str],
+    },
+    /// The method belongs to the other era.
+    #[error("there is no method `{0}` in protocol version 2026-07-28")]
+    NoMethod(String),
+    /// Not a message that a client may send.
+    #[error("{0}")]
+    Message(&'static str),
+}
+
+const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+const CLIENT: &str = "io.modelcontextprotocol/clientInfo";
+
+/// Methods of the handshake era that the stateless one removed.
+const REMOVED: [&str; 5] =
+    ["initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
+
+/// The era that a message belongs to: its body decides, the version header only cross-checks.
+///
+/// # Errors
+/// If the header names the stateless era and the body does not fit it.
+pub fn era_of(frame: &Frame, mirror: &Mirror<'_>) -> Result<Era, Misfit> {
+    let named = mirror.named_version().is_some_and(is_stateless_version);
+    let claimed = claims(frame);
+    match frame.kind() {
+        Kind::Request(..) if claimed && frame.method() == "initialize" => {
+            let valid = Meta::read(frame).is_ok_and(|meta| is_stateless_version(&meta.version));
+            Ok(if valid { Era::Stateless } else { Era::Handshake })
+        }
+        Kind::Request(..) if claimed => Ok(Era::Stateless),
+        Kind::Request(..) if named && frame.method() != "initialize" => {
+            Err(Misfit::Missing(vec![VERSION, CAPABILITIES]))
+        }
+        Kind::Notification(_) if claimed || named => Ok(Era::Stateless),
+        Kind::Response(_) if named => {
+            Err(Misfit::Message("a client of the stateless era sends requests and notifications only"))
+        }
+        _ => Ok(Era::Handshake),
+    }
+}
+
+/// Whether the message carries the envelope of the stateless era.
+fn claims(frame: &Frame) -> bool {
+    let claim = || members(members(frame.payload(), ["_meta"]).ok()?[0]?, [VERSION]).ok()?[0];
+    !matches!(frame.kind(), Kind::Response(_)) && claim().is_some()
+}
+
+/// What the envelope says, well-formed.
+struct Meta<'a> {
+    version: Cow<'a, str>,
+    capabilities: Value,
+    name: Option<&'a str>,
+    uri: Option<&'a str>,
+}
+
+impl<'a> Meta<'a> {
+    fn read(frame: &'a Frame) -> Result<Self, Misfit> {
+        let doubled = |_| Misfit::Malformed("params", "must be an object, each member there once");
+        let [meta, name, uri] = members(frame.payload(), ["_meta", "name", "uri"]).map_err(doubled)?;
+        let meta = meta.ok_or_else(|| Misfit::Missing(vec![VERSION, CAPABILITIES]))?;
+        let doubled = |_| Misfit::Malformed("params._meta", "must be an object, each member there once");
+        let [version, capabilities, client] = members(meta, [VERSION, CAPABILITIES, CLIENT]).map_err(doubled)?;
+        let missing: Vec<_> = [(VERSION, version), (CAPABILITIES, capabilities)]
+            .into_iter()
+            .filter_map(|(name, token)| token.is_none().then_some(name))
+            .collect();
+        let (Some(version), Some(capabilities)) = (version, capabilities) else {
+            return Err(Misfit::Missing(missing));
+        };
+        let version = decode(version).ok_or(Misfit::Malformed(VERSION, "must be a string"))?;
+        let capabilities = serde_json::from_str(capabilities)
+            .ok()
+            .filter(Value::is_object)
+            .ok_or(Misfit::Malformed(CAPABILITIES, "must be an object"))?;
+        if client.is_some_and(|client| !is_implementation(client)) {
+            return Err(Misfit::Malformed(CLIENT, "must be an object with a `name` and a `version`"));
+        }
+        Ok(Self { version, capabilities, name, uri })
+    }
+}
+
+fn is_implementation(token: &str) -> bool {
+    let text = |token: Option<&str>| token.and_then(decode).is_some();
+    members(token, ["name", "version"]).is_ok_and(|[name, version]| text(name) && text(version))
+}
+
+impl Enveloped {
+    /// Checks a request that claims the stateless era.
+    ///
+    /// # Errors
+    /// The first step that fails.
+    pub fn check(frame: Frame, mirror: &Mirror<'_>) -> Result<Self, Misfit> {
+        let meta = Meta::read(&frame)?;
+        let header = plain(&mirror.version);
+        let same_version = || Some(|header: &str| header == meta.version);
+        if !matches!(header, Ok(None)) {
+            agrees("MCP-Protocol-Version", header, same_version())?;
+        }
+        if !STATELESS_VERSIONS.contains(&&*meta.version) {
+            return Err(Misfit::other_era(Era::Stateless, &meta.version));
+        }
+        agrees("MCP-Protocol-Version", header, same_version())?;
+        let method = frame.method().into_owned();
+        agrees("Mcp-Method", plain(&mirror.method), Some(|header: &str| header == method))?;
+        let named = match &*method {
+            "tools/call" | "prompts/get" => Some(meta.name),
+            "resources/read" => Some(meta.uri),
+            _ => None,
+        };
+        if let Some(token) = named {
+            let name = token.and_then(decode);
+            let header = wrapped(&mirror.name);
+            let header = header.as_ref().map(Option::as_deref).map_err(|fault| *fault);
+            agrees("Mcp-Name", header, name.as_ref().map(|name| move |header: &str| header == *name))?;
+        }
+        if REMOVED.contains(&&*method) {
+            return Err(Misfit::NoMethod(method));
+        }
+        let tool = meta.name.filter(|_| method == "tools/call").and_then(decode).map(Cow::into_owned);
+        let capabilities = meta.capabilities.to_string();
+        Ok(Self { tool, capabilities, frame })
+    }
+
+    /// The request.
+    pub fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    /// The client's capabilities, spelled the same whatever the order in which it named them.
+    pub fn capabilities(&self) -> &str {
+        &self.capabilities
+    }
+
+    /// The tool that it calls, if it calls one.
+    pub fn tool(&self) -> Option<&str> {
+        self.tool.as_deref()
+    }
+}
+
+/// A header must be there exactly if the body says something, and say the same.
+pub(super) fn agrees(
+    name: impl Into<Cow<'static, str>>,
+    header: Result<Option<&str>, &'static str>,
+    says: Option<impl Fn(&str) -> bool>,
+) -> Result<(), Misfit> {
+    let fault = match (header, says) {
+        (Err(fault), _) => fault,
+        (Ok(None), Some(_)) => "is missing",
+        (Ok(Some(_)), None) => "says something that the body does not",
+        (Ok(Some(header)), Some(says)) if !says(header) => "says something else than the body",
+        _ => return Ok(()),
+    };
+    Err(Misfit::Header(name.into(), fault))
+}
+
+impl From<&Misfit> for Failure {
+    fn from(misfit: &Misfit) -> Self {
+        Self { code: misfit.code(), message: misfit.to_string(), data: misfit.data() }
+    }
+}
+
+impl Misfit {
+    /// A client of this version asks a server of the other era.
+    pub fn other_era(era: Era, requested: &str) -> Self {
+        let supported: &[&str] = match era {
+            Era::Handshake => &HANDSHAKE_VERSIONS,
+            Era::Stateless => &STATELESS_VERSIONS,
+        };
+        Self::Version { requested: requested.chars().take(64).collect(), supported }
+    }
+
+    /// The error code for the wire.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Missing(_) | Self::Malformed(..) => Code::InvalidParams,
+            Self::Header(..) => Code::HeaderMismatch,
+            Self::Version { .. } => Code::UnsupportedVersion,
+            Self::NoMethod(_) => Code::NoMethod,
+            Self::Message(_) => Code::InvalidRequest,
+        }
+    }
+
+    /// The error's `data`, where the protocol wants some.
+    pub fn data(&self) -> Option<Value> {
+        match self {
+            Self::Version { requested, supported } => {
+                Some(json!({ "supported": supported, "requested": requested }))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

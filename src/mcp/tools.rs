@@ -1,0 +1,139 @@
+//! Which arguments of a server's tools are repeated in `Mcp-Param-…` headers: those whose schema says
+//! `x-mcp-header` (MCP 2026-07-28, transports).
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::frame::Frame;
+use super::ladder::{Enveloped, Misfit, agrees};
+use super::members::members;
+use super::mirror::{Mirror, wrapped};
+
+/// The mirrored arguments of each tool that has some.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolHeaders(HashMap<String, Vec<Mirrored>>);
+
+/// One argument that a header repeats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Mirrored {
+    /// The header's name in lower case, without `Mcp-Param-`.
+    header: String,
+    /// The names of the properties that lead to it.
+    path: Vec<String>,
+}
+
+/// How deep a schema is searched.
+const MAX_DEPTH: usize = 32;
+
+impl ToolHeaders {
+    /// Takes in one page of an answer to `tools/list`. The cursor of the next, if there is one.
+    pub fn add_page(&mut self, answer: &Frame) -> Option<String> {
+        let page: Value = serde_json::from_str(answer.payload()).ok()?;
+        for tool in page["tools"].as_array().into_iter().flatten() {
+            let mut found = Vec::new();
+            search(&tool["inputSchema"], &mut Vec::new(), &mut found);
+            if let Some(name) = tool["name"].as_str().filter(|_| !found.is_empty()) {
+                self.0.insert(name.to_owned(), found);
+            }
+        }
+        page["nextCursor"].as_str().map(str::to_owned)
+    }
+
+    /// Checks the headers of a call against its arguments. Headers that no schema asks for are ignored.
+    ///
+    /// # Errors
+    /// With the first header that is missing or says something else.
+    pub fn check(&self, call: &Enveloped, mirror: &Mirror<'_>) -> Result<(), Misfit> {
+        let Some(headers) = call.tool().and_then(|tool| self.0.get(tool)) else { return Ok(()) };
+        let malformed = || Misfit::Malformed("params.arguments", "cannot be read");
+        let [token] = members(call.frame().payload(), ["arguments"]).map_err(|_| malformed())?;
+        let arguments: Value =
+            token.map_or(Ok(Value::Null), serde_json::from_str).map_err(|_| malformed())?;
+        for Mirrored { header, path } in headers {
+            let value = path.iter().try_fold(&arguments, |value, name| value.get(name));
+            let value = value.filter(|value| !value.is_null());
+            let values = mirror.param(header);
+            let text = wrapped(&values);
+            let text = text.as_ref().map(Option::as_deref).map_err(|fault| *fault);
+            agrees(format!("Mcp-Param-{header}"), text, value.map(|value| |text: &str| repeats(value, text)))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a header's text stands for the value: strings as they are, numbers as numbers.
+fn repeats(value: &Value, text: &str) -> bool {
+    match value {
+        Value::String(own) => own == text,
+        Value::Number(own) => match (own.as_i64(), text.parse::<i64>()) {
+            (Some(own), Ok(text)) => own == text,
+            _ => own.to_string() == text,
+        },
+        other => other.to_string() == text,
+    }
+}
+
+/// Properties with `x-mcp-header`, reached through `properties` alone.
+fn search(schema: &Value, path: &mut Vec<String>, found: &mut Vec<Mirrored>) {
+    if path.len() >= MAX_DEPTH {
+        return;
+    }
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        path.push(name.clone());
+        if let Some(header) = property["x-mcp-header"].as_str() {
+            found.push(Mirrored { header: header.to_ascii_lowercase(), path: path.clone() });
+        }
+        search(property, path, found);
+        path.pop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use serde_json::json;
+
+    use super::*;
+
+    fn frame(message: &Value) -> Frame {
+        Frame::parse(Bytes::from(message.to_string())).unwrap()
+    }
+
+    fn check(arguments: &Value, headers: &[(&str, &str)]) -> Result<(), Misfit> {
+        let schema = json!({ "properties": {
+            "region": { "type": "string", "x-mcp-header": "Region" },
+            "size": { "properties": { "n": { "type": "integer", "x-mcp-header": "N" } } },
+            "list": { "items": { "properties": { "x": { "x-mcp-header": "Never" } } } },
+        } });
+        let mut known = ToolHeaders::default();
+        let page = json!({ "tools": [{ "name": "t", "inputSchema": schema }, { "name": "u" }], "nextCursor": "c" });
+        let cursor = known.add_page(&frame(&json!({ "jsonrpc": "2.0", "id": 1, "result": page })));
+        assert_eq!(cursor.as_deref(), Some("c"));
+        let meta = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+        });
+        let params = json!({ "name": "t", "arguments": arguments, "_meta": meta });
+        let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+        let mirror = Mirror {
+            version: vec![b"2026-07-28"],
+            method: vec![b"tools/call"],
+            name: vec![b"t"],
+            params: headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect(),
+        };
+        known.check(&Enveloped::check(frame(&call), &mirror).unwrap(), &mirror)
+    }
+
+    #[test]
+    fn marked_arguments_are_repeated_and_others_are_not() {
+        let both = json!({ "region": "eu", "size": { "n": 42 } });
+        assert_eq!(check(&both, &[("region", "eu"), ("n", "42"), ("other", "x")]), Ok(()));
+        assert_eq!(check(&both, &[("region", "=?base64?ZXU=?="), ("n", "042")]), Ok(()));
+        assert!(check(&both, &[("region", "eu")]).is_err());
+        assert!(check(&both, &[("region", "EU"), ("n", "42")]).is_err());
+        assert!(check(&both, &[("region", "eu"), ("region", "eu"), ("n", "42")]).is_err());
+        assert_eq!(check(&json!({ "region": null }), &[]), Ok(()));
+        assert!(check(&json!({}), &[("region", "eu")]).is_err());
+    }
+}

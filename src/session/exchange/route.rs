@@ -1,0 +1,53 @@
+//! On which stream a backend's message goes to the client (protocol.md section 2, stream choice).
+
+use super::super::outbox::StreamId;
+use super::{Addressed, Exchange, FromBackend};
+use crate::mcp::{Frame, Kind, Method, progress, subscription};
+
+impl Exchange {
+    /// A request or notification of a backend that one client has for itself. `listening` says whether
+    /// somebody reads the listening stream.
+    pub(super) fn route(&self, frame: Frame, listening: bool) -> Addressed {
+        let stream = match frame.kind() {
+            Kind::Notification(Method::Progress) => {
+                progress(&frame).and_then(|token| Some(self.requests.by_token(&token)?.stream))
+            }
+            Kind::Request(..) | Kind::Notification(Method::Log | Method::Cancelled(_)) => {
+                self.related(listening)
+            }
+            _ => None,
+        };
+        Addressed::message(stream.unwrap_or(StreamId::LISTENING), frame)
+    }
+
+    /// The stream of the request that a message most likely belongs to: stdio does not tell.
+    fn related(&self, listening: bool) -> Option<StreamId> {
+        let mut streams = self.requests.streams();
+        let oldest = streams.next()?;
+        let is_only_one = streams.next().is_none();
+        (is_only_one || !listening).then_some(oldest)
+    }
+
+    /// A notification of a backend that several clients share: it goes to the one it names, or to nobody.
+    pub(super) fn route_shared(&mut self, frame: Frame) -> FromBackend {
+        let restored = match frame.kind() {
+            Kind::Notification(Method::Progress) => progress(&frame)
+                .and_then(|number| self.requests.get(&number))
+                .and_then(|r| Some((r.stream, r.origin.as_ref()?.restore_progress(&frame)?))),
+            Kind::Notification(Method::Log) => self.requests.only_one_with_logs().map(|r| (r.stream, frame)),
+            Kind::Notification(Method::Cancelled(Some(number))) => {
+                // The end of a subscription.
+                return match self.requests.remove(number) {
+                    Some(settled) => FromBackend::Forward(Addressed::end(&settled)),
+                    None => FromBackend::Drop,
+                };
+            }
+            _ => subscription(&frame)
+                .and_then(|number| self.requests.get(&number))
+                .and_then(|r| Some((r.stream, r.origin.as_ref()?.restore_subscription(&frame)))),
+        };
+        restored.map_or(FromBackend::Drop, |(stream, frame)| {
+            FromBackend::Forward(Addressed::message(stream, frame))
+        })
+    }
+}

@@ -1,0 +1,154 @@
+//! How a session comes to be, and how it is found again.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::era::Verdicts;
+use super::refusal::{NotOpened, Undelivered};
+use super::registry::Registry;
+use super::shared::Shared;
+use super::task::Task;
+use super::{Reader, Session, Transport};
+use crate::access::Opening;
+use crate::backend::Starter;
+use crate::catalog::LaunchPlan;
+use crate::ids::{ServerName, SessionId, TenantId};
+use crate::lifecycle::Lifecycle;
+use crate::mcp::{Era, Misfit};
+use crate::settings::{Limits, Settings, Timeouts};
+
+/// All sessions of this gateway.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    pub(super) registry: Arc<Registry>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) verdicts: Arc<Verdicts>,
+    pub(super) starter: Arc<Starter>,
+    pub(super) lifecycle: Lifecycle,
+    pub(super) limits: Limits,
+    pub(super) timeouts: Timeouts,
+}
+
+/// A session whose client does not know of it yet. Dropping it ends the session.
+#[derive(Debug)]
+pub struct Opened(Option<Arc<Session>>);
+
+impl Opened {
+    /// The session.
+    ///
+    /// # Errors
+    /// Never, as long as it was not kept.
+    pub fn session(&self) -> Result<&Arc<Session>, Undelivered> {
+        self.0.as_ref().ok_or(Undelivered::NoSession)
+    }
+
+    /// The client learns of the session now.
+    pub fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if let Some(session) = self.0.take() {
+            session.end();
+        }
+    }
+}
+
+impl Sessions {
+    /// No sessions yet.
+    pub fn new(settings: &Settings, starter: Arc<Starter>, lifecycle: Lifecycle) -> Self {
+        Self {
+            registry: Arc::new(Registry::new(&settings.limits)),
+            shared: Arc::default(),
+            verdicts: Arc::default(),
+            starter,
+            lifecycle,
+            limits: settings.limits.clone(),
+            timeouts: settings.timeouts.clone(),
+        }
+    }
+
+    /// Opens a session of the `sse` transport and reads its one stream; otherwise as [`Self::open`].
+    ///
+    /// # Errors
+    /// If it must not or cannot be opened.
+    pub async fn open_sse(&self, plan: LaunchPlan, opening: Opening) -> Result<Reader, NotOpened> {
+        let opened = self.open(plan, opening, Transport::Sse).await?;
+        let session = opened.session().map_err(|_| NotOpened::Draining)?;
+        let reader = session.listen().map_err(|_| NotOpened::Draining)?;
+        opened.keep();
+        Ok(reader)
+    }
+
+    /// Opens a session of one client. Comes back once the command runs; where others are being started, at
+    /// once, and a failure is then told on the stream.
+    ///
+    /// # Errors
+    /// If it must not or cannot be opened.
+    pub async fn open(
+        &self,
+        plan: LaunchPlan,
+        _opening: Opening,
+        transport: Transport,
+    ) -> Result<Opened, NotOpened> {
+        if self.lifecycle.is_draining() {
+            return Err(NotOpened::Draining);
+        }
+        if plan.era() == Some(Era::Stateless) {
+            return Err(NotOpened::OtherEra(Misfit::other_era(Era::Stateless, "with `initialize`")));
+        }
+        let seat = self.registry.seat(&plan).map_err(NotOpened::Full)?;
+        let session = self.make(&plan, transport)?;
+        self.registry.insert(session.clone());
+        let opened = Opened(Some(session.clone()));
+        let server = plan.server().clone();
+        let slot = self.starter.try_slot();
+        let waits = slot.is_some();
+        let (started, outcome) = oneshot::channel();
+        let task = Task::new(session, plan, seat, self);
+        self.lifecycle.spawn(task.run(slot, Some(started)));
+        if waits && let Ok(Err(failed)) = outcome.await {
+            return Err(NotOpened::Start(server, failed));
+        }
+        Ok(opened)
+    }
+
+    pub(super) fn make(&self, plan: &LaunchPlan, transport: Transport) -> Result<Arc<Session>, NotOpened> {
+        let lifecycle = self.lifecycle.clone();
+        Session::new(plan, transport, &self.limits, &self.timeouts, lifecycle).map(Arc::new)
+    }
+
+    /// The session with this id, if it is of this transport and belongs to this tenant and server.
+    ///
+    /// # Errors
+    /// [`Undelivered::NoSession`], whatever the reason.
+    pub fn find(
+        &self,
+        id: &SessionId,
+        transport: Transport,
+        tenant: &TenantId,
+        server: &ServerName,
+    ) -> Result<Arc<Session>, Undelivered> {
+        let session = self.registry.find(id).ok_or(Undelivered::NoSession)?;
+        let theirs = session.tenant == *tenant && session.server == *server && session.transport == transport;
+        if theirs && !session.state().abandoned { Ok(session) } else { Err(Undelivered::NoSession) }
+    }
+
+    /// How many sessions there are now.
+    pub fn active(&self) -> usize {
+        self.registry.active()
+    }
+
+    /// How many there have been.
+    pub fn total(&self) -> u64 {
+        self.registry.total()
+    }
+
+    /// Whether the gateway is shutting down.
+    pub fn is_draining(&self) -> bool {
+        self.lifecycle.is_draining()
+    }
+}

@@ -1,0 +1,122 @@
+//! The client's end of one stream.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::time::Instant;
+
+use super::outbox::{Delivery, EventId, StreamId};
+use super::refusal::NotResumed;
+use super::{Session, Transport};
+
+/// Reads one stream of a session.
+///
+/// What dropping it means is the transport's affair: it ends a session of `sse`, cancels a request of
+/// `stateless`, and leaves a `streamable` session as it is, whose client may come back for the rest.
+#[derive(Debug)]
+pub struct Reader {
+    session: Arc<Session>,
+    ticket: u64,
+    /// The event before the first that this reader gets.
+    origin: EventId,
+    /// The client knows how to come back for this stream.
+    resumable: bool,
+}
+
+impl Reader {
+    pub(super) fn new(session: Arc<Session>, (ticket, origin): (u64, EventId)) -> Self {
+        Self { session, ticket, origin, resumable: origin.stream == StreamId::LISTENING }
+    }
+
+    /// The session.
+    pub fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
+    /// The id of the event before the first that comes.
+    pub fn origin(&self) -> EventId {
+        self.origin
+    }
+
+    /// The next messages for the client; `None` at the end of the stream.
+    pub fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<Delivery>> {
+        let mut state = self.session.state();
+        let had_room = state.outbox.has_room();
+        let next = state.outbox.poll(self.origin.stream, self.ticket, cx);
+        let has_room = state.outbox.has_room();
+        drop(state);
+        if !had_room && has_room {
+            self.session.work.notify_one();
+        }
+        next
+    }
+
+    /// The next messages, for callers that wait.
+    pub async fn next(&mut self) -> Option<Delivery> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// The client is about to learn the ids of this stream's events.
+    pub fn make_resumable(&mut self) {
+        self.resumable = self.session.transport == Transport::Streamable;
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut state = self.session.state();
+        let mut wake = false;
+        match self.session.transport {
+            Transport::Sse => {
+                state.abandoned = true;
+                wake = true;
+            }
+            Transport::Streamable if self.resumable => state.outbox.detach(self.origin.stream, self.ticket),
+            Transport::Streamable => state.outbox.forget(self.origin.stream),
+            Transport::Stateless => {
+                state.outbox.forget(self.origin.stream);
+                let cancelled = state.exchange.abandon(self.origin.stream);
+                wake = !cancelled.is_empty();
+                state.forward(cancelled);
+            }
+        }
+        drop(state);
+        if wake {
+            self.session.work.notify_one();
+        }
+    }
+}
+
+impl Session {
+    /// Reads what belongs to no request. Whoever did so before reads no more.
+    ///
+    /// # Errors
+    /// If the session has ended.
+    pub fn listen(self: &Arc<Self>) -> Result<Reader, NotResumed> {
+        self.attach(StreamId::LISTENING, None)
+    }
+
+    /// Reads a stream from behind the event that the client saw last.
+    ///
+    /// # Errors
+    /// If there is nothing to be had.
+    pub fn resume(self: &Arc<Self>, last: EventId) -> Result<Reader, NotResumed> {
+        let mut reader = self.attach(last.stream, Some(last.number))?;
+        reader.resumable = true;
+        Ok(reader)
+    }
+
+    fn attach(self: &Arc<Self>, stream: StreamId, seen: Option<u64>) -> Result<Reader, NotResumed> {
+        let mut state = self.state();
+        if state.ended || state.abandoned {
+            return Err(NotResumed::NoSession);
+        }
+        if seen.is_some_and(|seen| state.outbox.is_exhausted(stream, seen)) {
+            return Err(NotResumed::Exhausted);
+        }
+        let place = state.outbox.attach(stream, seen, Instant::now()).map_err(|_| NotResumed::Lost)?;
+        drop(state);
+        Ok(Reader::new(self.clone(), place))
+    }
+}

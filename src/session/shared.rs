@@ -1,0 +1,183 @@
+//! Sessions of the stateless era: a backend is kept warm for all clients of one tenant that would start
+//! the same one and can do the same things (protocol.md section 5.1, child keying).
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+use super::opening::Sessions;
+use super::reader::Reader;
+use super::refusal::{NotCalled, NotOpened, Undelivered};
+use super::task::Task;
+use super::{Session, Transport};
+use crate::access::{Denied, Opening};
+use crate::catalog::{Fingerprint, LaunchPlan};
+use crate::mcp::{Enveloped, Era, Kind, Mirror, Misfit, STATELESS_VERSIONS, ToolHeaders, list_tools};
+
+/// Who shares a backend: those who would start the same process, with the same capabilities.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ShareKey {
+    plan: Fingerprint,
+    capabilities: [u8; 32],
+}
+
+/// The warm backends.
+#[derive(Debug, Default)]
+pub(super) struct Shared(Mutex<HashMap<ShareKey, Arc<Session>>>);
+
+/// What is known of a shared backend's tools, and since when.
+#[derive(Debug, Default)]
+pub(super) struct Tools(Mutex<Option<(Instant, Arc<OnceCell<ToolHeaders>>)>>);
+
+/// How long a list of tools is believed, if the backend does not say that it has changed.
+const TOOLS_LAST: Duration = Duration::from_secs(60);
+/// Pages of tools that are read.
+const MAX_PAGES: usize = 64;
+/// How often a request is taken to another backend because its own has just ended.
+const TRIES: usize = 3;
+
+impl Shared {
+    /// Takes a backend that is ending off the list.
+    pub(super) fn remove(&self, key: &ShareKey, session: &Arc<Session>) {
+        let mut warm = self.warm();
+        if warm.get(key).is_some_and(|own| Arc::ptr_eq(own, session)) {
+            warm.remove(key);
+        }
+    }
+
+    fn warm(&self) -> MutexGuard<'_, HashMap<ShareKey, Arc<Session>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sessions {
+    /// Takes a request of the stateless era to a backend: to the warm one if there is one, else to a new
+    /// one, for which `opening` is asked. Dropping the reader cancels the request.
+    ///
+    /// # Errors
+    /// If the request does not fit, or there is no backend for it.
+    pub async fn call(
+        &self,
+        plan: &LaunchPlan,
+        call: Enveloped,
+        mirror: &Mirror<'_>,
+        opening: impl Fn() -> Result<Opening, Denied>,
+    ) -> Result<Reader, NotCalled> {
+        let mut tries = TRIES;
+        loop {
+            let session = self.warm(plan, &call, &opening)?;
+            if call.tool().is_some() {
+                session.tool_headers().await.check(&call, mirror)?;
+            }
+            tries -= 1;
+            match session.deliver([call.frame().clone()], None) {
+                Ok(Some(reader)) => return Ok(reader),
+                Err(Undelivered::NoSession) if tries > 0 => {}
+                Ok(None) | Err(Undelivered::NoSession) => return Err(Undelivered::NoSession.into()),
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+    }
+
+    /// The backend for this request; started, if there is none.
+    fn warm(
+        &self,
+        plan: &LaunchPlan,
+        call: &Enveloped,
+        opening: impl Fn() -> Result<Opening, Denied>,
+    ) -> Result<Arc<Session>, NotCalled> {
+        let fingerprint = plan.fingerprint();
+        let now = Instant::now();
+        let era = plan.era().or_else(|| self.verdicts.get(&fingerprint, now));
+        if era == Some(Era::Handshake) {
+            return Err(Misfit::other_era(Era::Handshake, STATELESS_VERSIONS[0]).into());
+        }
+        let capabilities = Sha256::digest(call.capabilities()).into();
+        let key = ShareKey { plan: fingerprint, capabilities };
+        let mut warm = self.shared.warm();
+        let place = match warm.entry(key.clone()) {
+            Entry::Occupied(mut own) if own.get().is_ending() => {
+                let session = self.start_shared(plan, key, era, &opening)?;
+                own.insert(session.clone());
+                return Ok(session);
+            }
+            Entry::Occupied(own) => return Ok(own.get().clone()),
+            Entry::Vacant(place) => place,
+        };
+        Ok(place.insert(self.start_shared(plan, key, era, &opening)?).clone())
+    }
+
+    fn start_shared(
+        &self,
+        plan: &LaunchPlan,
+        key: ShareKey,
+        era: Option<Era>,
+        opening: impl Fn() -> Result<Opening, Denied>,
+    ) -> Result<Arc<Session>, NotCalled> {
+        if self.lifecycle.is_draining() {
+            return Err(NotOpened::Draining.into());
+        }
+        let _opening = opening()?;
+        let seat = self.registry.seat(plan).map_err(NotOpened::Full)?;
+        let session = self.make(plan, Transport::Stateless)?;
+        self.registry.count();
+        if era.is_none() {
+            let mut state = session.state();
+            let probe = state.exchange.probe();
+            state.forward([probe]);
+        }
+        let task = Task::new(session.clone(), plan.clone(), seat, self).shared_as(key);
+        self.lifecycle.spawn(task.run(self.starter.try_slot(), None));
+        Ok(session)
+    }
+}
+
+impl Session {
+    /// Whether nothing is taken any more.
+    fn is_ending(&self) -> bool {
+        let state = self.state();
+        state.ended || state.abandoned
+    }
+
+    /// The headers that this backend's tools want repeated; asked for once, by whoever comes first. A
+    /// backend that does not tell is not held against the caller: its own answer will say more.
+    async fn tool_headers(self: &Arc<Self>) -> ToolHeaders {
+        let cell = {
+            let mut tools = self.tools.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            match &*tools {
+                Some((since, cell)) if now < *since + TOOLS_LAST => cell.clone(),
+                _ => tools.insert((now, Arc::default())).1.clone(),
+            }
+        };
+        let known = cell.get_or_try_init(|| async { self.list_tools().await.ok_or(()) }).await;
+        known.cloned().unwrap_or_default()
+    }
+
+    async fn list_tools(self: &Arc<Self>) -> Option<ToolHeaders> {
+        let mut headers = ToolHeaders::default();
+        let mut cursor = None;
+        for _ in 0..MAX_PAGES {
+            let mut reader = self.deliver([list_tools(cursor.as_deref())], None).ok()??;
+            let answer = reader.next().await?.frames.pop()?;
+            if answer.is_error() || !matches!(answer.kind(), Kind::Response(_)) {
+                return None;
+            }
+            cursor = headers.add_page(&answer);
+            if cursor.is_none() {
+                break;
+            }
+        }
+        Some(headers)
+    }
+
+    /// The backend has said that its tools are others now.
+    pub(super) fn forget_tools(&self) {
+        *self.tools.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
