@@ -59,6 +59,7 @@ fn routes(front: &Arc<Front>) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
             .service(web::resource("/health").to(health::health))
             .service(web::resource("/health/live").to(health::live))
             .service(web::resource("/health/ready").to(health::ready))
+            .service(web::resource("/.well-known/{document:.*}").to(nowhere))
             .service(web::resource(["/{server}/mcp", "/{server}/mcp/"]).to(mcp::route))
             .service(web::resource("/{server}/sse").to(sse::route))
             .service(web::resource("/{server}/message").to(message::route));

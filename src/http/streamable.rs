@@ -17,9 +17,6 @@ const BATCHES: &str = "2025-03-26";
 
 /// A message or a batch of a client.
 pub(super) async fn post(admitted: &Admitted<'_>, content: Content) -> Result<HttpResponse, Refusal> {
-    if let Some(revision) = admitted.call.foreign_revision() {
-        return Err(Refusal::Revision(revision));
-    }
     if !(admitted.takes_json() && admitted.takes_events() || only_events(admitted)) {
         return Err(Refusal::NeitherAcceptable);
     }
@@ -102,9 +99,6 @@ pub(super) fn get(admitted: &Admitted<'_>) -> Result<HttpResponse, Refusal> {
     if admitted.call.named_session().is_none() {
         return Err(Refusal::Method("POST, OPTIONS"));
     }
-    if let Some(revision) = admitted.call.foreign_revision() {
-        return Err(Refusal::Revision(revision));
-    }
     if !admitted.takes_events() {
         return Err(Refusal::NotAcceptable);
     }
@@ -125,18 +119,21 @@ pub(super) fn delete(admitted: &Admitted<'_>) -> Result<HttpResponse, Refusal> {
     if admitted.call.named_session().is_none() {
         return Err(Refusal::Method("POST, OPTIONS"));
     }
-    if let Some(revision) = admitted.call.foreign_revision() {
-        return Err(Refusal::Revision(revision));
-    }
     find(admitted)?.end();
     Ok(admitted.respond(HttpResponse::Ok()).finish())
 }
 
+/// The session that the request names. Its version header must name a revision of the handshake era, or
+/// whatever else client and server agreed on.
 fn find(admitted: &Admitted<'_>) -> Result<Arc<Session>, Refusal> {
     let Admitted { call, permit, front } = admitted;
     let server = front.catalog.find(permit, &call.target()?)?;
     let id = call.named_session().flatten().ok_or(Undelivered::NoSession)?;
-    Ok(front.sessions.find(&id, Transport::Streamable, permit.tenant(), &server)?)
+    let session = front.sessions.find(&id, Transport::Streamable, permit.tenant(), &server)?;
+    match call.foreign_revision() {
+        Some(named) if session.revision().as_ref() != Some(&named) => Err(Refusal::Revision(named)),
+        _ => Ok(session),
+    }
 }
 
 fn primes(revision: Option<&str>) -> bool {

@@ -23,8 +23,8 @@ pub(super) enum End {
     NoAnswer,
     /// The backend does not speak the era of the clients that would share it.
     OtherEra,
-    /// `timeouts.idle`, or `timeouts.warm` where it is shared.
-    Idle,
+    /// No message came for so long: `timeouts.idle`, or `timeouts.warm` where the backend is shared.
+    Idle(Duration),
     /// `timeouts.lifetime`
     Lifetime,
     /// `timeouts.stalled_reader`
@@ -60,7 +60,7 @@ impl End {
             }
             (Self::ClientLeft, _) => "the client closed its stream".into(),
             (Self::OtherEra, _) => format!("the server {server} speaks the handshake era"),
-            (Self::Idle, _) => "the session was idle for too long".into(),
+            (Self::Idle(limit), _) => format!("the session was idle for {}", for_people(*limit)),
             (Self::Lifetime, _) => {
                 format!("the session reached its lifetime of {}", for_people(timeouts.lifetime))
             }

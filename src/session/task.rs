@@ -200,11 +200,11 @@ impl Task {
         let timeouts = &self.sessions.timeouts;
         let start_due = state.first_request.filter(|_| !self.answered).map(|at| at + timeouts.start);
         let probe_due = state.exchange.is_probing().then(|| self.started + PROBE);
-        let quiet = state.exchange.is_quiet();
-        let idle_due = match self.shared_as {
-            Some(_) => quiet.then(|| state.last_message + timeouts.warm),
-            None => Some(state.last_message + timeouts.idle),
+        let (idle, may_idle) = match self.shared_as {
+            Some(_) => (timeouts.warm, state.exchange.is_quiet()),
+            None => (timeouts.idle, true),
         };
+        let idle_due = may_idle.then(|| state.last_message + idle);
         // A shared backend has no client whose session it could end in the middle.
         let is_over = self.shared_as.is_none() || state.exchange.is_idle();
         let lifetime_due = is_over.then(|| self.opened + timeouts.lifetime);
@@ -212,7 +212,7 @@ impl Task {
         for (due, end) in [
             (probe_due, End::OtherEra),
             (start_due, End::NoAnswer),
-            (idle_due, End::Idle),
+            (idle_due, End::Idle(idle)),
             (lifetime_due, End::Lifetime),
         ] {
             match due {

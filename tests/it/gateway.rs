@@ -39,12 +39,17 @@ pub(crate) fn lockgate() -> Command {
 impl Gateway {
     /// With the server `peer`, no rates, and these settings.
     pub(crate) fn start(settings: &str) -> Self {
-        let servers = format!(
-            "[servers.peer]\nrun = {:?}\n[servers.other]\nrun = \"{} --linger\"\n[servers.stubborn]\nrun = \"{} --ignore-term\"\n",
-            peer(),
-            peer(),
-            peer()
-        );
+        let servers: String = [
+            ("peer", ""),
+            ("other", "--linger"),
+            ("stubborn", "--ignore-term"),
+            ("dual", "--dual"),
+            ("stateless", "--stateless"),
+            ("fatal", "--fatal"),
+        ]
+        .iter()
+        .map(|(name, flag)| format!("[servers.{name}]\nrun = {:?}\n", format!("{} {flag}", peer()).trim()))
+        .collect();
         let rate =
             if settings.contains("[rate]") { "" } else { "[rate]\nper_minute = 0\nopens_per_minute = 0\n" };
         Self::start_bare(&format!("{rate}{settings}\n{servers}"), &[("LOCKGATE_SECRET", SECRET)])

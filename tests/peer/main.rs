@@ -3,6 +3,8 @@
 //! Methods are called directly, without tools: `echo` returns its params, `pid`, `environment`, and so on.
 //! Arguments choose a behaviour for the whole process: `--linger` stays after its input has ended,
 //! `--ignore-term` ignores SIGTERM too, `--deaf` never reads, `--silent` never answers, `--exit N` exits.
+//! It speaks the handshake era; with `--dual` the stateless one too, with `--stateless` only that, and with
+//! `--fatal` it exits when it is asked which (as rmcp 1.5 does).
 
 #![expect(clippy::disallowed_methods, reason = "it exits when it is told to")]
 
@@ -24,10 +26,14 @@ fn main() {
     if has("--deaf") {
         sleep_forever();
     }
-    let mut peer = Peer { out: io::stdout(), asked: None };
+    let eras = Eras { stateless: has("--stateless") || has("--dual"), handshake: !has("--stateless") };
+    let mut peer = Peer { out: io::stdout(), asked: None, eras, heard: Vec::new(), listens: Vec::new() };
     for line in io::stdin().lock().lines() {
         let Ok(line) = line else { break };
         let message: Value = serde_json::from_str(&line).expect("the gateway sends valid JSON");
+        if has("--fatal") && message["method"] == "server/discover" {
+            std::process::exit(1);
+        }
         if !has("--silent") {
             peer.handle(&message, &line);
         }
@@ -58,11 +64,24 @@ struct Peer {
     out: io::Stdout,
     /// The request that waits for the client's answer to ours.
     asked: Option<Value>,
+    eras: Eras,
+    /// Every line that came, as it came.
+    heard: Vec<String>,
+    /// The ids of open subscriptions.
+    listens: Vec<Value>,
 }
+
+struct Eras {
+    handshake: bool,
+    stateless: bool,
+}
+
+const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 
 impl Peer {
     #[expect(clippy::too_many_lines, reason = "one arm for each behaviour")]
     fn handle(&mut self, message: &Value, line: &str) {
+        self.heard.push(line.chars().take(500).collect());
         let id = &message["id"];
         let params = &message["params"];
         let Some(method) = message["method"].as_str() else {
@@ -72,6 +91,59 @@ impl Peer {
             return;
         };
         match method {
+            "initialize" if !self.eras.handshake => {
+                let data = json!({ "supported": ["2026-07-28"], "requested": params["protocolVersion"] });
+                self.fail(id, -32022, data);
+            }
+            "initialize" if params["protocolVersion"] == "refuse" => self.fail(id, -32602, json!("refused")),
+            "server/discover" if self.eras.stateless => {
+                self.reply(id, json!({ "resultType": "complete", "supportedVersions": ["2026-07-28"] }));
+            }
+            "server/discover" => self.fail(id, -32601, Value::Null),
+            "tools/list" => {
+                let region = json!({ "type": "string", "x-mcp-header": "Region" });
+                let tool = json!({ "name": "echo", "inputSchema": { "properties": { "region": region } } });
+                self.reply(id, json!({ "tools": [tool] }));
+            }
+            // A tool for each method.
+            "tools/call" => {
+                let mut arguments = params["arguments"].clone();
+                arguments["_meta"] = params["_meta"].clone();
+                let name = &params["name"];
+                self.handle(&json!({ "id": id, "method": name, "params": arguments }), "");
+            }
+            "heard" => self.reply(id, json!(self.heard)),
+            "fail" => self.fail(id, params["code"].as_i64().expect("code"), params["data"].clone()),
+            "steps" => {
+                let token = &params["_meta"]["progressToken"];
+                for n in 1..=params["count"].as_u64().expect("count") {
+                    let note = json!({ "progressToken": token, "progress": n, "pad": params["pad"] });
+                    self.note("notifications/progress", &note);
+                    std::thread::sleep(Duration::from_millis(params["pause_ms"].as_u64().unwrap_or(0)));
+                }
+                self.reply(id, json!("done"));
+            }
+            "log" => {
+                self.note("notifications/message", &json!({ "level": "info", "data": params["text"] }));
+                self.reply(id, json!("done"));
+            }
+            "subscriptions/listen" => {
+                self.listens.push(id.clone());
+                let params = json!({ "notifications": params["notifications"], "_meta": { SUBSCRIPTION: id } });
+                self.note("notifications/subscriptions/acknowledged", &params);
+            }
+            "touch" => {
+                for listen in self.listens.clone() {
+                    self.note("notifications/tools/list_changed", &json!({ "_meta": { SUBSCRIPTION: listen } }));
+                }
+                self.reply(id, json!("done"));
+            }
+            "unlisten" => {
+                for listen in std::mem::take(&mut self.listens) {
+                    self.reply(&listen, json!({ "resultType": "complete", "_meta": { SUBSCRIPTION: listen } }));
+                }
+                self.reply(id, json!("done"));
+            }
             "initialize" => self.reply(
                 id,
                 json!({
@@ -163,6 +235,15 @@ impl Peer {
         if !id.is_null() {
             self.line(&json!({ "jsonrpc": "2.0", "id": id, "result": result }).to_string());
         }
+    }
+
+    fn fail(&mut self, id: &Value, code: i64, data: Value) {
+        let error = json!({ "code": code, "message": "no", "data": data });
+        self.line(&json!({ "jsonrpc": "2.0", "id": id, "error": error }).to_string());
+    }
+
+    fn note(&mut self, method: &str, params: &Value) {
+        self.line(&json!({ "jsonrpc": "2.0", "method": method, "params": params }).to_string());
     }
 
     fn line(&mut self, line: &str) {
