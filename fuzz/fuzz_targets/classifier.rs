@@ -14,23 +14,20 @@ use lockgate_fuzz::{CAPABILITIES, Case, VERSION, at, case};
 use serde_json::Value;
 
 const SERVED: &str = "2026-07-28";
+/// An answer that marks two arguments of the tool `t`.
+const PAGE: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"t","inputSchema":{"properties":{
+    "region":{"x-mcp-header":"Region"},"size":{"properties":{"n":{"x-mcp-header":"N"}}}}}}]}}"#;
 
 fuzz_target!(|data: &[u8]| {
     let case = case(data);
     let mirror = mirror(&case);
-    let mut known = ToolHeaders::default();
-    if let Ok(page) = Frame::parse(Bytes::copy_from_slice(&case.page)) {
-        known.add_page(&page);
-        let again = known.clone();
-        known.add_page(&page);
-        assert_eq!(known, again);
-    }
-    if let Ok(frame) = Frame::parse(Bytes::copy_from_slice(&case.request)) {
-        classified(frame, &mirror, &known);
+    let known = tools(&case.page);
+    if let Ok(frame) = Frame::parse(case.request.into()) {
+        classified(&frame, &mirror, &known);
     }
 });
 
-fn mirror<'a>(case: &'a Case<'_>) -> Mirror<'a> {
+fn mirror(case: &Case) -> Mirror<'_> {
     let mut mirror = Mirror::default();
     for (name, value) in &case.headers {
         match (&**name, name.strip_prefix("mcp-param-")) {
@@ -44,7 +41,102 @@ fn mirror<'a>(case: &'a Case<'_>) -> Mirror<'a> {
     mirror
 }
 
-fn classified(frame: Frame, mirror: &Mirror<'_>, known: &ToolHeaders) {
-    let era = era_of(&frame, mirror);
-    era.iter_err(reported);
+fn tools(page: &[u8]) -> ToolHeaders {
+    let mut known = ToolHeaders::default();
+    if let Ok(page) = Frame::parse(Bytes::copy_from_slice(page)) {
+        known.add_page(&page);
+    }
+    known
+}
+
+fn classified(frame: &Frame, mirror: &Mirror<'_>, known: &ToolHeaders) {
+    let era = era_of(frame, mirror).inspect_err(reported);
+    let claimed = era_of(frame, &Mirror::default()).expect("without headers nothing disagrees");
+    assert!(claimed == Era::Handshake || era == Ok(Era::Stateless), "a header changes no claim");
+    assert!(era != Ok(Era::Stateless) || !matches!(frame.kind(), Kind::Response(_)));
+    let checked = Enveloped::check(frame.clone(), mirror).inspect_err(reported);
+    // Nobody asks for the check of other messages.
+    if let (Ok(request), Kind::Request(id, _)) = (checked, frame.kind()) {
+        assert_eq!(era, Ok(Era::Stateless));
+        passed(&request, mirror);
+        renumbered(frame, id);
+        let _ = known.check(&request, mirror).inspect_err(reported);
+        if tools(PAGE.as_bytes()).check(&request, mirror).inspect_err(reported).is_ok() {
+            repeated(&request, mirror);
+        }
+    }
+}
+
+/// What a client is told is a message.
+fn reported(misfit: &Misfit) {
+    let body = Failure::from(misfit).body(Some(&RequestId::number(1)));
+    assert!(Frame::parse(body.into()).is_ok_and(|answer| answer.is_error()), "{misfit:?}");
+}
+
+fn passed(request: &Enveloped, mirror: &Mirror<'_>) {
+    let payload = request.frame().payload();
+    let read = |path: &[&str]| at(payload, path).expect("what counts is there once").map(decoded);
+    assert_eq!(value(&mirror.version).as_deref(), Some(SERVED));
+    assert_eq!(read(&["_meta", VERSION]).as_deref(), Some(SERVED));
+    let method = request.frame().method();
+    assert_eq!(value(&mirror.method).as_deref(), Some(&*method));
+    let name = match &*method {
+        "tools/call" | "prompts/get" => read(&["name"]),
+        "resources/read" => read(&["uri"]),
+        _ => None,
+    };
+    assert!(name.is_none() || unwrapped(&mirror.name) == name);
+    assert_eq!(request.tool(), name.as_deref().filter(|_| method == "tools/call"));
+    let capabilities: Value = serde_json::from_str(request.capabilities()).expect("they are JSON");
+    assert!(capabilities.is_object());
+    assert_eq!(
+        read(&["_meta", CAPABILITIES]).map(|own| serde_json::from_str(&own).unwrap()),
+        Some(capabilities)
+    );
+}
+
+/// A backend that others share sees no number of the client's choosing.
+fn renumbered(frame: &Frame, id: &RequestId) {
+    let number = RequestId::number(u64::MAX);
+    let (_, numbered) = Origin::renumber(frame, id.clone(), &number);
+    let text = std::str::from_utf8(numbered.bytes()).expect("a message is text");
+    for path in [&["id"][..], &["params", "_meta", "progressToken"]] {
+        let token = at(text, path).expect("what is renumbered is there once");
+        assert!(token.is_none_or(|token| token == number.token()), "{text}");
+    }
+}
+
+/// What headers repeat of the arguments is what they say.
+fn repeated(request: &Enveloped, mirror: &Mirror<'_>) {
+    if request.tool() != Some("t") {
+        return;
+    }
+    for (header, path) in [("region", &["arguments", "region"][..]), ("n", &["arguments", "size", "n"])] {
+        let values: Vec<_> =
+            mirror.params.iter().filter(|(name, _)| *name == header).map(|(_, v)| *v).collect();
+        let own = at(request.frame().payload(), path).expect("what a header repeats is there once");
+        let own = own.filter(|token| *token != "null").map(decoded);
+        let text = unwrapped(&values);
+        let number = |text: &Option<String>| text.as_ref().and_then(|text| text.parse::<f64>().ok());
+        assert!(own == text || number(&own).is_some() && number(&own) == number(&text), "{own:?} {text:?}");
+    }
+}
+
+/// The text of a string, or the token.
+fn decoded(token: &str) -> String {
+    serde_json::from_str(token).unwrap_or_else(|_| token.to_owned())
+}
+
+/// The one value of a header.
+fn value(values: &[&[u8]]) -> Option<String> {
+    let [one] = values else { return None };
+    Some(std::str::from_utf8(one).ok()?.trim_matches([' ', '\t']).to_owned())
+}
+
+fn unwrapped(values: &[&[u8]]) -> Option<String> {
+    let text = value(values)?;
+    match text.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
+        Some(inside) => String::from_utf8(STANDARD.decode(inside).ok()?).ok(),
+        None => Some(text),
+    }
 }

@@ -4,10 +4,13 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use lockgate::mcp::{Frame, IdScanner, Kind, Malformed, Origin, RequestId, asked_progress, progress, subscription};
+use lockgate::mcp::{
+    Frame, IdScanner, Kind, Malformed, Origin, RequestId, asked_progress, progress, subscription,
+};
 use lockgate_fuzz::{SUBSCRIPTION, at, same, spliced, text};
 
-const ASKED: &str = r#"{"jsonrpc":"2.0","id":"a\/b","method":"m","params":{"_meta":{"progressToken":"t\/1"}}}"#;
+const ASKED: &str =
+    r#"{"jsonrpc":"2.0","id":"a\/b","method":"m","params":{"_meta":{"progressToken":"t\/1"}}}"#;
 
 fuzz_target!(|data: &[u8]| {
     let bytes = Bytes::from(text(data).into_owned());
@@ -45,7 +48,10 @@ fn check(frame: &Frame) {
     assert_eq!(frame.payload(), payload.unwrap_or_default());
     assert!(payload.is_none_or(|json| serde_json::from_str::<serde::de::IgnoredAny>(json).is_ok()));
     assert_eq!(id.map(RequestId::token), member("id").filter(|_| id.is_some()));
-    assert_eq!(member("method").map_or(String::new(), |name| serde_json::from_str(name).unwrap()), frame.method());
+    assert_eq!(
+        member("method").map_or(String::new(), |name| serde_json::from_str(name).unwrap()),
+        frame.method()
+    );
 
     match frame.kind() {
         Kind::Request(id, _) => request(frame, text, id),

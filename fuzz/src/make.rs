@@ -18,7 +18,8 @@ enum Shape {
 
 use Shape::{List, Object, Token};
 
-const ID: Shape = Token(&["7", "0", "-1", r#""7""#, r#""a\/b""#, r#""""#, "12345678901234567890123", "null", "1.5"]);
+const ID: Shape =
+    Token(&["7", "0", "-1", r#""7""#, r#""a\/b""#, r#""""#, "12345678901234567890123", "null", "1.5"]);
 const TEXT: Shape = Token(&[r#""t""#, r#""\u0074""#, r#""tool""#, r#""é""#, r#""file:\/\/a b""#, r#"" t""#]);
 const METHOD: Shape = Token(&[
     r#""tools/call""#,
@@ -35,8 +36,13 @@ const METHOD: Shape = Token(&[
     r#""notifications/message""#,
     r#""notifications/tools/list_changed""#,
 ]);
-const DATE: Shape =
-    Token(&[r#""2026-07-28""#, r#""2026\u002d07-28""#, r#""2025-11-25""#, r#""2027-01-01""#, r#""2026-07-28 ""#]);
+const DATE: Shape = Token(&[
+    r#""2026-07-28""#,
+    r#""2026\u002d07-28""#,
+    r#""2025-11-25""#,
+    r#""2027-01-01""#,
+    r#""2026-07-28 ""#,
+]);
 const CLIENT: Shape = Object(&[("name", TEXT), ("version", TEXT)]);
 const VALUE: Shape = Token(&[r#""eu""#, "42", "42.0", "true", "null", "18446744073709551615", "{}"]);
 const ARGUMENTS: Shape = Object(&[("region", VALUE), ("size", Object(&[("n", VALUE)]))]);
@@ -78,8 +84,16 @@ const MESSAGE: &[(&str, Shape)] = &[
 /// Which of these members make a request, a notification, an answer, an error.
 const KINDS: [u8; 6] = [0b00_1111, 0b00_1101, 0b01_0011, 0b10_0011, 0b00_0111, 0b10_0001];
 /// What a value may be instead.
-const ODD: [&str; 8] =
-    ["null", "[]", "{}", "1e400", r#""\ud800""#, r#"{"\ud800":1}"#, "0.1000000000000000055", "[[[[[[[[]]]]]]]]"];
+const ODD: [&str; 8] = [
+    "null",
+    "[]",
+    "{}",
+    "1e400",
+    r#""\ud800""#,
+    r#"{"\ud800":1}"#,
+    "0.1000000000000000055",
+    "[[[[[[[[]]]]]]]]",
+];
 
 /// A message, or a batch of them.
 pub fn text(data: &[u8]) -> Cow<'_, [u8]> {
@@ -90,26 +104,27 @@ pub fn text(data: &[u8]) -> Cow<'_, [u8]> {
 
 /// A request with its headers, and a page of tools.
 #[derive(Debug, Default)]
-pub struct Case<'a> {
-    pub headers: Vec<(Cow<'a, str>, Cow<'a, [u8]>)>,
-    pub request: Cow<'a, [u8]>,
-    pub page: Cow<'a, [u8]>,
+pub struct Case {
+    /// Names in lower case.
+    pub headers: Vec<(String, Vec<u8>)>,
+    pub request: Vec<u8>,
+    pub page: Vec<u8>,
 }
 
 /// Reads header lines, an empty line, the request, an empty line, the page.
-pub fn case(data: &[u8]) -> Case<'_> {
+pub fn case(data: &[u8]) -> Case {
     if let Some((0, recipe)) = data.split_first() {
         return mirrored(&mut Unstructured::new(recipe)).unwrap_or_default();
     }
     let (head, rest) = cut(data);
     let (request, page) = cut(rest);
-    let header = |line: &'_ [u8]| {
+    let header = |line: &[u8]| {
         let colon = line.iter().position(|b| *b == b':')?;
         let name = std::str::from_utf8(&line[..colon]).ok()?;
-        Some((name.to_ascii_lowercase().into(), line[colon + 1..].to_vec().into()))
+        Some((name.to_ascii_lowercase(), line[colon + 1..].to_vec()))
     };
     let headers = head.split(|b| *b == b'\n').filter_map(header).collect();
-    Case { headers, request: request.into(), page: page.into() }
+    Case { headers, request: request.to_vec(), page: page.to_vec() }
 }
 
 fn cut(data: &[u8]) -> (&[u8], &[u8]) {
@@ -204,7 +219,7 @@ fn gap(u: &mut Unstructured<'_>, out: &mut String) -> Result<()> {
 }
 
 /// A request, mostly of the stateless era, and headers that mostly repeat it.
-fn mirrored(u: &mut Unstructured<'_>) -> Result<Case<'static>> {
+fn mirrored(u: &mut Unstructured<'_>) -> Result<Case> {
     let (mut request, mut page) = (String::new(), String::new());
     let present = if u.ratio(7, 8)? { KINDS[0] } else { u.arbitrary()? };
     object(u, MESSAGE, present, &mut request)?;
@@ -221,10 +236,10 @@ fn mirrored(u: &mut Unstructured<'_>) -> Result<Case<'static>> {
         let token = at(&request, path).ok().flatten().unwrap_or_default();
         let text = serde_json::from_str(token).unwrap_or_else(|_| token.to_owned());
         for _ in 0..u.int_in_range(0..=9)? / 4 {
-            headers.push((name.into(), header(u, &text)?.into()));
+            headers.push((name.to_owned(), header(u, &text)?));
         }
     }
-    Ok(Case { headers, request: request.into_bytes().into(), page: page.into_bytes().into() })
+    Ok(Case { headers, request: request.into_bytes(), page: page.into_bytes() })
 }
 
 fn header(u: &mut Unstructured<'_>, text: &str) -> Result<Vec<u8>> {

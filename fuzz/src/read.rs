@@ -28,7 +28,8 @@ pub fn at<'a>(text: &'a str, path: &[&str]) -> Result<Option<&'a str>, Doubled> 
 /// The text with some of its slices replaced.
 pub fn spliced(text: &str, edits: &[(Option<&str>, &str)]) -> String {
     let start = |slice: &str| slice.as_ptr().addr() - text.as_ptr().addr();
-    let mut edits: Vec<_> = edits.iter().filter_map(|(slice, new)| slice.map(|old| (start(old), old, new))).collect();
+    let mut edits: Vec<_> =
+        edits.iter().filter_map(|(slice, new)| slice.map(|old| (start(old), old, new))).collect();
     edits.sort_by_key(|(start, ..)| std::cmp::Reverse(*start));
     edits.iter().fold(text.to_owned(), |mut text, (start, old, new)| {
         text.replace_range(*start..start + old.len(), new);

@@ -19,8 +19,10 @@ use crate::session::{Delivery, Reader};
 /// How the answers of one request are sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Form {
-    /// An event stream from the beginning.
-    pub(super) streams: bool,
+    /// How long the answer may be waited for before the response becomes an event stream: proxies and
+    /// clients give up on one of which they see nothing. Not at once, because some clients take larger
+    /// messages as JSON than as events (Python SDK 2.3: 1 MiB).
+    pub(super) patience: Duration,
     /// Several answers in one array.
     pub(super) batch: bool,
     /// Events have ids, because the client can come back for them.
@@ -31,11 +33,6 @@ pub(super) struct Form {
     pub(super) by_code: bool,
 }
 
-/// Proxies and clients give up on a response of which they see nothing; so after this time it becomes an
-/// event stream, which can show signs of life. Not sooner, because some clients take larger messages as
-/// JSON than as events (Python SDK 2.3: 1 MiB).
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// Waits for the answer, or for what precedes it. `head` adds headers.
 pub(super) async fn answer(
     mut reader: Reader,
@@ -43,7 +40,10 @@ pub(super) async fn answer(
     heartbeat: Duration,
     head: impl FnOnce(&mut HttpResponseBuilder, Option<&Frame>),
 ) -> HttpResponse {
-    let first = if form.streams { None } else { timeout(PATIENCE, reader.next()).await.ok() };
+    let first = match form.patience {
+        Duration::ZERO => None,
+        patience => timeout(patience, reader.next()).await.ok(),
+    };
     match first {
         Some(Some(delivery)) if is_whole(&delivery, form) => {
             let mut response = HttpResponse::build(status(&delivery, form));

@@ -81,10 +81,8 @@ async fn post(
             }
         }
         Content::Batch(frames) => {
-            for frame in &frames {
-                if era_of(frame, &mirror)? == Era::Stateless {
-                    return Err(Refusal::Batch("protocol version 2026-07-28 has no batches"));
-                }
+            if frames.iter().any(|frame| era_of(frame, &mirror) != Ok(Era::Handshake)) {
+                return Err(Refusal::Batch("protocol version 2026-07-28 has no batches"));
             }
             streamable::post(admitted, Content::Batch(frames)).await
         }

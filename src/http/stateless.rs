@@ -1,12 +1,17 @@
 //! The `stateless` transport: MCP 2026-07-28, where each request stands for itself. Closing the connection
 //! cancels it; there is no session to name.
 
+use std::time::Duration;
+
 use actix_web::HttpResponse;
 
 use super::answer::{self, Form};
 use super::error::{Refusal, insert_allowance};
 use super::mcp::Admitted;
 use crate::mcp::{Enveloped, Frame, Kind, Method, Mirror};
+
+/// Longer than it takes to find out a server's era: what it answers to that is told by the status, too.
+const PATIENCE: Duration = Duration::from_secs(12);
 
 /// A message of a client.
 pub(super) async fn post(
@@ -25,7 +30,8 @@ pub(super) async fn post(
     let plan = front.catalog.plan(permit, &call.target()?, call.overrides()?)?;
     let reader = front.sessions.call(&plan, request, mirror, || front.gate.opening(permit)).await?;
     let streams = listens || !admitted.takes_json();
-    let form = Form { streams, batch: false, with_ids: false, primes: false, by_code: true };
+    let patience = if streams { Duration::ZERO } else { PATIENCE };
+    let form = Form { patience, batch: false, with_ids: false, primes: false, by_code: true };
     Ok(answer::answer(reader, form, front.heartbeat, |response, _| {
         if let Some(allowance) = permit.allowance() {
             insert_allowance(response, allowance);

@@ -1,6 +1,7 @@
 //! The `streamable` transport: sessions of MCP 2025-03-26, 2025-06-18 and 2025-11-25.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::{HttpResponse, HttpResponseBuilder};
 
@@ -12,6 +13,8 @@ use crate::session::{NotResumed, Session, Transport, Undelivered};
 
 /// The first revision whose clients understand an event without data.
 const PRIMES_FROM: &str = "2025-11-25";
+/// How long an answer may take to come as JSON.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The only revision with batches.
 const BATCHES: &str = "2025-03-26";
 
@@ -35,6 +38,10 @@ fn only_events(admitted: &Admitted<'_>) -> bool {
     admitted.takes_events() && !admitted.takes_json()
 }
 
+fn patience(admitted: &Admitted<'_>) -> Duration {
+    if only_events(admitted) { Duration::ZERO } else { PATIENCE }
+}
+
 fn begins(frame: &Frame) -> bool {
     matches!(frame.kind(), Kind::Request(_, Method::Initialize))
 }
@@ -48,13 +55,8 @@ async fn open(admitted: &Admitted<'_>, frame: Frame) -> Result<HttpResponse, Ref
     let opened = front.sessions.open(plan, opening, Transport::Streamable).await?;
     let session = opened.session()?.clone();
     let reader = session.deliver([frame], None)?.ok_or(Undelivered::NoSession)?;
-    let form = Form {
-        streams: only_events(admitted),
-        batch: false,
-        with_ids: true,
-        primes: false,
-        by_code: false,
-    };
+    let patience = patience(admitted);
+    let form = Form { patience, batch: false, with_ids: true, primes: false, by_code: false };
     Ok(answer::answer(reader, form, front.heartbeat, |response, answer| {
         add_allowance(admitted, response);
         if answer.is_none_or(|answer| !answer.is_error()) {
@@ -79,13 +81,8 @@ async fn deliver(admitted: &Admitted<'_>, content: Content) -> Result<HttpRespon
     let Some(reader) = reader else {
         return Ok(admitted.respond(HttpResponse::Accepted()).finish());
     };
-    let form = Form {
-        streams: only_events(admitted),
-        batch,
-        with_ids: true,
-        primes: primes(revision.as_deref()),
-        by_code: false,
-    };
+    let (patience, primes) = (patience(admitted), primes(revision.as_deref()));
+    let form = Form { patience, batch, with_ids: true, primes, by_code: false };
     Ok(answer::answer(reader, form, admitted.front.heartbeat, |response, _| {
         add_allowance(admitted, response);
         name_session(response, &session);
@@ -108,7 +105,7 @@ pub(super) fn get(admitted: &Admitted<'_>) -> Result<HttpResponse, Refusal> {
         Some(last) => session.resume(last.ok_or(NotResumed::Lost)?)?,
     };
     let primes = primes(session.revision().as_deref());
-    let form = Form { streams: true, batch: false, with_ids: true, primes, by_code: false };
+    let form = Form { patience: Duration::ZERO, batch: false, with_ids: true, primes, by_code: false };
     let mut response = admitted.respond(HttpResponse::Ok());
     name_session(&mut response, &session);
     Ok(answer::stream(&mut response, Events::new(reader, form, admitted.front.heartbeat, None)))

@@ -9,7 +9,7 @@ use super::error::{Code, Failure};
 use super::frame::{Frame, Kind};
 use super::members::{decode, members};
 use super::mirror::{Mirror, plain, wrapped};
-use super::version::{Era, HANDSHAKE_VERSIONS, STATELESS_VERSIONS, is_stateless_version};
+use super::version::{Era, STATELESS_VERSIONS, is_stateless_version};
 
 /// A request of the stateless era that has passed every check which needs no backend.
 #[derive(Clone, Debug)]
@@ -32,12 +32,12 @@ pub enum Misfit {
     #[error("the header {0} {1}; it must repeat what the body says")]
     Header(Cow<'static, str>, &'static str),
     /// The version is not served, or not by this server.
-    #[error("protocol version {requested} is not served here; served are: {}", .supported.join(", "))]
+    #[error("protocol version {requested} is not served here; {} {}", .era.how(), .era.versions().join(", "))]
     Version {
         /// What the client asked for.
         requested: String,
-        /// What it may ask for.
-        supported: &'static [&'static str],
+        /// The era whose versions it may ask for.
+        era: Era,
     },
     /// The method belongs to the other era.
     #[error("there is no method `{0}` in protocol version 2026-07-28")]
@@ -137,7 +137,7 @@ impl Enveloped {
             agrees("MCP-Protocol-Version", header, same_version())?;
         }
         if !STATELESS_VERSIONS.contains(&&*meta.version) {
-            return Err(Misfit::other_era(Era::Stateless, &meta.version));
+            return Err(Misfit::version(&meta.version, Era::Stateless));
         }
         agrees("MCP-Protocol-Version", header, same_version())?;
         let method = frame.method().into_owned();
@@ -200,13 +200,9 @@ impl From<&Misfit> for Failure {
 }
 
 impl Misfit {
-    /// A client of this version asks a server of the other era.
-    pub fn other_era(era: Era, requested: &str) -> Self {
-        let supported: &[&str] = match era {
-            Era::Handshake => &HANDSHAKE_VERSIONS,
-            Era::Stateless => &STATELESS_VERSIONS,
-        };
-        Self::Version { requested: requested.chars().take(64).collect(), supported }
+    /// A client asks for this version where those of an era are served.
+    pub fn version(requested: &str, era: Era) -> Self {
+        Self::Version { requested: requested.chars().take(64).collect(), era }
     }
 
     /// The error code for the wire.
@@ -223,8 +219,8 @@ impl Misfit {
     /// The error's `data`, where the protocol wants some.
     pub fn data(&self) -> Option<Value> {
         match self {
-            Self::Version { requested, supported } => {
-                Some(json!({ "supported": supported, "requested": requested }))
+            Self::Version { requested, era } => {
+                Some(json!({ "supported": era.versions(), "requested": requested }))
             }
             _ => None,
         }

@@ -12,6 +12,24 @@ pub enum Era {
     Stateless,
 }
 
+impl Era {
+    /// The revisions of this era that are served.
+    pub fn versions(self) -> &'static [&'static str] {
+        match self {
+            Self::Handshake => &HANDSHAKE_VERSIONS,
+            Self::Stateless => &STATELESS_VERSIONS,
+        }
+    }
+
+    /// What a client of the other era is told to do.
+    pub(super) fn how(self) -> &'static str {
+        match self {
+            Self::Handshake => "send `initialize` with one of:",
+            Self::Stateless => "send each request by itself, with `params._meta` for one of:",
+        }
+    }
+}
+
 /// Every revision of the handshake era, oldest first; `2024-10-07` is what old TypeScript SDKs send.
 pub const HANDSHAKE_VERSIONS: [&str; 5] =
     ["2024-10-07", "2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];

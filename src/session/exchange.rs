@@ -420,7 +420,5 @@ impl Exchange {
 
 /// The server speaks the handshake era only, and this client the other.
 pub(super) fn wrong_era() -> Failure {
-    let mut failure = Failure::from(&Misfit::other_era(Era::Handshake, STATELESS_VERSIONS[0]));
-    failure.message.push_str("; send `initialize` instead");
-    failure
+    Failure::from(&Misfit::version(STATELESS_VERSIONS[0], Era::Handshake))
 }

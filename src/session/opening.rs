@@ -98,7 +98,7 @@ impl Sessions {
             return Err(NotOpened::Draining);
         }
         if plan.era() == Some(Era::Stateless) {
-            return Err(NotOpened::OtherEra(Misfit::other_era(Era::Stateless, "with `initialize`")));
+            return Err(NotOpened::OtherEra(Misfit::version("up to 2025-11-25", Era::Stateless)));
         }
         let seat = self.registry.seat(&plan).map_err(NotOpened::Full)?;
         let session = self.make(&plan, transport)?;

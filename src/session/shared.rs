@@ -95,7 +95,7 @@ impl Sessions {
         let now = Instant::now();
         let era = plan.era().or_else(|| self.verdicts.get(&fingerprint, now));
         if era == Some(Era::Handshake) {
-            return Err(Misfit::other_era(Era::Handshake, STATELESS_VERSIONS[0]).into());
+            return Err(Misfit::version(STATELESS_VERSIONS[0], Era::Handshake).into());
         }
         let capabilities = Sha256::digest(call.capabilities()).into();
         let key = ShareKey { plan: fingerprint, capabilities };

@@ -115,7 +115,7 @@ impl Stream {
     }
 
     pub(super) fn ends_with(&self, number: u64) -> bool {
-        self.complete && number + 1 == self.end()
+        self.complete && number.checked_add(1) == Some(self.end())
     }
 
     pub(super) fn has_reader(&self) -> bool {
