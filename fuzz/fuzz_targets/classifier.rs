@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
     let case = case(data);
     let mirror = mirror(&case);
     let known = tools(&case.page);
-    if let Ok(frame) = Frame::parse(case.request.into()) {
+    if let Ok(frame) = Frame::parse(Bytes::copy_from_slice(&case.request)) {
         classified(&frame, &mirror, &known);
     }
 });

@@ -108,10 +108,7 @@ fn wrong_secrets_are_limited_by_address_and_the_right_one_still_passes() {
     let mut forged = wrong.clone();
     forged.forwarded_for = vec![b"203.0.113.9"];
     forged.fly_client_ip = vec![b"203.0.113.9"];
-    assert!(
-        matches!(gate.admit(&forged), Err(Denied::Failures(_))),
-        "a header moved the bucket"
-    );
+    assert!(matches!(gate.admit(&forged), Err(Denied::Failures(_))), "a header moved the bucket");
     let mut elsewhere = wrong.clone();
     elsewhere.peer = "192.0.2.2".parse().unwrap();
     assert_eq!(gate.admit(&elsewhere).unwrap_err(), Denied::Secret);

@@ -1,7 +1,9 @@
 //! A request to an MCP route, read but not yet believed.
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{AUTHORIZATION, Accept, CONTENT_ENCODING, HOST, Header, HeaderName, HeaderValue, ORIGIN};
+use actix_web::http::header::{
+    AUTHORIZATION, Accept, CONTENT_ENCODING, HOST, Header, HeaderName, HeaderValue, ORIGIN,
+};
 
 use crate::access::Presented;
 use crate::catalog::{BadTarget, BadVariable, Overrides, Target};

@@ -112,7 +112,10 @@ impl Admitted<'_> {
     }
 
     /// A response that says how much of the tenant's rate is left.
-    pub(super) fn respond(&self, mut response: actix_web::HttpResponseBuilder) -> actix_web::HttpResponseBuilder {
+    pub(super) fn respond(
+        &self,
+        mut response: actix_web::HttpResponseBuilder,
+    ) -> actix_web::HttpResponseBuilder {
         if let Some(allowance) = self.permit.allowance() {
             insert_allowance(&mut response, allowance);
         }

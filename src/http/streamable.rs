@@ -74,7 +74,9 @@ async fn deliver(admitted: &Admitted<'_>, content: Content) -> Result<HttpRespon
     let reader = match content {
         Content::One(frame) => session.deliver([frame], None)?,
         Content::Batch(_) if revision.as_deref() != Some(BATCHES) => {
-            return Err(Refusal::Batch("only protocol version 2025-03-26 has batches; send one message at a time"));
+            return Err(Refusal::Batch(
+                "only protocol version 2025-03-26 has batches; send one message at a time",
+            ));
         }
         Content::Batch(frames) => session.deliver(frames, None)?,
     };

@@ -99,7 +99,8 @@ impl<'a> Meta<'a> {
         let [meta, name, uri] = members(frame.payload(), ["_meta", "name", "uri"]).map_err(doubled)?;
         let meta = meta.ok_or_else(|| Misfit::Missing(vec![VERSION, CAPABILITIES]))?;
         let doubled = |_| Misfit::Malformed("params._meta", "must be an object, each member there once");
-        let [version, capabilities, client] = members(meta, [VERSION, CAPABILITIES, CLIENT]).map_err(doubled)?;
+        let [version, capabilities, client] =
+            members(meta, [VERSION, CAPABILITIES, CLIENT]).map_err(doubled)?;
         let missing: Vec<_> = [(VERSION, version), (CAPABILITIES, capabilities)]
             .into_iter()
             .filter_map(|(name, token)| token.is_none().then_some(name))

@@ -40,7 +40,9 @@ impl Mirror<'_> {
 pub(super) fn plain<'v>(values: &[&'v [u8]]) -> Result<Option<&'v str>, &'static str> {
     match values {
         [] => Ok(None),
-        [one] => std::str::from_utf8(one).map(|text| Some(text.trim_matches([' ', '\t']))).map_err(|_| "is not text"),
+        [one] => std::str::from_utf8(one)
+            .map(|text| Some(text.trim_matches([' ', '\t'])))
+            .map_err(|_| "is not text"),
         _ => Err("is there twice"),
     }
 }

@@ -123,13 +123,17 @@ mod tests {
         assert!(String::from_utf8_lossy(origin.restore_subscription(&note).bytes()).contains(r#"Id":"1"}"#));
         let end = frame(&format!(r#"{{"jsonrpc":"2.0","id":3,"result":{{{meta}}}}}"#));
         let end = origin.restore_response(&end);
-        assert!(String::from_utf8_lossy(end.bytes()).contains(r#""id":"1","result":{"_meta":{"io.modelcontextprotocol/subscriptionId":"1"}"#));
+        assert!(
+            String::from_utf8_lossy(end.bytes())
+                .contains(r#""id":"1","result":{"_meta":{"io.modelcontextprotocol/subscriptionId":"1"}"#)
+        );
         assert_eq!(origin.restore_progress(&note).map(|_| ()), None);
     }
 
     #[test]
     fn cancellation_names_the_request() {
-        let Kind::Notification(Method::Cancelled(Some(named))) = cancelled(&id("7"), "why").kind().clone() else {
+        let Kind::Notification(Method::Cancelled(Some(named))) = cancelled(&id("7"), "why").kind().clone()
+        else {
             panic!()
         };
         assert_eq!(named, id("7"));

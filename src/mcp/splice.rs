@@ -94,7 +94,10 @@ mod tests {
     fn consistent(frame: &Frame) {
         let read = Frame::parse(frame.bytes().clone()).unwrap();
         assert_eq!(read.kind(), frame.kind());
-        assert_eq!((read.id, read.method, read.payload), (frame.id.clone(), frame.method.clone(), frame.payload.clone()));
+        assert_eq!(
+            (read.id, read.method, read.payload),
+            (frame.id.clone(), frame.method.clone(), frame.payload.clone())
+        );
         assert_eq!(read.failed, frame.failed);
     }
 

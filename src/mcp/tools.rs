@@ -56,7 +56,11 @@ impl ToolHeaders {
             let values = mirror.param(header);
             let text = wrapped(&values);
             let text = text.as_ref().map(Option::as_deref).map_err(|fault| *fault);
-            agrees(format!("Mcp-Param-{header}"), text, value.map(|value| |text: &str| repeats(value, text)))?;
+            agrees(
+                format!("Mcp-Param-{header}"),
+                text,
+                value.map(|value| |text: &str| repeats(value, text)),
+            )?;
         }
         Ok(())
     }
@@ -107,7 +111,8 @@ mod tests {
             "list": { "items": { "properties": { "x": { "x-mcp-header": "Never" } } } },
         } });
         let mut known = ToolHeaders::default();
-        let page = json!({ "tools": [{ "name": "t", "inputSchema": schema }, { "name": "u" }], "nextCursor": "c" });
+        let page =
+            json!({ "tools": [{ "name": "t", "inputSchema": schema }, { "name": "u" }], "nextCursor": "c" });
         let cursor = known.add_page(&frame(&json!({ "jsonrpc": "2.0", "id": 1, "result": page })));
         assert_eq!(cursor.as_deref(), Some("c"));
         let meta = json!({

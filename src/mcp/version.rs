@@ -46,7 +46,10 @@ pub fn is_handshake_version(version: &str) -> bool {
 pub(super) fn is_stateless_version(version: &str) -> bool {
     let is_date = |text: &str| {
         text.len() == 10
-            && text.bytes().enumerate().all(|(i, b)| if i == 4 || i == 7 { b == b'-' } else { b.is_ascii_digit() })
+            && text
+                .bytes()
+                .enumerate()
+                .all(|(i, b)| if i == 4 || i == 7 { b == b'-' } else { b.is_ascii_digit() })
     };
     is_date(version) && version >= STATELESS_VERSIONS[0]
 }

@@ -127,7 +127,9 @@ impl Outbox {
 
     /// The reader is gone; what it has not seen is kept.
     pub(super) fn detach(&mut self, id: StreamId, ticket: u64) {
-        let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.is_read_by(ticket)) else { return };
+        let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.is_read_by(ticket)) else {
+            return;
+        };
         let before = stream.amounts();
         stream.detach();
         let (after, complete) = (stream.amounts(), stream.is_complete());
@@ -200,12 +202,7 @@ impl Outbox {
     }
 
     /// The reader's side. `Ready(None)` is the end of the stream, for this reader.
-    pub(super) fn poll(
-        &mut self,
-        id: StreamId,
-        ticket: u64,
-        cx: &Context<'_>,
-    ) -> Poll<Option<Delivery>> {
+    pub(super) fn poll(&mut self, id: StreamId, ticket: u64, cx: &Context<'_>) -> Poll<Option<Delivery>> {
         let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.is_read_by(ticket)) else {
             return Poll::Ready(None);
         };

@@ -319,6 +319,9 @@ impl Task {
         if !self.answered && exit.is_some() {
             self.wait_for_somebody_to_tell().await;
         }
+        if let Some(link) = link.as_mut().filter(|_| exit.is_some()) {
+            link.process.hear_out().await;
+        }
         let last_words = link.as_ref().and_then(|link| link.process.last_words());
         let (server, timeouts) = (self.plan.server(), &self.sessions.timeouts);
         let reason = end.reason(server, timeouts, exit, last_words.as_deref());

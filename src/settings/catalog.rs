@@ -37,6 +37,12 @@ pub enum ServerEra {
 impl Server {
     /// An entry for this command with nothing else set.
     pub fn of(run: &str) -> Self {
-        Self { run: run.to_owned(), env: BTreeMap::new(), env_allow: None, era: ServerEra::Auto, sessions: None }
+        Self {
+            run: run.to_owned(),
+            env: BTreeMap::new(),
+            env_allow: None,
+            era: ServerEra::Auto,
+            sessions: None,
+        }
     }
 }

@@ -19,7 +19,7 @@ fn clients() -> PathBuf {
     tests().join("clients")
 }
 
-fn gateway(servers: &str) -> Gateway {
+pub(crate) fn gateway(servers: &str) -> Gateway {
     Gateway::start_bare(&format!("{RATE}{servers}"), &[("LOCKGATE_SECRET", SECRET)])
 }
 
@@ -28,22 +28,37 @@ fn installed(name: &str, arguments: &str) -> String {
     format!("node {}/node_modules/@modelcontextprotocol/{name}/dist/index.js{arguments}", tests().display())
 }
 
-fn node(script: &str, gateway: &Gateway, arguments: &[&str]) -> Command {
+pub(crate) fn node(script: &str, gateway: &Gateway, arguments: &[&str]) -> Command {
     let mut command = Command::new("node");
     command.current_dir(clients()).arg(script).arg(gateway.url("")).arg(SECRET).args(arguments);
     command
 }
 
-fn python(gateway: &Gateway, arguments: &[&str]) -> Command {
+fn python(script: &str, gateway: &Gateway, arguments: &[&str]) -> Command {
     let mut command = Command::new(tests().join(".venv/bin/python"));
-    command.current_dir(clients()).arg("session.py").arg(gateway.url("")).arg(SECRET).args(arguments);
+    command.current_dir(clients()).args(["-B", script]).arg(gateway.url("")).arg(SECRET).args(arguments);
     command
 }
 
-fn passes(mut command: Command) {
+/// Whether the command succeeded, and what it said.
+pub(crate) fn stdout_of(mut command: Command) -> (bool, String) {
     let output = command.stdin(Stdio::null()).output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && stdout.trim().ends_with("passed"), "{stdout}\n{stderr}");
+    (output.status.success(), format!("{stderr}{stdout}"))
+}
+
+fn passes(command: Command) {
+    let (success, said) = stdout_of(command);
+    assert!(success && said.trim().ends_with("passed"), "{said}");
+}
+
+/// The server of `tests/everything` in its three forms.
+pub(crate) fn everything() -> String {
+    let server = tests().join("everything/server.mjs");
+    ["handshake", "dual", "stateless"]
+        .iter()
+        .map(|form| format!("[servers.{form}]\nrun = \"node {} {form}\"\n", server.display()))
+        .collect()
 }
 
 #[test]
@@ -90,12 +105,44 @@ fn the_typescript_sdk_goes_on_after_its_stream_was_cut() {
 #[test]
 fn the_python_sdk_uses_everything() {
     let gateway = gateway(&format!("[servers.everything]\nrun = {:?}", installed("server-everything", "")));
-    passes(python(&gateway, &["everything", "everything"]));
+    passes(python("session.py", &gateway, &["everything", "everything"]));
 }
 
 #[test]
 fn the_python_sdk_uses_the_time_server() {
     let run = format!("{}/.venv/bin/mcp-server-time", tests().display());
     let gateway = gateway(&format!("[servers.time]\nrun = {run:?}"));
-    passes(python(&gateway, &[&run, "time"]));
+    passes(python("session.py", &gateway, &[&run, "time"]));
+}
+
+/// List, call, progress, elicitation, sampling, subscribe, list-changed, cancel, 3 MB each way.
+#[test]
+fn the_typescript_sdk_v1_uses_sessions() {
+    let gateway = gateway(&everything());
+    passes(node("streamable_v1.mjs", &gateway, &["handshake"]));
+    passes(node("streamable_v1.mjs", &gateway, &["dual"]));
+}
+
+#[test]
+fn the_typescript_client_v2_uses_sessions_or_none() {
+    let gateway = gateway(&everything());
+    for (server, mode, era) in [
+        ("handshake", "legacy", "legacy"),
+        ("dual", "legacy", "legacy"),
+        ("handshake", "auto", "legacy"),
+        ("dual", "auto", "modern"),
+        ("stateless", "auto", "modern"),
+        ("dual", "pinned", "modern"),
+        ("stateless", "pinned", "modern"),
+    ] {
+        passes(node("streamable_v2.mjs", &gateway, &[server, mode, era]));
+    }
+}
+
+#[test]
+fn the_python_client_uses_sessions_or_none() {
+    let gateway = gateway(&everything());
+    for (server, era) in [("handshake", "legacy"), ("dual", "modern"), ("stateless", "modern")] {
+        passes(python("streamable.py", &gateway, &[server, "auto", era]));
+    }
 }

@@ -98,7 +98,8 @@ async fn what_the_settings_say_needs_no_process_to_be_known() {
 
 #[tokio::test]
 async fn a_server_that_cannot_be_started_is_told_in_band() {
-    let gateway = Gateway::start(&format!("[servers.gone]\nrun = \"{} --exit 7\"\nera = \"stateless\"", peer()));
+    let gateway =
+        Gateway::start(&format!("[servers.gone]\nrun = \"{} --exit 7\"\nera = \"stateless\"", peer()));
     let answer = try_call(&gateway, "gone", 1, "tools/list", json!({})).await;
     assert_eq!(answer["error"]["code"], -32603);
     assert!(answer["error"]["message"].as_str().unwrap().contains("refusing to run"), "{answer}");

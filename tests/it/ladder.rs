@@ -17,7 +17,10 @@ async fn other_methods_are_not_for_this_era() {
     for method in [Method::GET, Method::DELETE] {
         let endpoint = Endpoint::new(&gateway, "stateless").header("mcp-protocol-version", VERSION);
         let response = endpoint.request(method).send().await.unwrap();
-        assert_eq!((response.status().as_u16(), &response.headers()["allow"]), (405, &"POST, OPTIONS".parse().unwrap()));
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["allow"]),
+            (405, &"POST, OPTIONS".parse().unwrap())
+        );
     }
 }
 
@@ -117,7 +120,9 @@ async fn headers_must_repeat_the_body() {
 #[tokio::test]
 async fn arguments_that_the_tool_marks_must_be_repeated() {
     let gateway = Gateway::start("");
-    let call = |region: Value| enveloped(1, "tools/call", json!({ "name": "echo", "arguments": { "region": region } }));
+    let call = |region: Value| {
+        enveloped(1, "tools/call", json!({ "name": "echo", "arguments": { "region": region } }))
+    };
     let eu = call(json!("eu"));
     let endpoint = mirrored(&gateway, "stateless", &eu);
     let (status, code, answer) = refused(&endpoint, &eu).await;
@@ -126,7 +131,8 @@ async fn arguments_that_the_tool_marks_must_be_repeated() {
     let wrong = mirrored(&gateway, "stateless", &eu).header("mcp-param-region", "us");
     assert_eq!(refused(&wrong, &eu).await.1, -32020);
     for value in ["eu", "=?base64?ZXU=?="] {
-        let right = mirrored(&gateway, "stateless", &eu).header("Mcp-Param-Region", value).header("mcp-param-x", "y");
+        let right =
+            mirrored(&gateway, "stateless", &eu).header("Mcp-Param-Region", value).header("mcp-param-x", "y");
         assert_eq!(right.post(&eu).await.status(), 200);
     }
     let none = call(Value::Null);
@@ -150,7 +156,9 @@ async fn removed_methods_are_not_found_and_start_nothing() {
 #[tokio::test]
 async fn what_the_server_answers_decides_the_status() {
     let gateway = Gateway::start("");
-    for (code, status) in [(-32601, 404), (-32021, 400), (-32022, 400), (-32602, 200), (-32603, 200), (5, 200)] {
+    for (code, status) in
+        [(-32601, 404), (-32021, 400), (-32022, 400), (-32602, 200), (-32603, 200), (5, 200)]
+    {
         let data = json!({ "requiredCapabilities": { "sampling": {} } });
         let body = enveloped(4, "fail", json!({ "code": code, "data": data }));
         let response = mirrored(&gateway, "stateless", &body).post(&body).await;
@@ -163,7 +171,8 @@ async fn what_the_server_answers_decides_the_status() {
 #[tokio::test]
 async fn notifications_are_taken_and_mean_nothing() {
     let gateway = Gateway::start("");
-    let taken = |response: Response| async move { (response.status().as_u16(), response.text().await.unwrap()) };
+    let taken =
+        |response: Response| async move { (response.status().as_u16(), response.text().await.unwrap()) };
     let note = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 1 } });
     let endpoint = Endpoint::new(&gateway, "stateless").header("mcp-protocol-version", VERSION);
     assert_eq!(taken(endpoint.post(&note).await).await, (202, String::new()));

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::events::{Endpoint, Events, Event, fault, first_event};
+use crate::events::{Endpoint, Event, Events, fault, first_event};
 use crate::gateway::Gateway;
 
 /// Cuts and events of one call.
@@ -51,7 +51,8 @@ async fn a_hundred_cuts_lose_double_and_reorder_nothing() {
     let mut id = 0;
     while cuts < CUTS {
         id += 1;
-        let params = json!({ "count": 60, "pause_ms": 1, "pad": "x".repeat(300), "_meta": { "progressToken": id } });
+        let params =
+            json!({ "count": 60, "pause_ms": 1, "pad": "x".repeat(300), "_meta": { "progressToken": id } });
         let call = json!({ "jsonrpc": "2.0", "id": id, "method": "steps", "params": params });
         let mut response = session.post(&call).await;
         let mut last = None;
@@ -112,7 +113,8 @@ async fn a_stream_is_resumed_alone_and_only_by_its_owner() {
     let first = events.next().await.unwrap().id.unwrap();
     while events.next().await.is_some() {}
     session.call(2, "notes", json!({ "count": 3 })).await;
-    let resume = |endpoint: &Endpoint, id: &str| endpoint.request(Method::GET).header("last-event-id", id).send();
+    let resume =
+        |endpoint: &Endpoint, id: &str| endpoint.request(Method::GET).header("last-event-id", id).send();
     let mut again = Events::of(resume(&session, &first).await.unwrap());
     for _ in 0..2 {
         assert_eq!(again.message().await.unwrap()["method"], "notifications/progress");
@@ -122,7 +124,13 @@ async fn a_stream_is_resumed_alone_and_only_by_its_owner() {
     let stream = first.split('-').next().unwrap();
     let done = resume(&session, &format!("{stream}-3")).await.unwrap();
     assert_eq!((done.status().as_u16(), &done.headers()["allow"]), (405, &"POST, DELETE".parse().unwrap()));
-    for unknown in [format!("{stream}-4"), "99-0".into(), "x".into(), "1".into(), format!("{stream}-18446744073709551615")] {
+    for unknown in [
+        format!("{stream}-4"),
+        "99-0".into(),
+        "x".into(),
+        "1".into(),
+        format!("{stream}-18446744073709551615"),
+    ] {
         let (status, code, _) = fault(resume(&session, &unknown).await.unwrap()).await;
         assert_eq!((status, code), (400, -32000), "{unknown}");
     }
@@ -144,7 +152,8 @@ async fn what_is_kept_is_bounded_and_a_gap_is_told() {
     assert_eq!(status, 400);
     assert!(body["error"]["message"].as_str().unwrap().contains("not kept"));
     let stream = first.split('-').next().unwrap();
-    let near = session.request(Method::GET).header("last-event-id", format!("{stream}-190")).send().await.unwrap();
+    let near =
+        session.request(Method::GET).header("last-event-id", format!("{stream}-190")).send().await.unwrap();
     let mut near = Events::of(near);
     assert_eq!(near.message().await.unwrap()["params"]["progress"], 191);
 }

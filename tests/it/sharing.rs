@@ -40,7 +40,10 @@ async fn a_thousand_calls_of_twenty_clients_meet_one_server_and_their_own_answer
                 assert_eq!((&echoed["id"], &echoed["result"]["mine"]), (&json!(call), &json!(mine)));
                 if call % 10 == 0 {
                     let pid = enveloped(call, "pid", json!({}));
-                    pids.insert(answer(mirrored(&gateway, "stateless", &pid).of_tenant(secret), &pid).await["result"].as_u64());
+                    pids.insert(
+                        answer(mirrored(&gateway, "stateless", &pid).of_tenant(secret), &pid).await["result"]
+                            .as_u64(),
+                    );
                 }
             }
             pids
@@ -76,7 +79,10 @@ async fn progress_of_many_with_the_same_token_goes_to_each_its_own() {
                 let note = events.message().await.unwrap();
                 assert_eq!(note["params"], json!({ "progressToken": 0, "progress": n, "pad": number }));
             }
-            assert_eq!(events.message().await.unwrap(), json!({ "jsonrpc": "2.0", "id": 0, "result": "done" }));
+            assert_eq!(
+                events.message().await.unwrap(),
+                json!({ "jsonrpc": "2.0", "id": 0, "result": "done" })
+            );
             assert_eq!(events.next().await, None);
         }));
     }
@@ -133,5 +139,8 @@ async fn shared_servers_count_as_sessions_and_as_openings() {
         let body = enveloped(1, "pid", json!({}));
         mirrored(&gateway, "stateless", &body).header("ENV_WHO", value).post(&body).await.status()
     };
-    assert_eq!((ask("1").await, ask("1").await, ask("2").await.as_u16()), (200.try_into().unwrap(), 200.try_into().unwrap(), 429));
+    assert_eq!(
+        (ask("1").await, ask("1").await, ask("2").await.as_u16()),
+        (200.try_into().unwrap(), 200.try_into().unwrap(), 429)
+    );
 }

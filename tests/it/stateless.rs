@@ -28,7 +28,8 @@ pub(crate) fn enveloped(id: impl Into<Value>, method: &str, mut params: Value) -
 
 /// An endpoint whose headers repeat the body.
 pub(crate) fn mirrored(gateway: &Gateway, server: &str, body: &Value) -> Endpoint {
-    let version = body["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"].as_str().unwrap_or(VERSION);
+    let version =
+        body["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"].as_str().unwrap_or(VERSION);
     let mut endpoint = Endpoint::new(gateway, server)
         .header("mcp-protocol-version", version)
         .header("mcp-method", body["method"].as_str().unwrap());
@@ -94,7 +95,8 @@ async fn ids_and_tokens_come_back_byte_for_byte() {
 async fn closing_the_connection_cancels_the_request() {
     let gateway = Gateway::start("");
     result(&gateway, "pid", json!({})).await;
-    let heard = async |what: &str| result(&gateway, "heard", json!({})).await.to_string().matches(what).count();
+    let heard =
+        async |what: &str| result(&gateway, "heard", json!({})).await.to_string().matches(what).count();
     // One that has shown nothing yet, one that is a stream, one that listens.
     let never = enveloped(7, "never", json!({}));
     let endpoint = mirrored(&gateway, "stateless", &never);
@@ -102,7 +104,8 @@ async fn closing_the_connection_cancels_the_request() {
     while heard(r#""never""#).await == 0 && heard(r#"\"never\""#).await == 0 {}
     waiting.abort();
     while heard("notifications/cancelled").await < 1 {}
-    let listen = enveloped("l", "subscriptions/listen", json!({ "notifications": { "toolsListChanged": true } }));
+    let listen =
+        enveloped("l", "subscriptions/listen", json!({ "notifications": { "toolsListChanged": true } }));
     let mut events = open(&gateway, &listen).await;
     events.message().await.unwrap();
     drop(events);

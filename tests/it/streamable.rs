@@ -78,7 +78,10 @@ async fn what_is_no_beginning_is_told_how_to_begin() {
         assert_eq!(response.status(), 405);
     }
     let put = bare.request(Method::PUT).send().await.unwrap();
-    assert_eq!((put.status(), &put.headers()["allow"]), (StatusCode::METHOD_NOT_ALLOWED, &"GET, POST, DELETE, OPTIONS".parse().unwrap()));
+    assert_eq!(
+        (put.status(), &put.headers()["allow"]),
+        (StatusCode::METHOD_NOT_ALLOWED, &"GET, POST, DELETE, OPTIONS".parse().unwrap())
+    );
     let session = bare.open(NEWEST).await;
     let (status, code, _) = fault(session.initialize(NEWEST).await).await;
     assert_eq!((status, code), (400, -32600));
@@ -111,7 +114,9 @@ async fn ids_come_back_as_they_were_whatever_the_order_of_the_answers() {
     let gateway = Gateway::start("");
     let session = std::sync::Arc::new(Endpoint::new(&gateway, "peer").open(NEWEST).await);
     for id in [r#""a\/b""#, "0", r#""1""#, "1", "-5"] {
-        let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"raw","params":{{"x":12345678901234567890123}}}}"#);
+        let text = format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"raw","params":{{"x":12345678901234567890123}}}}"#
+        );
         let answer = session.post_raw(text.clone()).await;
         let answer = answer.text().await.unwrap();
         let parsed: Value = serde_json::from_str(&answer).unwrap();
@@ -170,7 +175,10 @@ async fn what_precedes_an_answer_makes_it_a_stream_with_ids() {
             let event = events.next().await.unwrap();
             assert!(event.id.unwrap().ends_with(&format!("-{n}")));
             let message: Value = serde_json::from_str(&event.data.unwrap()).unwrap();
-            assert_eq!((&message["params"]["progress"], &message["params"]["progressToken"]), (&json!(n), &json!("t")));
+            assert_eq!(
+                (&message["params"]["progress"], &message["params"]["progressToken"]),
+                (&json!(n), &json!("t"))
+            );
         }
         assert_eq!(events.message().await.unwrap()["result"], "done");
         assert_eq!(events.next().await, None);
@@ -305,7 +313,9 @@ async fn only_the_first_revision_has_batches() {
     // A member that cannot be taken is answered in its place.
     let doubled = json!([request(3, "echo", json!([3])), request(3, "echo", json!([3]))]);
     let answers: Value = match old.post(&doubled).await {
-        response if response.headers()["content-type"] == "application/json" => response.json().await.unwrap(),
+        response if response.headers()["content-type"] == "application/json" => {
+            response.json().await.unwrap()
+        }
         response => {
             let mut events = Events::of(response);
             json!([events.message().await, events.message().await])
@@ -337,7 +347,9 @@ async fn a_call_off_ends_the_call_and_nothing_else() {
     assert_eq!(session.post(&cancelled(7)).await.status(), 202);
     let response = waiting.await.unwrap();
     assert_eq!(Events::of(response).next().await, None);
-    assert!(session.call(3, "heard", json!({})).await["result"].to_string().contains("notifications/cancelled"));
+    assert!(
+        session.call(3, "heard", json!({})).await["result"].to_string().contains("notifications/cancelled")
+    );
     // The late answer goes to nobody, and the id is free again.
     session.call(4, "later", json!({ "id": 7 })).await;
     assert_eq!(session.call(7, "echo", json!([7])).await["result"], json!([7]));
@@ -460,7 +472,10 @@ async fn browsers_and_clients_that_look_for_oauth_get_clear_answers() {
         .request(Method::OPTIONS, gateway.url("/peer/mcp"))
         .header("origin", "https://app.example")
         .header("access-control-request-method", "POST")
-        .header("access-control-request-headers", "mcp-session-id, last-event-id, mcp-method, mcp-param-x, evil");
+        .header(
+            "access-control-request-headers",
+            "mcp-session-id, last-event-id, mcp-method, mcp-param-x, evil",
+        );
     let granted = preflight.send().await.unwrap();
     assert_eq!(granted.status(), 204);
     assert_eq!(granted.headers()["access-control-allow-methods"], "GET, POST, DELETE, OPTIONS");

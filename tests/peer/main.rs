@@ -129,18 +129,25 @@ impl Peer {
             }
             "subscriptions/listen" => {
                 self.listens.push(id.clone());
-                let params = json!({ "notifications": params["notifications"], "_meta": { SUBSCRIPTION: id } });
+                let params =
+                    json!({ "notifications": params["notifications"], "_meta": { SUBSCRIPTION: id } });
                 self.note("notifications/subscriptions/acknowledged", &params);
             }
             "touch" => {
                 for listen in self.listens.clone() {
-                    self.note("notifications/tools/list_changed", &json!({ "_meta": { SUBSCRIPTION: listen } }));
+                    self.note(
+                        "notifications/tools/list_changed",
+                        &json!({ "_meta": { SUBSCRIPTION: listen } }),
+                    );
                 }
                 self.reply(id, json!("done"));
             }
             "unlisten" => {
                 for listen in std::mem::take(&mut self.listens) {
-                    self.reply(&listen, json!({ "resultType": "complete", "_meta": { SUBSCRIPTION: listen } }));
+                    self.reply(
+                        &listen,
+                        json!({ "resultType": "complete", "_meta": { SUBSCRIPTION: listen } }),
+                    );
                 }
                 self.reply(id, json!("done"));
             }

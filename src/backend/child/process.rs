@@ -34,8 +34,11 @@ pub struct Process {
     home: Home,
     tail: Tail,
     /// Reads stderr for as long as somebody may ask for its end.
-    _stderr: AbortOnDropHandle<()>,
+    stderr: AbortOnDropHandle<()>,
 }
+
+/// How long the last words may take.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// A child whose command runs, with its pipes.
 #[derive(Debug)]
@@ -112,7 +115,7 @@ impl Process {
             ended: watch(leader.pidfd())?,
             leader,
             home,
-            _stderr: lifecycle.spawn_bound(tail.clone().follow(stderr)),
+            stderr: lifecycle.spawn_bound(tail.clone().follow(stderr)),
             tail,
         };
         launched(control).await?;
@@ -129,6 +132,11 @@ impl Process {
             Ok(_) => self.leader.peek(),
             Err(_) => Exit::Unknown,
         }
+    }
+
+    /// Waits a moment for what a child that has ended wrote last. To be called once.
+    pub async fn hear_out(&mut self) {
+        let _ = timeout(LAST_WORDS, &mut self.stderr).await;
     }
 
     /// The last line on stderr that says something.

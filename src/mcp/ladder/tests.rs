@@ -59,7 +59,8 @@ fn the_envelope_is_complete_and_well_formed() {
         broken[key] = value;
         assert_eq!(code(request("tools/list", json!({}), broken), &list), Code::InvalidParams);
     }
-    let missing = Enveloped::check(request("tools/list", json!({}), json!({ VERSION: "1" })), &list).unwrap_err();
+    let missing =
+        Enveloped::check(request("tools/list", json!({}), json!({ VERSION: "1" })), &list).unwrap_err();
     assert_eq!(missing, Misfit::Missing(vec![CAPABILITIES]));
     let whole = Enveloped::check(request("tools/list", json!({}), meta()), &list).unwrap();
     assert_eq!(whole.capabilities(), r#"{"a":{},"b":1}"#);
@@ -110,6 +111,9 @@ fn a_name_that_could_be_read_in_two_ways_is_refused() {
 #[test]
 fn removed_methods_are_unknown() {
     for method in REMOVED {
-        assert_eq!(code(request(method, json!({}), meta()), &mirror("2026-07-28", method, None)), Code::NoMethod);
+        assert_eq!(
+            code(request(method, json!({}), meta()), &mirror("2026-07-28", method, None)),
+            Code::NoMethod
+        );
     }
 }

@@ -163,7 +163,8 @@ impl Requests {
     /// Takes the requests whose time is up.
     pub(super) fn take_expired(&mut self, now: Instant) -> Vec<Settled> {
         let mut expired = Vec::new();
-        while let Some((deadline, id)) = self.order.front().filter(|(deadline, _)| *deadline <= now).cloned() {
+        while let Some((deadline, id)) = self.order.front().filter(|(deadline, _)| *deadline <= now).cloned()
+        {
             self.order.pop_front();
             if self.open.get(&id).is_some_and(|request| request.deadline == Some(deadline)) {
                 expired.extend(self.remove(&id));
