@@ -22,7 +22,7 @@ pub use self::handshake::{agreed_revision, initialize, initialized};
 pub use self::id::RequestId;
 pub use self::ladder::{Enveloped, Misfit, era_of};
 pub use self::mirror::Mirror;
-pub use self::related::{Origin, asked_progress, cancelled, progress, subscription};
+pub use self::related::{Origin, asked_progress, cancelled, progress, subscription, subscription_ended};
 pub use self::scan::IdScanner;
 pub use self::tools::ToolHeaders;
 pub use self::version::{Era, HANDSHAKE_VERSIONS, STATELESS_VERSIONS, is_handshake_version};

@@ -279,7 +279,7 @@ impl State {
     /// the listening stream; an answer that nobody can read any more goes nowhere.
     fn address(&mut self, addressed: Addressed, now: Instant) {
         let Addressed { stream, frame, last } = addressed;
-        if let Some(Err(homeless)) = frame.map(|frame| self.outbox.push(stream, frame, now))
+        if let Some(homeless) = frame.and_then(|frame| self.outbox.push(stream, frame, now))
             && !matches!(homeless.kind(), Kind::Response(_))
         {
             let _ = self.outbox.push(StreamId::LISTENING, homeless, now);

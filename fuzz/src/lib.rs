@@ -4,7 +4,7 @@
 mod make;
 mod read;
 
-pub use self::make::{Case, case, text};
+pub use self::make::{Case, Text};
 pub use self::read::{Doubled, at, same, spliced};
 
 /// A member that requests of the stateless era must have in `_meta`.

@@ -1,11 +1,11 @@
 //! Messages out of arbitrary bytes. Input that begins with a zero byte is a recipe for a message, any other
 //! is the message itself, so that seeds can be read and a dictionary helps.
 
-use std::borrow::Cow;
+use std::fmt;
 
-use arbitrary::{Result, Unstructured};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use libfuzzer_sys::arbitrary::{Arbitrary, Result, Unstructured};
 
 use super::{CAPABILITIES, SUBSCRIPTION, VERSION, at};
 
@@ -95,36 +95,55 @@ const ODD: [&str; 8] = [
     "[[[[[[[[]]]]]]]]",
 ];
 
-/// A message, or a batch of them.
-pub fn text(data: &[u8]) -> Cow<'_, [u8]> {
-    let Some((0, recipe)) = data.split_first() else { return data.into() };
-    // Where the recipe ends, the message has all that it needs; it does not fail.
-    messages(&mut Unstructured::new(recipe)).unwrap_or_default().into_bytes().into()
+/// A message, a batch of them, or neither.
+pub struct Text(pub Vec<u8>);
+
+impl<'a> Arbitrary<'a> for Text {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        match u.bytes(u.len())? {
+            [0, recipe @ ..] => messages(&mut Unstructured::new(recipe)).map(|text| Self(text.into())),
+            text => Ok(Self(text.to_vec())),
+        }
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", String::from_utf8_lossy(&self.0))
+    }
 }
 
 /// A request with its headers, and a page of tools.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Case {
     /// Names in lower case.
-    pub headers: Vec<(String, Vec<u8>)>,
-    pub request: Vec<u8>,
-    pub page: Vec<u8>,
+    pub headers: Vec<(String, Text)>,
+    pub request: Text,
+    pub page: Text,
 }
 
-/// Reads header lines, an empty line, the request, an empty line, the page.
-pub fn case(data: &[u8]) -> Case {
-    if let Some((0, recipe)) = data.split_first() {
-        return mirrored(&mut Unstructured::new(recipe)).unwrap_or_default();
+impl<'a> Arbitrary<'a> for Case {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        match u.bytes(u.len())? {
+            [0, recipe @ ..] => mirrored(&mut Unstructured::new(recipe)),
+            text => Ok(Self::read(text)),
+        }
     }
-    let (head, rest) = cut(data);
-    let (request, page) = cut(rest);
-    let header = |line: &[u8]| {
-        let colon = line.iter().position(|b| *b == b':')?;
-        let name = std::str::from_utf8(&line[..colon]).ok()?;
-        Some((name.to_ascii_lowercase(), line[colon + 1..].to_vec()))
-    };
-    let headers = head.split(|b| *b == b'\n').filter_map(header).collect();
-    Case { headers, request: request.to_vec(), page: page.to_vec() }
+}
+
+impl Case {
+    /// Reads header lines, an empty line, the request, an empty line, the page.
+    fn read(text: &[u8]) -> Self {
+        let (head, rest) = cut(text);
+        let (request, page) = cut(rest);
+        let header = |line: &[u8]| {
+            let colon = line.iter().position(|b| *b == b':')?;
+            let name = std::str::from_utf8(&line[..colon]).ok()?;
+            Some((name.to_ascii_lowercase(), Text(line[colon + 1..].to_vec())))
+        };
+        let headers = head.split(|b| *b == b'\n').filter_map(header).collect();
+        Self { headers, request: Text(request.to_vec()), page: Text(page.to_vec()) }
+    }
 }
 
 fn cut(data: &[u8]) -> (&[u8], &[u8]) {
@@ -236,10 +255,10 @@ fn mirrored(u: &mut Unstructured<'_>) -> Result<Case> {
         let token = at(&request, path).ok().flatten().unwrap_or_default();
         let text = serde_json::from_str(token).unwrap_or_else(|_| token.to_owned());
         for _ in 0..u.int_in_range(0..=9)? / 4 {
-            headers.push((name.to_owned(), header(u, &text)?));
+            headers.push((name.to_owned(), Text(header(u, &text)?)));
         }
     }
-    Ok(Case { headers, request: request.into_bytes(), page: page.into_bytes() })
+    Ok(Case { headers, request: Text(request.into()), page: Text(page.into()) })
 }
 
 fn header(u: &mut Unstructured<'_>, text: &str) -> Result<Vec<u8>> {

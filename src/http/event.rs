@@ -35,7 +35,7 @@ pub(super) fn messages(delivery: &Delivery, with_ids: bool) -> Bytes {
     let mut id = delivery.first;
     for frame in frames {
         if with_ids {
-            let _ = write!(out, "id: {id}\n");
+            let _ = writeln!(out, "id: {id}");
             id.number += 1;
         }
         out.extend_from_slice(HEAD);

@@ -72,6 +72,12 @@ pub fn subscription(notification: &Frame) -> Option<RequestId> {
     meta(notification, [SUBSCRIPTION]).and_then(|[token]| RequestId::parse(token?))
 }
 
+/// The answer to a request for a subscription, when that ends as it should.
+pub fn subscription_ended(id: &RequestId) -> Frame {
+    let result = format!(r#"{{"resultType":"complete","_meta":{{"{SUBSCRIPTION}":{}}}}}"#, id.token());
+    splice::response(id, &result)
+}
+
 /// Tells a backend that nobody waits for a request any more.
 pub fn cancelled(id: &RequestId, reason: &str) -> Frame {
     let params = format!(r#"{{"requestId":{},"reason":{}}}"#, id.token(), serde_json::Value::from(reason));

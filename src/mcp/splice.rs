@@ -25,6 +25,12 @@ pub(super) fn notification(name: &str, params: &str) -> Frame {
     own(text, Kind::Notification(method_of(name, Some(params))), 0..0, method, params, false)
 }
 
+/// A response of our own making; `result` is JSON text on one line.
+pub(super) fn response(id: &RequestId, result: &str) -> Frame {
+    let text = format!(r#"{HEAD}{},"result":{result}}}"#, id.token());
+    own(text, Kind::Response(Some(id.clone())), id_place(id), 0..0, result, false)
+}
+
 /// An error response of our own making; `error` is JSON text on one line.
 pub(super) fn error_response(id: &RequestId, error: &str) -> Frame {
     let text = format!(r#"{HEAD}{},"error":{error}}}"#, id.token());
@@ -105,6 +111,7 @@ mod tests {
     fn messages_made_here_are_what_they_say() {
         consistent(&request(&id("7"), "tools/list", r#"{"a":1}"#));
         consistent(&notification("notifications/cancelled", r#"{"requestId":"x"}"#));
+        consistent(&response(&id("-1"), "[1]"));
         consistent(&error_response(&id(r#""a\/b""#), r#"{"code":-1,"message":"m"}"#));
     }
 

@@ -74,7 +74,7 @@ fn repeats(value: &Value, text: &str) -> bool {
             (Some(own), Ok(text)) => own == text,
             _ => own.to_string() == text,
         },
-        other => other.to_string() == text,
+        other => serde_json::to_string(other).is_ok_and(|own| own == text),
     }
 }
 

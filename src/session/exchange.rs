@@ -10,8 +10,10 @@
 //! backend is performed for it, and what it sends meanwhile is held. Clients of the stateless era wait in
 //! the same way until a backend has shown that it speaks their era, where that is not known.
 
+mod greeting;
 mod requests;
 mod route;
+mod ruling;
 #[cfg(test)]
 mod tests;
 
@@ -20,12 +22,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use self::requests::{Purpose, Request, Requests, Settled};
+pub(in crate::session) use self::greeting::wrong_era;
+pub(in crate::session) use self::ruling::{Addressed, FromBackend, FromClient, Unfit};
+
+use self::requests::{Purpose, Request, Requests};
 use super::Transport;
 use super::outbox::StreamId;
 use crate::mcp::{
-    Code, Era, Failure, Frame, Kind, Method, Misfit, Origin, RequestId, STATELESS_VERSIONS, agreed_revision,
-    asked_progress, cancelled, discover, era_shown, error_frame, initialize, initialized,
+    Code, Era, Failure, Frame, Kind, Method, Origin, RequestId, agreed_revision, asked_progress, cancelled,
+    error_frame, initialize, subscription_ended,
 };
 
 /// The state of one conversation.
@@ -59,79 +64,10 @@ enum Stage {
     Open,
 }
 
-/// What becomes of a client's message.
-#[derive(Debug)]
-pub(super) enum FromClient {
-    /// It goes to the backend.
-    Forward(Frame),
-    /// It is held; this goes to the backend first, if anything.
-    Hold(Option<Frame>),
-    /// It is answered here.
-    Answer(Addressed),
-    /// It goes to the backend, and what it calls off is answered no more: clients take a late answer for
-    /// an error.
-    Cancel(Frame, Addressed),
-    /// Nobody waits for it any more.
-    Drop,
-}
-
-/// What becomes of a backend's message.
-#[derive(Debug)]
-pub(super) enum FromBackend {
-    /// It goes to the client.
-    Forward(Addressed),
-    /// These go to the backend.
-    Reply(Vec<Frame>),
-    /// These go to the client instead.
-    Answer(Vec<Addressed>),
-    /// Nobody waits for it.
-    Drop,
-}
-
-/// What goes to the client, and on which of its streams.
-#[derive(Debug)]
-pub(super) struct Addressed {
-    pub(super) stream: StreamId,
-    pub(super) frame: Option<Frame>,
-    /// Whether the stream ends with it.
-    pub(super) last: bool,
-}
-
-/// Why a message cannot be taken. The client is at fault, or in too much of a hurry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unfit {
-    /// A request with this id is still open.
-    DuplicateId,
-    /// Nothing but a request can begin a conversation.
-    NotBegun,
-    /// Too much is open or held.
-    TooMuch,
-    /// The conversation has begun already.
-    Begun,
-}
-
 /// Requests that may be open in one direction.
 const MAX_OPEN: usize = 1024;
 /// What may be held while we perform a handshake, in bytes.
 const MAX_HELD: usize = 1 << 20;
-
-impl Addressed {
-    fn message(stream: StreamId, frame: Frame) -> Self {
-        Self { stream, frame: Some(frame), last: false }
-    }
-
-    fn answer(settled: &Settled, frame: Frame) -> Self {
-        Self { stream: settled.request.stream, frame: Some(frame), last: settled.last }
-    }
-
-    fn failure(settled: &Settled, failure: &Failure) -> Self {
-        Self::answer(settled, failure.frame(settled.request.client_id(&settled.id)))
-    }
-
-    fn end(settled: &Settled) -> Self {
-        Self { stream: settled.request.stream, frame: None, last: settled.last }
-    }
-}
 
 impl Exchange {
     pub(super) fn new(transport: Transport, timeout: Duration) -> Self {
@@ -147,13 +83,6 @@ impl Exchange {
             shown: None,
             next_number: 1,
         }
-    }
-
-    /// The backend's era is not known: this asks it, and clients wait for what it shows.
-    pub(super) fn probe(&mut self) -> Frame {
-        let (frame, greeting) = discover();
-        self.stage = Stage::Greeting { greeting, held: Vec::new(), bytes: 0 };
-        frame
     }
 
     /// Takes a message of the client, whose answers go to `stream`. `revision` is the protocol version that
@@ -211,21 +140,6 @@ impl Exchange {
         Ok(FromClient::Forward(frame))
     }
 
-    fn hold(&mut self, frame: Frame, stream: StreamId, now: Instant) -> Result<(), Unfit> {
-        let Stage::Greeting { bytes, .. } = &self.stage else { return Ok(()) };
-        // One message may be as large as the limit for messages allows.
-        if *bytes > 0 && *bytes + frame.bytes().len() > MAX_HELD {
-            return Err(Unfit::TooMuch);
-        }
-        let is_request = matches!(frame.kind(), Kind::Request(..));
-        let frame = if is_request { self.expect(frame, stream, now)? } else { frame };
-        if let Stage::Greeting { held, bytes, .. } = &mut self.stage {
-            *bytes += frame.bytes().len() + 1;
-            held.push(frame);
-        }
-        Ok(())
-    }
-
     /// Notes down a request; as it goes to the backend.
     fn expect(&mut self, frame: Frame, stream: StreamId, now: Instant) -> Result<Frame, Unfit> {
         let Kind::Request(id, method) = frame.kind() else { return Ok(frame) };
@@ -276,11 +190,11 @@ impl Exchange {
             Kind::Request(id, _) if self.transport == Transport::Stateless => {
                 let refusal = "a server of protocol version 2026-07-28 sends no requests; \
                                it returns `input_required`";
-                FromBackend::Reply(vec![error_frame(id, Code::InvalidRequest, refusal)])
+                FromBackend::Refuse(error_frame(id, Code::InvalidRequest, refusal))
             }
-            Kind::Request(id, _) if self.asked.len() >= MAX_OPEN => {
+            Kind::Request(id, _) if self.asked.len().max(self.parked.len()) >= MAX_OPEN => {
                 let refusal = "too many requests to this client are open";
-                FromBackend::Reply(vec![error_frame(id, Code::Internal, refusal)])
+                FromBackend::Refuse(error_frame(id, Code::Internal, refusal))
             }
             Kind::Notification(_) if self.transport == Transport::Stateless => self.route_shared(frame),
             Kind::Request(id, _) => {
@@ -319,31 +233,6 @@ impl Exchange {
             None => frame,
         };
         FromBackend::Forward(Addressed::answer(&settled, frame))
-    }
-
-    /// The backend has answered our own first request.
-    fn greeted(&mut self, answer: &Frame) -> FromBackend {
-        let Stage::Greeting { held, .. } = std::mem::replace(&mut self.stage, Stage::Open) else {
-            return FromBackend::Drop;
-        };
-        if self.transport == Transport::Stateless {
-            let era = era_shown(answer);
-            self.shown = Some(era);
-            return match era {
-                Era::Stateless => FromBackend::Reply(held),
-                Era::Handshake => FromBackend::Answer(self.fail_all(&wrong_era())),
-            };
-        }
-        if answer.is_error() {
-            self.stage = Stage::Fresh;
-            let reason = "the server refused the handshake that was performed for this reconnected client; \
-                          open a new session and initialize it";
-            return FromBackend::Answer(self.fail_all(&Failure::new(Code::Internal, reason)));
-        }
-        self.revision = agreed_revision(answer);
-        // A response that a client sends to a new backend answers a question that nobody asked.
-        let held = held.into_iter().filter(|frame| !matches!(frame.kind(), Kind::Response(_)));
-        FromBackend::Reply(std::iter::once(initialized()).chain(held).collect())
     }
 
     /// Settles the requests whose time is up; each one's error for the client, and what tells the backend.
@@ -397,11 +286,6 @@ impl Exchange {
         !matches!(self.stage, Stage::Fresh) && !self.requests.is_idle()
     }
 
-    /// Whether the backend's era is still being found out.
-    pub(super) fn is_probing(&self) -> bool {
-        self.transport == Transport::Stateless && matches!(self.stage, Stage::Greeting { .. })
-    }
-
     /// What the backend has shown itself to be, where we asked.
     pub(super) fn shown(&self) -> Option<Era> {
         self.shown
@@ -412,13 +296,19 @@ impl Exchange {
         self.revision.as_deref()
     }
 
+    /// Ends the subscriptions as clients expect it of a server that stops.
+    pub(super) fn end_subscriptions(&mut self) -> Vec<Addressed> {
+        let ended = self.requests.take_listens();
+        ended
+            .iter()
+            .map(|settled| {
+                Addressed::answer(settled, subscription_ended(settled.request.client_id(&settled.id)))
+            })
+            .collect()
+    }
+
     /// Settles every request of the client with an error.
     pub(super) fn fail_all(&mut self, failure: &Failure) -> Vec<Addressed> {
         self.requests.take_all().iter().map(|settled| Addressed::failure(settled, failure)).collect()
     }
-}
-
-/// The server speaks the handshake era only, and this client the other.
-pub(super) fn wrong_era() -> Failure {
-    Failure::from(&Misfit::version(STATELESS_VERSIONS[0], Era::Handshake))
 }

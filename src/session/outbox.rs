@@ -148,14 +148,15 @@ impl Outbox {
     }
 
     /// Appends a message to a stream; gives it back if the stream is gone.
-    pub(super) fn push(&mut self, id: StreamId, frame: Frame, now: Instant) -> Result<(), Frame> {
-        let Some(stream) = self.streams.get_mut(&id) else { return Err(frame) };
+    #[must_use]
+    pub(super) fn push(&mut self, id: StreamId, frame: Frame, now: Instant) -> Option<Frame> {
+        let Some(stream) = self.streams.get_mut(&id) else { return Some(frame) };
         let before = stream.amounts();
         stream.push(frame, now);
         let after = stream.amounts();
         self.count(before, after);
         self.evict(id);
-        Ok(())
+        None
     }
 
     /// Nothing more comes on this stream.

@@ -17,7 +17,7 @@ use super::task::Task;
 use super::{Session, Transport};
 use crate::access::{Denied, Opening};
 use crate::catalog::{Fingerprint, LaunchPlan};
-use crate::mcp::{Enveloped, Era, Kind, Mirror, Misfit, STATELESS_VERSIONS, ToolHeaders, list_tools};
+use crate::mcp::{Enveloped, Era, Mirror, Misfit, STATELESS_VERSIONS, ToolHeaders, list_tools};
 
 /// Who shares a backend: those who would start the same process, with the same capabilities.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -165,9 +165,6 @@ impl Session {
         for _ in 0..MAX_PAGES {
             let mut reader = self.deliver([list_tools(cursor.as_deref())], None).ok()??;
             let answer = reader.next().await?.frames.pop()?;
-            if answer.is_error() || !matches!(answer.kind(), Kind::Response(_)) {
-                return None;
-            }
             cursor = headers.add_page(&answer);
             if cursor.is_none() {
                 break;

@@ -216,6 +216,8 @@ async fn a_drain_lets_requests_finish_and_ends_subscriptions() {
         last = message;
     }
     assert_eq!(last["result"], "done");
-    while listening.next().await.is_some() {}
+    let end = listening.message().await.unwrap();
+    assert_eq!((&end["id"], &end["result"]["resultType"]), (&json!("l"), &json!("complete")));
+    assert_eq!(listening.next().await, None);
     assert!(gateway.wait().success());
 }

@@ -160,6 +160,13 @@ impl Requests {
         ids.iter().filter_map(|id| self.remove(id)).collect()
     }
 
+    /// Takes the subscriptions.
+    pub(super) fn take_listens(&mut self) -> Vec<Settled> {
+        let listens = self.open.iter().filter(|(_, request)| request.purpose == Purpose::Listen);
+        let ids: Vec<_> = listens.map(|(id, _)| id.clone()).collect();
+        ids.iter().filter_map(|id| self.remove(id)).collect()
+    }
+
     /// Takes the requests whose time is up.
     pub(super) fn take_expired(&mut self, now: Instant) -> Vec<Settled> {
         let mut expired = Vec::new();

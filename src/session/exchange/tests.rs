@@ -129,7 +129,7 @@ async fn an_open_id_cannot_be_used_twice_and_opens_are_bounded() {
     for id in 0..MAX_OPEN {
         assert!(matches!(backend(&mut open, request(&id.to_string(), "m")), FromBackend::Forward(_)));
     }
-    assert!(matches!(backend(&mut open, request("\"x\"", "m")), FromBackend::Reply(_)));
+    assert!(matches!(backend(&mut open, request("\"x\"", "m")), FromBackend::Refuse(_)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,71 @@
+//! Our own first request to a backend, where there is one: the handshake for a client that reconnected, or
+//! the question which era the backend speaks. What clients send meanwhile is held.
+
+use tokio::time::Instant;
+
+use super::super::Transport;
+use super::super::outbox::StreamId;
+use super::{Exchange, FromBackend, MAX_HELD, Stage, Unfit};
+use crate::mcp::{
+    Code, Era, Failure, Frame, Kind, Misfit, STATELESS_VERSIONS, agreed_revision, discover, era_shown,
+    initialized,
+};
+
+impl Exchange {
+    /// The backend's era is not known: this asks it, and clients wait for what it shows.
+    pub(in crate::session) fn probe(&mut self) -> Frame {
+        let (frame, greeting) = discover();
+        self.stage = Stage::Greeting { greeting, held: Vec::new(), bytes: 0 };
+        frame
+    }
+
+    pub(super) fn hold(&mut self, frame: Frame, stream: StreamId, now: Instant) -> Result<(), Unfit> {
+        let Stage::Greeting { bytes, .. } = &self.stage else { return Ok(()) };
+        // One message may be as large as the limit for messages allows.
+        if *bytes > 0 && *bytes + frame.bytes().len() > MAX_HELD {
+            return Err(Unfit::TooMuch);
+        }
+        let is_request = matches!(frame.kind(), Kind::Request(..));
+        let frame = if is_request { self.expect(frame, stream, now)? } else { frame };
+        if let Stage::Greeting { held, bytes, .. } = &mut self.stage {
+            *bytes += frame.bytes().len() + 1;
+            held.push(frame);
+        }
+        Ok(())
+    }
+
+    /// The backend has answered our own first request.
+    pub(super) fn greeted(&mut self, answer: &Frame) -> FromBackend {
+        let Stage::Greeting { held, .. } = std::mem::replace(&mut self.stage, Stage::Open) else {
+            return FromBackend::Drop;
+        };
+        if self.transport == Transport::Stateless {
+            let era = era_shown(answer);
+            self.shown = Some(era);
+            return match era {
+                Era::Stateless => FromBackend::Reply(held),
+                Era::Handshake => FromBackend::Answer(self.fail_all(&wrong_era())),
+            };
+        }
+        if answer.is_error() {
+            self.stage = Stage::Fresh;
+            let reason = "the server refused the handshake that was performed for this reconnected client; \
+                          open a new session and initialize it";
+            return FromBackend::Answer(self.fail_all(&Failure::new(Code::Internal, reason)));
+        }
+        self.revision = agreed_revision(answer);
+        // A response that a client sends to a new backend answers a question that nobody asked.
+        let held = held.into_iter().filter(|frame| !matches!(frame.kind(), Kind::Response(_)));
+        FromBackend::Reply(std::iter::once(initialized()).chain(held).collect())
+    }
+
+    /// Whether the backend's era is still being found out.
+    pub(in crate::session) fn is_probing(&self) -> bool {
+        self.transport == Transport::Stateless && matches!(self.stage, Stage::Greeting { .. })
+    }
+}
+
+/// The server speaks the handshake era only, and this client the other.
+pub(in crate::session) fn wrong_era() -> Failure {
+    Failure::from(&Misfit::version(STATELESS_VERSIONS[0], Era::Handshake))
+}

@@ -1,0 +1,76 @@
+//! What becomes of a message.
+
+use super::super::outbox::StreamId;
+use super::requests::Settled;
+use crate::mcp::{Failure, Frame};
+
+/// What becomes of a client's message.
+#[derive(Debug)]
+pub(in crate::session) enum FromClient {
+    /// It goes to the backend.
+    Forward(Frame),
+    /// It is held; this goes to the backend first, if anything.
+    Hold(Option<Frame>),
+    /// It is answered here.
+    Answer(Addressed),
+    /// It goes to the backend, and what it calls off is answered no more: clients take a late answer for
+    /// an error.
+    Cancel(Frame, Addressed),
+    /// Nobody waits for it any more.
+    Drop,
+}
+
+/// What becomes of a backend's message.
+#[derive(Debug)]
+pub(in crate::session) enum FromBackend {
+    /// It goes to the client.
+    Forward(Addressed),
+    /// These go to the backend.
+    Reply(Vec<Frame>),
+    /// This goes to the backend, unless that does not even read what it has.
+    Refuse(Frame),
+    /// These go to the client instead.
+    Answer(Vec<Addressed>),
+    /// Nobody waits for it.
+    Drop,
+}
+
+/// What goes to the client, and on which of its streams.
+#[derive(Debug)]
+pub(in crate::session) struct Addressed {
+    pub(in crate::session) stream: StreamId,
+    pub(in crate::session) frame: Option<Frame>,
+    /// Whether the stream ends with it.
+    pub(in crate::session) last: bool,
+}
+
+/// Why a message cannot be taken. The client is at fault, or in too much of a hurry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::session) enum Unfit {
+    /// A request with this id is still open.
+    DuplicateId,
+    /// Nothing but a request can begin a conversation.
+    NotBegun,
+    /// Too much is open or held.
+    TooMuch,
+    /// The conversation has begun already.
+    Begun,
+}
+
+impl Addressed {
+    pub(super) fn message(stream: StreamId, frame: Frame) -> Self {
+        Self { stream, frame: Some(frame), last: false }
+    }
+
+    pub(super) fn answer(settled: &Settled, frame: Frame) -> Self {
+        Self { stream: settled.request.stream, frame: Some(frame), last: settled.last }
+    }
+
+    pub(super) fn failure(settled: &Settled, failure: &Failure) -> Self {
+        Self::answer(settled, failure.frame(settled.request.client_id(&settled.id)))
+    }
+
+    pub(super) fn end(settled: &Settled) -> Self {
+        Self { stream: settled.request.stream, frame: None, last: settled.last }
+    }
+}

@@ -1,0 +1,121 @@
+//! What a session does because time passes.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::super::end::{End, for_people};
+use super::super::{State, Transport};
+use super::Task;
+use crate::mcp::Era;
+
+/// Into how many parts the patience with readers is cut to look for stalled ones.
+const STALL_CHECKS: u32 = 8;
+/// How long a reader may take nothing while other clients of the same backend wait for it to do so.
+const OTHERS_WAIT: Duration = Duration::from_secs(2);
+/// How long a server may take to show its era.
+const PROBE: Duration = Duration::from_secs(10);
+
+/// What `serve` does next.
+pub(super) struct Turn {
+    /// The client takes more.
+    pub(super) room: bool,
+    /// The backend has not taken everything.
+    pub(super) blocked: bool,
+    /// When something is due.
+    pub(super) wake_at: Instant,
+}
+
+impl Task {
+    /// Looks at everything that is not a message: who left, whose time is up, what can go on.
+    pub(super) fn look_around(&mut self, draining: bool) -> Result<Turn, End> {
+        let now = Instant::now();
+        let session = self.session.clone();
+        let mut state = session.state();
+        if state.abandoned {
+            return Err(End::ClientLeft);
+        }
+        if state.exchange.shown() == Some(Era::Handshake) {
+            return Err(End::OtherEra);
+        }
+        if draining && state.exchange.is_idle() {
+            return Err(End::Drained);
+        }
+        self.expire_requests(&mut state, now);
+        state.flush();
+        if self.slot.is_some() && (self.answered || now >= self.slot_until) {
+            self.slot = None;
+        }
+        let mut wake_at = self.next_end(&state, now)?;
+        wake_at = wake_at.min(self.check_stalled(&mut state, now)?);
+        wake_at = self.slot.as_ref().map_or(wake_at, |_| wake_at.min(self.slot_until));
+        wake_at = state.exchange.next_deadline().map_or(wake_at, |due| wake_at.min(due));
+        state.task_wakes_at = wake_at;
+        Ok(Turn { room: state.outbox.has_room(), blocked: !state.to_backend.is_empty(), wake_at })
+    }
+
+    /// When the session ends by itself, if nothing happens; an error if it is time.
+    fn next_end(&self, state: &State, now: Instant) -> Result<Instant, End> {
+        let timeouts = &self.sessions.timeouts;
+        let start_due = state.first_request.filter(|_| !self.answered).map(|at| at + timeouts.start);
+        let probe_due = state.exchange.is_probing().then(|| self.started + PROBE);
+        let (idle, may_idle) = match self.shared_as {
+            Some(_) => (timeouts.warm, state.exchange.is_quiet()),
+            None => (timeouts.idle, true),
+        };
+        let idle_due = may_idle.then(|| state.last_message + idle);
+        // A shared backend has no client whose session it could end in the middle.
+        let is_over = self.shared_as.is_none() || state.exchange.is_idle();
+        let lifetime_due = is_over.then(|| self.opened + timeouts.lifetime);
+        let mut next = now + timeouts.lifetime;
+        for (due, end) in [
+            (probe_due, End::OtherEra),
+            (start_due, End::NoAnswer),
+            (idle_due, End::Idle(idle)),
+            (lifetime_due, End::Lifetime),
+        ] {
+            match due {
+                Some(due) if due <= now => return Err(end),
+                Some(due) => next = next.min(due),
+                None => {}
+            }
+        }
+        Ok(next)
+    }
+
+    /// Cuts off clients that take nothing, now and then. When to look again.
+    fn check_stalled(&mut self, state: &mut State, now: Instant) -> Result<Instant, End> {
+        let mut limit = self.sessions.timeouts.stalled_reader;
+        if !state.outbox.is_waiting() {
+            return Ok(now + limit);
+        }
+        if self.shared_as.is_some() && !state.outbox.has_room() {
+            limit = limit.min(OTHERS_WAIT);
+        }
+        if self.stall_check <= now {
+            let cut = now.checked_sub(limit).is_some_and(|since| state.outbox.cut_stalled(since));
+            if cut && self.session.transport == Transport::Sse {
+                return Err(End::Stalled);
+            }
+            self.stall_check = now + limit / STALL_CHECKS;
+        }
+        self.stall_check = self.stall_check.min(now + limit / STALL_CHECKS);
+        Ok(self.stall_check)
+    }
+
+    fn expire_requests(&self, state: &mut State, now: Instant) {
+        let timeouts = &self.sessions.timeouts;
+        if state.exchange.next_deadline().is_none_or(|due| due > now) {
+            return;
+        }
+        let limit = for_people(timeouts.request);
+        let reason = format!("the server {} did not answer within {limit}", self.plan.server());
+        for (error, cancelled) in state.exchange.expire(now, &reason) {
+            state.address(error, now);
+            state.forward([cancelled]);
+        }
+        let listening = state.outbox.is_listened_to();
+        let answers = state.exchange.answer_parked(now, listening);
+        state.forward(answers);
+    }
+}

@@ -1,0 +1,129 @@
+//! How a session ends: nobody waits in vain, and nothing is left.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use super::super::end::End;
+use super::super::era::Evidence;
+use super::super::exchange::wrong_era;
+use super::super::opening::Sessions;
+use super::super::shared::ShareKey;
+use super::super::{Session, State};
+use super::Task;
+use crate::backend::Link;
+use crate::mcp::{Code, Era, Failure};
+
+/// How long a session outlives a server that failed before it was asked anything.
+const LAST_CHANCE: Duration = Duration::from_secs(3);
+
+/// Whatever happens to the task, a panic included: the session is found no more and its streams end.
+pub(super) struct Listed(pub(super) Arc<Session>, pub(super) Sessions, pub(super) Option<ShareKey>);
+
+impl Task {
+    /// Nobody waits in vain, nothing is left: errors for what is open, the end of the stream, then the end
+    /// of the processes.
+    pub(super) async fn finish(mut self, end: End, mut link: Option<Link>) {
+        let exit = match (&end, &link) {
+            (End::BackendExited(exit), _) => Some(*exit),
+            // Closing stdout is what most do on their way out.
+            (End::BackendClosed, Some(link)) => {
+                timeout(self.sessions.timeouts.eof, link.process.exited()).await.ok()
+            }
+            _ => None,
+        };
+        if !self.answered && exit.is_some() && self.shared_as.is_none() {
+            self.wait_for_somebody_to_tell().await;
+        }
+        if let Some(link) = link.as_mut().filter(|_| exit.is_some()) {
+            link.process.hear_out().await;
+        }
+        let last_words = link.as_ref().and_then(|link| link.process.last_words());
+        let (server, timeouts) = (self.plan.server(), &self.sessions.timeouts);
+        let reason = end.reason(server, timeouts, exit, last_words.as_deref());
+        let failure = self.judge(&end).unwrap_or_else(|| Failure::new(Code::Internal, reason));
+        unlist(&self.session, &self.sessions, self.shared_as.as_ref());
+        let orderly = matches!(end, End::Drained | End::ShutDown | End::Lifetime);
+        self.close(&failure, orderly);
+        self.slot = None;
+        if let Some(Link { outlet, inlet, process }) = link.take() {
+            drop((outlet, inlet));
+            process.stop(self.sessions.timeouts.eof, self.sessions.timeouts.term).await;
+        }
+        // Without the server's last words, which may hold anything.
+        let reason = end.reason(self.plan.server(), &self.sessions.timeouts, exit, None);
+        tracing::info!(session = %self.tag, server = %self.plan.server(), reason, "session ended");
+    }
+
+    /// Keeps what has become known of the server's era. What clients are told, if that is it.
+    fn judge(&self, end: &End) -> Option<Failure> {
+        let state = self.session.state();
+        let silent = state.exchange.is_probing()
+            && matches!(end, End::OtherEra | End::BackendExited(_) | End::BackendClosed);
+        let (era, evidence) = match state.exchange.shown() {
+            Some(era) => (era, Evidence::Answer),
+            None if silent => (Era::Handshake, Evidence::Silence),
+            None => return None,
+        };
+        drop(state);
+        self.sessions.verdicts.set(self.plan.fingerprint(), era, evidence, Instant::now());
+        (era == Era::Handshake).then(wrong_era)
+    }
+
+    /// A server that fails at once is gone before its client has asked it anything, and a stream that just
+    /// ends tells nobody why.
+    async fn wait_for_somebody_to_tell(&self) {
+        let session = self.session.clone();
+        session.state().outlet = None;
+        let told = async {
+            while {
+                let state = session.state();
+                state.exchange.is_idle() && !state.abandoned
+            } {
+                session.work.notified().await;
+            }
+        };
+        tokio::select! {
+            _ = timeout(LAST_CHANCE, told) => {}
+            () = self.sessions.lifecycle.draining() => {}
+        }
+    }
+
+    fn close(&self, failure: &Failure, orderly: bool) {
+        let mut state = self.session.state();
+        state.to_backend.clear();
+        if orderly {
+            let now = Instant::now();
+            state.exchange.end_subscriptions().into_iter().for_each(|end| state.address(end, now));
+        }
+        state.close(failure);
+    }
+}
+
+impl State {
+    /// Takes nothing any more; whoever waits hears why.
+    fn close(&mut self, failure: &Failure) {
+        let now = Instant::now();
+        self.ended = true;
+        self.outlet = None;
+        for error in self.exchange.fail_all(failure) {
+            self.address(error, now);
+        }
+        self.outbox.close();
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        unlist(&self.0, &self.1, self.2.as_ref());
+        self.0.state().close(&Failure::new(Code::Internal, "the session failed inside the gateway"));
+    }
+}
+
+fn unlist(session: &Arc<Session>, sessions: &Sessions, shared_as: Option<&ShareKey>) {
+    match shared_as {
+        Some(key) => sessions.shared.remove(key, session),
+        None => sessions.registry.remove(&session.id),
+    }
+}
