@@ -1,10 +1,11 @@
-//! A small MCP server on stdin and stdout, so that a fresh checkout has something real to serve.
+//! A small MCP server on stdin and stdout, so that a fresh checkout has something real to serve. It speaks
+//! both eras: requests of the stateless one say so in their `_meta`.
 
 use std::io::{self, BufRead, Write};
 
 use serde_json::{Value, json};
 
-use crate::mcp::{HANDSHAKE_VERSIONS, is_handshake_version};
+use crate::mcp::{Era, is_handshake_version};
 
 /// Serves until its input ends.
 ///
@@ -16,8 +17,15 @@ pub fn run() -> io::Result<()> {
         let line = line?;
         let Ok(message) = serde_json::from_str::<Value>(&line) else { continue };
         let (Some(id), Some(method)) = (message.get("id"), message["method"].as_str()) else { continue };
-        let answer = match answer(method, &message["params"]) {
-            Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
+        let params = &message["params"];
+        let stateless = params["_meta"].get("io.modelcontextprotocol/protocolVersion").is_some();
+        let answer = match answer(method, params) {
+            Ok(mut result) => {
+                if stateless {
+                    complete(&mut result);
+                }
+                json!({ "jsonrpc": "2.0", "id": id, "result": result })
+            }
             Err((code, text)) => {
                 json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": text } })
             }
@@ -31,6 +39,11 @@ pub fn run() -> io::Result<()> {
 fn answer(method: &str, params: &Value) -> Result<Value, (i32, String)> {
     match method {
         "initialize" => Ok(initialize(params["protocolVersion"].as_str())),
+        "server/discover" => Ok(json!({
+            "supportedVersions": Era::Stateless.versions(),
+            "capabilities": { "tools": {} },
+            "instructions": INSTRUCTIONS,
+        })),
         "ping" => Ok(json!({})),
         "tools/list" => Ok(json!({ "tools": tools() })),
         "tools/call" => call(params["name"].as_str().unwrap_or_default(), &params["arguments"]),
@@ -38,14 +51,28 @@ fn answer(method: &str, params: &Value) -> Result<Value, (i32, String)> {
     }
 }
 
+const INSTRUCTIONS: &str = "Try the tools echo, add and environment.";
+
 fn initialize(wanted: Option<&str>) -> Value {
-    let newest = HANDSHAKE_VERSIONS[HANDSHAKE_VERSIONS.len() - 1];
+    let newest = Era::Handshake.versions().last();
     json!({
-        "protocolVersion": wanted.filter(|version| is_handshake_version(version)).unwrap_or(newest),
+        "protocolVersion": wanted.filter(|version| is_handshake_version(version)).or(newest.copied()),
         "capabilities": { "tools": {} },
-        "serverInfo": { "name": "lockgate-demo", "version": env!("CARGO_PKG_VERSION") },
-        "instructions": "Try the tools echo, add and environment.",
+        "serverInfo": server_info(),
+        "instructions": INSTRUCTIONS,
     })
+}
+
+fn server_info() -> Value {
+    json!({ "name": "lockgate-demo", "version": env!("CARGO_PKG_VERSION") })
+}
+
+/// What every result of the stateless era says beside its content.
+fn complete(result: &mut Value) {
+    result["resultType"] = json!("complete");
+    result["ttlMs"] = json!(0);
+    result["cacheScope"] = json!("private");
+    result["_meta"] = json!({ "io.modelcontextprotocol/serverInfo": server_info() });
 }
 
 fn tools() -> Value {

@@ -5,11 +5,12 @@
 //! that a check which is skipped does not compile:
 //!
 //! ```text
-//! bytes → Call → Permit → LaunchPlan → SessionHandle → Frame → Link → Outbox → SSE event
+//! bytes → Call → Permit → LaunchPlan → SessionHandle → Frame → Link → Outbox → SSE event or JSON body
 //!         http   access   catalog      session         mcp     backend session  http
 //! ```
 //!
-//! The client's end of a session is [`session::Reader`], the other requests' is [`session::Session`].
+//! Three transports meet in the same sessions: `sse`, `streamable` and `stateless` ([`session::Transport`]).
+//! A client's end of a stream is [`session::Reader`], the requests' end of a session [`session::Session`].
 //! Imports only point down; `tests/layers.rs` holds the table of who may use whom.
 
 pub mod access;

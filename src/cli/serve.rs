@@ -59,7 +59,7 @@ fn greet(gateway: &Gateway, settings: &Settings, secret: &Secret) {
     let url = format!("http://{}{}", gateway.address(), settings.listen.base_path);
     let server = settings.servers.keys().next().map_or("demo", String::as_str);
     println!("No secret is configured, so here is one for this run:\n\n    {}\n", secret.reveal());
-    println!("A client connects to {url}/{server}/sse with the header Authorization: Bearer <secret>.");
+    println!("A client connects to {url}/{server}/mcp with the header Authorization: Bearer <secret>.");
     println!("To see a reply, paste this into another terminal:\n");
-    println!("{}\n", super::url::try_it(&format!("{url}/{server}/sse"), &url, secret.reveal()));
+    println!("{}\n", super::url::try_it(&format!("{url}/{server}/mcp"), secret.reveal()));
 }

@@ -14,36 +14,30 @@ pub(super) fn run(args: &SettingsArgs, command: &str, base: Option<&str>) -> any
             "lockgate: note: {command:?} is not on the allowlist; add it to the settings:\n\n    [servers.<name>]\n    run = {command:?}\n"
         );
     }
-    let url = format!("{origin}/{}/sse", urlencoding::encode(command));
+    let place = format!("{origin}/{}", urlencoding::encode(command));
+    let url = format!("{place}/mcp");
     println!("{url}\n\nTypeScript (@modelcontextprotocol/sdk):\n{}", typescript(&url));
-    println!("\nPython (mcp):\n{}", python(&url));
-    println!("\nShell:\n{}", try_it(&url, &origin, "<secret>"));
+    println!("\nPython (mcp 2):\n{}", python(&url));
+    println!("\nShell:\n{}", try_it(&url, "<secret>"));
+    println!("\nClients that only speak HTTP with SSE (2024-11-05) connect to:\n{place}/sse");
     Ok(ExitCode::SUCCESS)
 }
 
-/// A line for the shell: opens a session, asks it to initialize, prints the reply, ends by itself.
-pub(super) fn try_it(url: &str, origin: &str, secret: &str) -> String {
-    let root = origin
-        .split("://")
-        .nth(1)
-        .and_then(|rest| rest.find('/'))
-        .map_or(origin.len(), |at| at + origin.len() - origin.split("://").nth(1).map_or(0, str::len));
-    let root = &origin[..root];
-    let auth = format!("-H 'Authorization: Bearer {secret}'");
-    let hello = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"curl","version":"1"}}}"#;
+/// A line for the shell: asks the server to initialize and prints its reply.
+pub(super) fn try_it(url: &str, secret: &str) -> String {
+    let hello = concat!(
+        r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","#,
+        r#""capabilities":{},"clientInfo":{"name":"curl","version":"1"}}}"#
+    );
     format!(
-        "curl -sN -m 2 {auth} '{url}' | while read -r line; do case $line in \
-         'data: /'*) curl -s -o /dev/null {auth} -H 'Content-Type: application/json' -d '{hello}' \"{root}${{line#data: }}\";; \
-         'data: {{'*) echo \"${{line#data: }}\"; break;; esac; done"
+        "curl -s '{url}' -H 'Authorization: Bearer {secret}' -H 'Content-Type: application/json' -d '{hello}'"
     )
 }
 
 fn typescript(url: &str) -> String {
     format!(
-        r#"  const headers = {{ Authorization: "Bearer <secret>" }};
-  const transport = new SSEClientTransport(new URL("{url}"), {{
-    requestInit: {{ headers }},
-    eventSourceInit: {{ fetch: (url, init) => fetch(url, {{ ...init, headers: {{ ...init.headers, ...headers }} }}) }},
+        r#"  const transport = new StreamableHTTPClientTransport(new URL("{url}"), {{
+    requestInit: {{ headers: {{ Authorization: "Bearer <secret>" }} }},
   }});
   await client.connect(transport);"#
     )
@@ -51,8 +45,8 @@ fn typescript(url: &str) -> String {
 
 fn python(url: &str) -> String {
     format!(
-        r#"  async with sse_client("{url}", headers={{"Authorization": "Bearer <secret>"}}) as streams:
-      async with ClientSession(*streams) as session:
-          await session.initialize()"#
+        r#"  async with create_mcp_http_client(headers={{"Authorization": "Bearer <secret>"}}) as http:
+      async with Client(streamable_http_client("{url}", http_client=http)) as client:
+          print(await client.list_tools())"#
     )
 }

@@ -168,8 +168,8 @@ pub(super) fn not_found(request: &HttpRequest) -> HttpResponse {
     let problem = serde_json::json!({
         "title": "Not Found",
         "status": 404,
-        "detail": "There is nothing here. An MCP server is at /{server}/sse, where {server} is its short name \
-                   or its percent-encoded command; `lockgate url \"<command>\"` prints the whole URL.",
+        "detail": "There is nothing here. An MCP server is at /{server}/mcp, and for old clients at /{server}/sse; \
+                   {server} is its short name or its percent-encoded command; `lockgate url \"<command>\"` prints the whole URL.",
     });
     tracing::debug!(method = %request.method(), "no such route");
     HttpResponse::NotFound().content_type("application/problem+json").body(problem.to_string())

@@ -59,6 +59,11 @@ pub(super) struct Outbox {
 impl StreamId {
     /// The stream for whatever belongs to no request.
     pub(super) const LISTENING: Self = Self(0);
+
+    #[cfg(test)]
+    pub(super) fn for_test(number: u64) -> Self {
+        Self(number)
+    }
 }
 
 impl fmt::Display for EventId {

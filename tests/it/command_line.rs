@@ -108,10 +108,11 @@ fn url_prints_what_to_paste() {
         run(&["url", "npx -y @upstash/context7-mcp@latest", "--base", "https://gate.example/"], &[]);
     assert_eq!(code, 0);
     assert!(
-        stdout.starts_with("https://gate.example/npx%20-y%20%40upstash%2Fcontext7-mcp%40latest/sse\n"),
+        stdout.starts_with("https://gate.example/npx%20-y%20%40upstash%2Fcontext7-mcp%40latest/mcp\n"),
         "{stdout}"
     );
-    assert!(stdout.contains("SSEClientTransport") && stdout.contains("sse_client"));
+    assert!(stdout.contains("StreamableHTTPClientTransport") && stdout.contains("streamable_http_client"));
+    assert!(stdout.contains("context7-mcp%40latest/sse"));
     assert!(stderr.contains("is not on the allowlist"), "{stderr}");
     let (_, _, stderr) = run(&["url", "demo"], &[]);
     assert_eq!(stderr, "");

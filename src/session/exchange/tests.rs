@@ -175,3 +175,136 @@ proptest! {
         prop_assert_eq!(accepted, answered);
     }
 }
+
+fn streamable() -> Exchange {
+    let mut open = Exchange::new(Transport::Streamable, Duration::from_secs(300));
+    let stream = StreamId::for_test(1);
+    open.client_says(request("0", "initialize"), stream, None, Instant::now(), String::new).unwrap();
+    let answer = frame(r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-11-25"}}"#);
+    let FromBackend::Forward(addressed) = backend(&mut open, answer) else { panic!() };
+    assert!(addressed.stream == stream && addressed.last);
+    assert_eq!(open.revision(), Some("2025-11-25"));
+    open
+}
+
+fn call(exchange: &mut Exchange, text: &str, stream: u64) {
+    exchange.client_says(frame(text), StreamId::for_test(stream), None, Instant::now(), String::new).unwrap();
+}
+
+fn stream_of(exchange: &mut Exchange, text: &str, listening: bool) -> StreamId {
+    match exchange.backend_says(frame(text), listening, Instant::now(), Duration::from_secs(30)) {
+        FromBackend::Forward(addressed) => addressed.stream,
+        other => panic!("{other:?}"),
+    }
+}
+
+const ASK: &str = r#"{"jsonrpc":"2.0","id":1,"method":"roots/list"}"#;
+const LOG: &str = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{}}"#;
+const CHANGED: &str = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
+
+#[tokio::test]
+async fn the_stream_of_a_message_is_that_of_its_request_if_that_can_be_told() {
+    let mut open = streamable();
+    let listening = StreamId::LISTENING;
+    assert_eq!(stream_of(&mut open, LOG, false), listening);
+    call(&mut open, r#"{"jsonrpc":"2.0","id":5,"method":"m","params":{"_meta":{"progressToken":"t"}}}"#, 5);
+    assert_eq!(stream_of(&mut open, ASK, true), StreamId::for_test(5));
+    assert_eq!(stream_of(&mut open, CHANGED, true), listening);
+    call(&mut open, r#"{"jsonrpc":"2.0","id":6,"method":"m"}"#, 6);
+    assert_eq!(stream_of(&mut open, LOG, true), listening);
+    assert_eq!(stream_of(&mut open, LOG, false), StreamId::for_test(5));
+    let progress = |token| {
+        format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token}}}}}"#
+        )
+    };
+    assert_eq!(stream_of(&mut open, &progress(r#""t""#), true), StreamId::for_test(5));
+    assert_eq!(stream_of(&mut open, &progress("5"), true), listening);
+    assert_eq!(stream_of(&mut open, r#"{"jsonrpc":"2.0","id":6,"result":1}"#, true), StreamId::for_test(6));
+}
+
+#[tokio::test]
+async fn a_question_that_nobody_takes_is_answered_once_its_time_is_up() {
+    let mut open = streamable();
+    let now = Instant::now();
+    assert_eq!(stream_of(&mut open, ASK, false), StreamId::LISTENING);
+    assert!(open.answer_parked(now, false).is_empty());
+    assert!(open.next_deadline().is_some());
+    let later = now + Duration::from_secs(31);
+    assert_eq!(open.answer_parked(later, false).len(), 1);
+    assert!(open.answer_parked(later, false).is_empty() && open.next_deadline().is_none());
+    // If somebody listens by then, it is theirs to answer.
+    assert_eq!(stream_of(&mut open, ASK, false), StreamId::LISTENING);
+    assert!(open.answer_parked(later + Duration::from_secs(31), true).is_empty());
+}
+
+#[tokio::test]
+async fn a_second_initialize_is_refused_once_the_first_has_settled() {
+    let mut open = streamable();
+    let again = open.client_says(
+        request("9", "initialize"),
+        StreamId::for_test(2),
+        None,
+        Instant::now(),
+        String::new,
+    );
+    assert_eq!(again.unwrap_err(), Unfit::Begun);
+}
+
+proptest! {
+    /// Many clients, the same ids: each request of each is answered exactly once, with its own id, on its
+    /// own stream, and reaches the backend under a number that no other open one has.
+    #[test]
+    fn shared_requests_never_cross(steps in prop::collection::vec((0u8..4, 0u64..8), 0..200)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let now = runtime.block_on(async { Instant::now() });
+        let mut shared = Exchange::new(Transport::Stateless, Duration::from_secs(300));
+        // Open requests: number, client's id, stream.
+        let mut open: Vec<(RequestId, u64, StreamId)> = Vec::new();
+        let mut next_stream = 1;
+        for (step, which) in steps {
+            let chosen = usize::try_from(which).unwrap() % open.len().max(1);
+            match step {
+                0 => {
+                    let stream = StreamId::for_test(next_stream);
+                    next_stream += 1;
+                    let text = format!(r#"{{"jsonrpc":"2.0","id":{which},"method":"m","params":{{"_meta":{{"progressToken":{which}}}}}}}"#);
+                    let said = shared.client_says(frame(&text), stream, None, now, String::new).unwrap();
+                    let FromClient::Forward(sent) = said else { panic!() };
+                    let Kind::Request(number, _) = sent.kind() else { panic!() };
+                    prop_assert!(open.iter().all(|(other, ..)| other != number));
+                    prop_assert_eq!(asked_progress(&sent), Some(number.clone()));
+                    open.push((number.clone(), which, stream));
+                }
+                1 if !open.is_empty() => {
+                    let (number, id, stream) = open.remove(chosen);
+                    let said = shared.backend_says(response(number.token()), false, now, Duration::ZERO);
+                    let FromBackend::Forward(answer) = said else { panic!() };
+                    prop_assert_eq!((answer.stream, answer.last), (stream, true));
+                    let text = texts(&[answer.frame.unwrap()]).remove(0);
+                    prop_assert!(text.contains(&format!(r#""id":{id},"#)), "{}", text);
+                }
+                2 if !open.is_empty() => {
+                    let (number, id, stream) = &open[chosen];
+                    let note = format!(r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{}}}}}"#, number.token());
+                    let said = shared.backend_says(frame(&note), false, now, Duration::ZERO);
+                    let FromBackend::Forward(note) = said else { panic!() };
+                    prop_assert_eq!((note.stream, note.last), (*stream, false));
+                    let text = texts(&[note.frame.unwrap()]).remove(0);
+                    prop_assert!(text.contains(&format!(r#""progressToken":{id}}}"#)), "{}", text);
+                }
+                3 if !open.is_empty() => {
+                    let (number, _, stream) = open.remove(chosen);
+                    let told = texts(&shared.abandon(stream));
+                    let named = format!(r#""requestId":{}"#, number.token());
+                    prop_assert!(told.len() == 1 && told[0].contains(&named), "{:?}", told);
+                    let late = shared.backend_says(response(number.token()), false, now, Duration::ZERO);
+                    prop_assert!(matches!(late, FromBackend::Drop));
+                }
+                _ => {}
+            }
+        }
+        prop_assert_eq!(shared.fail_all(&Failure::new(Code::Internal, "end")).len(), open.len());
+        prop_assert!(shared.is_quiet());
+    }
+}
