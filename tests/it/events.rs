@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::gateway::{Gateway, SECRET};
 
@@ -160,4 +161,21 @@ pub(crate) async fn fault(response: Response) -> (u16, i64, Value) {
     let body: Value = response.json().await.unwrap();
     assert!(!body["error"]["message"].as_str().unwrap().is_empty());
     (status, body["error"]["code"].as_i64().unwrap(), body)
+}
+
+/// Posts a body over a connection of its own and never reads what comes back.
+pub(crate) async fn post_and_do_not_read(
+    gateway: &Gateway,
+    endpoint: &Endpoint,
+    body: &str,
+) -> tokio::net::TcpStream {
+    let request = endpoint.request(Method::POST).header("content-type", "application/json").build().unwrap();
+    let mut text = format!("POST {} HTTP/1.1\r\nhost: {}\r\n", request.url().path(), gateway.address);
+    for (name, value) in request.headers() {
+        text.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
+    }
+    text.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
+    let mut stream = tokio::net::TcpStream::connect(&gateway.address).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    stream
 }

@@ -144,3 +144,15 @@ async fn shared_servers_count_as_sessions_and_as_openings() {
         (200.try_into().unwrap(), 200.try_into().unwrap(), 429)
     );
 }
+
+#[tokio::test]
+async fn one_client_that_does_not_read_does_not_hold_up_the_others() {
+    let gateway = Gateway::start("");
+    let params = json!({ "count": 5000, "pad": "x".repeat(1000), "_meta": { "progressToken": 1 } });
+    let flood = enveloped(1, "steps", params);
+    let endpoint = mirrored(&gateway, "stateless", &flood);
+    let unread = crate::events::post_and_do_not_read(&gateway, &endpoint, &flood.to_string()).await;
+    let echo = enveloped(2, "echo", json!({ "x": 2 }));
+    assert_eq!(answer(mirrored(&gateway, "stateless", &echo), &echo).await["result"]["x"], 2);
+    drop(unread);
+}

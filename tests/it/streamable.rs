@@ -488,3 +488,53 @@ async fn browsers_and_clients_that_look_for_oauth_get_clear_answers() {
     assert!(opened.headers()["access-control-expose-headers"].to_str().unwrap().contains("Mcp-Session-Id"));
     assert_eq!(opened.headers()["access-control-allow-origin"], "https://app.example");
 }
+
+#[tokio::test]
+async fn streams_name_their_session_and_show_signs_of_life() {
+    let gateway = Gateway::start("[timeouts]\nheartbeat = \"100ms\"");
+    let session = Endpoint::new(&gateway, "peer").open("2025-06-18").await;
+    let response = session.get().await;
+    assert_eq!(response.headers()["mcp-session-id"], session.headers[0].1.as_str());
+    assert_eq!(response.headers()["x-accel-buffering"], "no");
+    let mut listening = Events::of(response);
+    for _ in 0..3 {
+        assert_eq!(listening.next().await.unwrap(), crate::events::Event::default());
+    }
+}
+
+#[tokio::test]
+async fn a_slow_answer_becomes_a_stream_that_can_be_resumed() {
+    let gateway = Gateway::start("");
+    let session = Endpoint::new(&gateway, "peer").open(NEWEST).await;
+    let mut slow = Events::of(session.post(&request(1, "never", json!({}))).await);
+    let first = slow.next().await.unwrap();
+    assert_eq!(first.data.as_deref(), Some(""));
+    drop(slow);
+    session.call(2, "later", json!({ "id": 1 })).await;
+    let resumed =
+        session.request(Method::GET).header("last-event-id", first.id.unwrap()).send().await.unwrap();
+    let mut resumed = Events::of(resumed);
+    assert_eq!(resumed.message().await.unwrap()["result"], "late");
+    assert_eq!(resumed.next().await, None);
+}
+
+#[tokio::test]
+async fn noise_and_a_flood_on_stderr_do_no_harm() {
+    let gateway = Gateway::start("");
+    let session = Endpoint::new(&gateway, "peer").open(NEWEST).await;
+    assert_eq!(session.call(1, "noise", json!({})).await["result"], "done");
+    assert_eq!(session.call(2, "stderr", json!({ "bytes": 1 << 20 })).await["result"], "done");
+    assert_eq!(session.call(3, "bad_utf8", json!({})).await["result"], "a\u{fffd}");
+}
+
+#[tokio::test]
+async fn who_does_not_read_is_cut_off_and_the_session_goes_on() {
+    let gateway = Gateway::start("[timeouts]\nstalled_reader = \"500ms\"");
+    let session = Endpoint::new(&gateway, "peer").open(NEWEST).await;
+    let params = json!({ "count": 5000, "pad": "x".repeat(1000), "_meta": { "progressToken": 1 } });
+    let body = request(1, "steps", params).to_string();
+    let unread = crate::events::post_and_do_not_read(&gateway, &session, &body).await;
+    // The child is in the middle of its flood, so it answers this only once somebody made room.
+    assert_eq!(session.call(2, "echo", json!([2])).await["result"], json!([2]));
+    drop(unread);
+}
