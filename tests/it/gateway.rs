@@ -212,3 +212,14 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
     panic!("never came about: {what}");
 }
+
+/// The same for what has to be asked for.
+pub(crate) async fn until_told(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    for _ in 0..1500 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("never came about: {what}");
+}

@@ -148,7 +148,7 @@ async fn shared_servers_count_as_sessions_and_as_openings() {
 #[tokio::test]
 async fn one_client_that_does_not_read_does_not_hold_up_the_others() {
     let gateway = Gateway::start("");
-    let params = json!({ "count": 5000, "pad": "x".repeat(1000), "_meta": { "progressToken": 1 } });
+    let params = json!({ "count": 40_000, "pad": "x".repeat(1000), "_meta": { "progressToken": 1 } });
     let flood = enveloped(1, "steps", params);
     let endpoint = mirrored(&gateway, "stateless", &flood);
     let unread = crate::events::post_and_do_not_read(&gateway, &endpoint, &flood.to_string()).await;

@@ -4,7 +4,7 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::events::{Endpoint, Events};
-use crate::gateway::{Gateway, until};
+use crate::gateway::{Gateway, until, until_told};
 
 pub(crate) const VERSION: &str = "2026-07-28";
 
@@ -101,15 +101,15 @@ async fn closing_the_connection_cancels_the_request() {
     let never = enveloped(7, "never", json!({}));
     let endpoint = mirrored(&gateway, "stateless", &never);
     let waiting = tokio::spawn(async move { endpoint.post(&never).await });
-    while heard(r#""never""#).await == 0 && heard(r#"\"never\""#).await == 0 {}
+    until_told("it is heard", async || heard(r#"\"never\""#).await > 0).await;
     waiting.abort();
-    while heard("notifications/cancelled").await < 1 {}
+    until_told("it is cancelled", async || heard("notifications/cancelled").await == 1).await;
     let listen =
         enveloped("l", "subscriptions/listen", json!({ "notifications": { "toolsListChanged": true } }));
     let mut events = open(&gateway, &listen).await;
     events.message().await.unwrap();
     drop(events);
-    while heard("notifications/cancelled").await < 2 {}
+    until_told("it is cancelled", async || heard("notifications/cancelled").await == 2).await;
     // Nobody else was cancelled, and the backend goes on.
     assert_eq!(result(&gateway, "echo", json!({ "x": 1 })).await["x"], 1);
     assert_eq!(gateway.descendants().len(), 1);
@@ -153,7 +153,8 @@ async fn log_lines_go_to_the_one_who_asked_for_them_or_to_nobody() {
     let pending = enveloped(2, "never", json!({ "_meta": level }));
     let endpoint = mirrored(&gateway, "stateless", &pending);
     let waiting = tokio::spawn(async move { endpoint.post(&pending).await });
-    while !result(&gateway, "heard", json!({})).await.to_string().contains(r#"\"never\""#) {}
+    let heard = async || result(&gateway, "heard", json!({})).await.to_string();
+    until_told("it is heard", async || heard().await.contains(r#"\"never\""#)).await;
     let response = mirrored(&gateway, "stateless", &wants).post(&wants).await;
     assert_eq!(response.headers()["content-type"], "application/json");
     waiting.abort();

@@ -4,7 +4,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::events::{Endpoint, Events, fault};
-use crate::gateway::{Gateway, is_alive, until};
+use crate::gateway::{Gateway, is_alive, until, until_told};
 
 const NEWEST: &str = "2025-11-25";
 const TENANTS: &str = r#"
@@ -128,14 +128,8 @@ async fn ids_come_back_as_they_were_whatever_the_order_of_the_answers() {
         let session = session.clone();
         waiting.push(tokio::spawn(async move { session.post(&request(id, "never", json!({}))).await }));
     }
-    while session.call(99, "heard", json!({})).await["result"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|line| line.as_str().unwrap().contains("never"))
-        .count()
-        < 10
-    {}
+    let heard = async || session.call(99, "heard", json!({})).await["result"].to_string();
+    until_told("all are heard", async || heard().await.matches(r#"\"never\""#).count() == 10).await;
     for (count, id) in (10..20).rev().enumerate() {
         session.call(100 + count as u64, "later", json!({ "id": id })).await;
     }
@@ -252,13 +246,9 @@ async fn a_question_that_nobody_can_be_asked_is_answered_for_the_client() {
     let session = Endpoint::new(&gateway, "peer").open(NEWEST).await;
     let asking = session.post(&json!({ "jsonrpc": "2.0", "method": "ask", "params": { "id": 9 } })).await;
     assert_eq!(asking.status(), 202);
-    loop {
-        let heard = session.call(2, "heard", json!({})).await["result"].to_string();
-        if heard.contains(r#"\"id\":9,\"error\""#) {
-            assert!(heard.contains("no stream open"), "{heard}");
-            break;
-        }
-    }
+    let heard = async || session.call(2, "heard", json!({})).await["result"].to_string();
+    until_told("the question is answered", async || heard().await.contains(r#"\"id\":9,"#)).await;
+    assert!(heard().await.contains("no stream open"));
 }
 
 #[tokio::test]
@@ -343,7 +333,8 @@ async fn a_call_off_ends_the_call_and_nothing_else() {
         let session = session.clone();
         async move { session.post(&request(7, "never", json!({}))).await }
     });
-    while !session.call(2, "heard", json!({})).await["result"].to_string().contains("never") {}
+    let heard = async || session.call(2, "heard", json!({})).await["result"].to_string();
+    until_told("it is heard", async || heard().await.contains("never")).await;
     assert_eq!(session.post(&cancelled(7)).await.status(), 202);
     let response = waiting.await.unwrap();
     assert_eq!(Events::of(response).next().await, None);
@@ -531,7 +522,7 @@ async fn noise_and_a_flood_on_stderr_do_no_harm() {
 async fn who_does_not_read_is_cut_off_and_the_session_goes_on() {
     let gateway = Gateway::start("[timeouts]\nstalled_reader = \"500ms\"");
     let session = Endpoint::new(&gateway, "peer").open(NEWEST).await;
-    let params = json!({ "count": 5000, "pad": "x".repeat(1000), "_meta": { "progressToken": 1 } });
+    let params = json!({ "count": 40_000, "pad": "x".repeat(1000), "_meta": { "progressToken": 1 } });
     let body = request(1, "steps", params).to_string();
     let unread = crate::events::post_and_do_not_read(&gateway, &session, &body).await;
     // The child is in the middle of its flood, so it answers this only once somebody made room.
