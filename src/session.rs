@@ -23,6 +23,7 @@ mod shared;
 mod task;
 
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ use crate::backend::{Outlet, Sent};
 use crate::catalog::LaunchPlan;
 use crate::ids::{ServerName, SessionId, TenantId};
 use crate::lifecycle::Lifecycle;
-use crate::mcp::{Code, Frame, Kind, error_frame};
+use crate::mcp::{Code, Failure, Frame, Kind, error_frame};
 use crate::settings::{Limits, Timeouts};
 
 /// How the client speaks to us, which decides what its streams are.
@@ -73,6 +74,8 @@ pub struct Session {
     work: Notify,
     /// What is known of the backend's tools, for sessions that are shared.
     tools: Tools,
+    /// Bytes of requests that wait for it.
+    waiting: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -92,6 +95,8 @@ struct State {
     abandoned: bool,
     /// Nothing is taken any more.
     ended: bool,
+    /// What whoever waited was told at the end.
+    failure: Option<Failure>,
 }
 
 // === impl Session ===
@@ -125,9 +130,11 @@ impl Session {
                 task_wakes_at: now,
                 abandoned: false,
                 ended: false,
+                failure: None,
             }),
             work: Notify::new(),
             tools: Tools::default(),
+            waiting: AtomicUsize::new(0),
         })
     }
 
@@ -137,8 +144,8 @@ impl Session {
     }
 
     /// The revision that client and backend have agreed on; `None` until they have.
-    pub fn revision(&self) -> Option<String> {
-        self.state().exchange.revision().map(str::to_owned)
+    pub fn revision(&self) -> Option<Arc<str>> {
+        self.state().exchange.revision().cloned()
     }
 
     /// Takes messages of the client: they have reached the backend or wait for it in order. `revision` is
@@ -175,7 +182,7 @@ impl Session {
             match (self.take(&mut state, frame, own, revision, now), asks) {
                 (Ok(stuck), _) => blocked |= stuck,
                 (Err(fault), _) if position == 0 => {
-                    own.into_iter().for_each(|stream| state.outbox.forget(stream));
+                    own.into_iter().for_each(|stream| state.outbox.forget(stream, None));
                     return Err(fault);
                 }
                 (Err(fault), Some(id)) => {
@@ -221,11 +228,11 @@ impl Session {
         Ok(match ruling {
             FromClient::Forward(frame) | FromClient::Hold(Some(frame)) => state.forward([frame]) != Sent::All,
             FromClient::Answer(addressed) => {
-                state.address(addressed, now);
+                let _ = state.address(addressed, now);
                 false
             }
             FromClient::Cancel(frame, addressed) => {
-                state.address(addressed, now);
+                let _ = state.address(addressed, now);
                 state.forward([frame]) != Sent::All
             }
             FromClient::Hold(None) | FromClient::Drop => false,
@@ -239,8 +246,8 @@ impl Session {
             state.first_request = Some(now);
         }
         let start_due = state.first_request.map(|at| at + self.start_timeout);
-        let due = [state.exchange.next_deadline(), start_due].into_iter().flatten().min();
-        due.is_some_and(|due| due > now && due < state.task_wakes_at)
+        let dues = [state.exchange.next_deadline(), start_due].into_iter().flatten();
+        dues.filter(|due| *due > now).min().is_some_and(|due| due < state.task_wakes_at)
     }
 
     /// Ends the session: its client wants no more of it.
@@ -276,16 +283,19 @@ impl State {
     }
 
     /// Puts a message where the client will find it. A request of the backend whose stream is gone goes to
-    /// the listening stream; an answer that nobody can read any more goes nowhere.
-    fn address(&mut self, addressed: Addressed, now: Instant) {
-        let Addressed { stream, frame, last } = addressed;
+    /// the listening stream; an answer that nobody can read any more goes nowhere. The event that it has
+    /// become, unless somebody is there to read it.
+    fn address(&mut self, addressed: Addressed, now: Instant) -> Option<EventId> {
+        let Addressed { mut stream, frame, last } = addressed;
         if let Some(homeless) = frame.and_then(|frame| self.outbox.push(stream, frame, now))
             && !matches!(homeless.kind(), Kind::Response(_))
         {
-            let _ = self.outbox.push(StreamId::LISTENING, homeless, now);
+            stream = StreamId::LISTENING;
+            let _ = self.outbox.push(stream, homeless, now);
         }
         if last {
             self.outbox.complete(stream);
         }
+        self.outbox.unread_event(stream)
     }
 }

@@ -80,6 +80,7 @@ fn passed(request: &Enveloped, mirror: &Mirror<'_>) {
     assert_eq!(text(&["_meta", VERSION]).as_deref(), Some(SERVED));
     let method = request.frame().method();
     assert_eq!(value(&mirror.method).as_deref(), Some(&*method));
+    assert!(!matches!(&*method, "initialize" | "ping" | "resources/subscribe"), "removed in {SERVED}");
     let name = match &*method {
         "tools/call" | "prompts/get" => text(&["name"]),
         "resources/read" => text(&["uri"]),

@@ -9,6 +9,9 @@ use futures_core::Stream;
 
 use super::error::Refusal;
 
+/// Bodies below this size get bytes of their own.
+const SMALL: usize = 8 * 1024;
+
 /// Reads a body that is within the limit, and no more than the limit of one that is not.
 pub(super) async fn read(request: &HttpRequest, mut body: Payload, limit: usize) -> Result<Bytes, Refusal> {
     let too_large = || Refusal::TooLarge(bytesize::ByteSize(limit as u64));
@@ -21,7 +24,8 @@ pub(super) async fn read(request: &HttpRequest, mut body: Payload, limit: usize)
     while let Some(piece) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_next(cx)).await {
         let piece = piece.map_err(|_| Refusal::Broken)?;
         if whole.is_empty() && piece.len() == announced {
-            return Ok(piece);
+            // A small one would hold on to the whole buffer that it was read with.
+            return Ok(if announced < SMALL { Bytes::copy_from_slice(&piece) } else { piece });
         }
         if whole.len() + piece.len() > limit {
             return Err(too_large());

@@ -89,10 +89,12 @@ impl<'r> Call<'r> {
     }
 
     /// The session that the `Mcp-Session-Id` header names: `None` if there is no such header, `Some(None)`
-    /// if it cannot be an id of ours.
+    /// if it cannot be an id of ours, or there are several.
     pub fn named_session(&self) -> Option<Option<SessionId>> {
-        let value = self.request.headers().get("mcp-session-id")?;
-        Some(value.to_str().ok().and_then(SessionId::parse))
+        let mut values = self.request.headers().get_all("mcp-session-id");
+        let first = values.next()?;
+        let only = Some(first).filter(|_| values.next().is_none());
+        Some(only.and_then(|value| value.to_str().ok()).and_then(SessionId::parse))
     }
 
     /// The protocol version in the header, if it is none of the handshake era.

@@ -32,10 +32,12 @@ pub(super) enum Refusal {
     Misfit(#[from] Misfit),
     #[error(transparent)]
     NotResumed(#[from] NotResumed),
+    #[error("{}", .0.message)]
+    Failed(Failure),
     #[error("{0}")]
     Content(&'static str),
     #[error("the answer may be JSON or an event stream; send Accept: application/json, text/event-stream")]
-    NeitherAcceptable,
+    NoEvents,
     #[error(
         "protocol version {0} is not served in a session; served are: {list}, and 2026-07-28 without a session",
         list = HANDSHAKE_VERSIONS.join(", ")
@@ -109,8 +111,10 @@ impl Refusal {
             Self::Malformed(Malformed::Batch | Malformed::NotMessage(_)) => {
                 plain(S::BAD_REQUEST, Code::InvalidRequest)
             }
+            // What happens to a backend is told in band.
+            Self::Failed(failure) => plain(S::OK, failure.code),
             Self::Content(_) => plain(S::UNSUPPORTED_MEDIA_TYPE, Code::Refused),
-            Self::NotAcceptable | Self::NeitherAcceptable => plain(S::NOT_ACCEPTABLE, Code::Refused),
+            Self::NotAcceptable | Self::NoEvents => plain(S::NOT_ACCEPTABLE, Code::Refused),
             Self::TooLarge(_) => plain(S::PAYLOAD_TOO_LARGE, Code::Refused),
             Self::Broken => plain(S::BAD_REQUEST, Code::Parse),
             Self::Method(_) => plain(S::METHOD_NOT_ALLOWED, Code::Refused),
@@ -137,6 +141,7 @@ impl Refusal {
         }
         let data = match self {
             Self::NotOpened(NotOpened::OtherEra(misfit)) | Self::Misfit(misfit) => misfit.data(),
+            Self::Failed(failure) => failure.data.clone(),
             _ => None,
         };
         let failure = Failure { code, message: self.to_string(), data };
@@ -151,6 +156,7 @@ impl From<NotCalled> for Refusal {
             NotCalled::Denied(denied) => denied.into(),
             NotCalled::NotOpened(reason) => reason.into(),
             NotCalled::Undelivered(reason) => reason.into(),
+            NotCalled::Failed(failure) => Self::Failed(failure),
         }
     }
 }

@@ -56,8 +56,9 @@ async fn serve(
         Method::DELETE => streamable::delete(&admitted),
         _ => {
             admitted.call.check_content().map_err(Refusal::Content)?;
-            if !admitted.takes_json() && !admitted.takes_events() {
-                return Err(Refusal::NeitherAcceptable);
+            // Any answer may turn out to be a stream.
+            if !admitted.takes_events() {
+                return Err(Refusal::NoEvents);
             }
             post(&admitted, read(body::read(request, payload, front.max_message).await?)?, id).await
         }

@@ -10,7 +10,7 @@ use super::error::{Refusal, insert_allowance};
 use super::mcp::Admitted;
 use crate::mcp::{Enveloped, Frame, Kind, Method, Mirror};
 
-/// Longer than it takes to find out a server's era: what it answers to that is told by the status, too.
+/// Longer than a running server has to show its era: that is told by the status, too.
 const PATIENCE: Duration = Duration::from_secs(12);
 
 /// A message of a client.

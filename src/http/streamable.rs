@@ -20,9 +20,6 @@ const BATCHES: &str = "2025-03-26";
 
 /// A message or a batch of a client.
 pub(super) async fn post(admitted: &Admitted<'_>, content: Content) -> Result<HttpResponse, Refusal> {
-    if !(admitted.takes_json() && admitted.takes_events() || only_events(admitted)) {
-        return Err(Refusal::NeitherAcceptable);
-    }
     match (content, admitted.call.named_session()) {
         (content, Some(_)) => deliver(admitted, content).await,
         (Content::One(frame), None) if begins(&frame) => open(admitted, frame).await,
@@ -33,13 +30,9 @@ pub(super) async fn post(admitted: &Admitted<'_>, content: Content) -> Result<Ht
     }
 }
 
-/// A client that takes no JSON at all gets events for everything.
-fn only_events(admitted: &Admitted<'_>) -> bool {
-    admitted.takes_events() && !admitted.takes_json()
-}
-
+/// A client that takes no JSON gets events for everything.
 fn patience(admitted: &Admitted<'_>) -> Duration {
-    if only_events(admitted) { Duration::ZERO } else { PATIENCE }
+    if admitted.takes_json() { PATIENCE } else { Duration::ZERO }
 }
 
 fn begins(frame: &Frame) -> bool {
@@ -130,7 +123,7 @@ fn find(admitted: &Admitted<'_>) -> Result<Arc<Session>, Refusal> {
     let id = call.named_session().flatten().ok_or(Undelivered::NoSession)?;
     let session = front.sessions.find(&id, Transport::Streamable, permit.tenant(), &server)?;
     match call.foreign_revision() {
-        Some(named) if session.revision().as_ref() != Some(&named) => Err(Refusal::Revision(named)),
+        Some(named) if session.revision().as_deref() != Some(&named) => Err(Refusal::Revision(named)),
         _ => Ok(session),
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::error::{Code, error_code};
 use super::frame::Frame;
 use super::id::RequestId;
+use super::members::members;
 use super::splice;
 use super::version::{Era, STATELESS_VERSIONS};
 
@@ -21,15 +22,17 @@ pub fn discover() -> (Frame, RequestId) {
 
 /// What the answer to [`discover`] shows (protocol.md section 4).
 pub fn era_shown(answer: &Frame) -> Era {
-    let payload: Value = serde_json::from_str(answer.payload()).unwrap_or_default();
     let unsupported = i64::from(Code::UnsupportedVersion.number());
+    let member = |text, name| members(text, [name]).ok().and_then(|[token]| token);
     let versions = match error_code(answer) {
-        None => &payload["supportedVersions"],
-        Some(code) if code == unsupported => &payload["data"]["supported"],
-        Some(_) => &Value::Null,
+        None => member(answer.payload(), "supportedVersions"),
+        Some(code) if code == unsupported => {
+            member(answer.payload(), "data").and_then(|data| member(data, "supported"))
+        }
+        Some(_) => None,
     };
-    let serves = |version: &Value| version.as_str().is_some_and(|v| STATELESS_VERSIONS.contains(&v));
-    let stateless = versions.as_array().is_some_and(|versions| versions.iter().any(serves));
+    let versions = versions.and_then(|token| serde_json::from_str::<Vec<&str>>(token).ok());
+    let stateless = versions.is_some_and(|all| all.iter().any(|one| STATELESS_VERSIONS.contains(one)));
     if stateless { Era::Stateless } else { Era::Handshake }
 }
 

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::frame::Frame;
 use super::id::RequestId;
+use super::members::members;
 use super::splice;
 
 /// The error codes that Lockgate itself uses: JSON-RPC 2.0 section 5.1; −32000 and −32001 as the official
@@ -94,11 +95,8 @@ pub fn error_frame(id: &RequestId, code: Code, message: &str) -> Frame {
 
 /// The code of an error response.
 pub fn error_code(frame: &Frame) -> Option<i64> {
-    #[derive(serde::Deserialize)]
-    struct Error {
-        code: i64,
-    }
-    frame.is_error().then(|| serde_json::from_str::<Error>(frame.payload()).ok().map(|e| e.code)).flatten()
+    let [code] = members(Some(frame).filter(|frame| frame.is_error())?.payload(), ["code"]).ok()?;
+    code?.parse().ok()
 }
 
 #[cfg(test)]

@@ -90,7 +90,10 @@ impl Frame {
         };
         let kind = envelope.kind()?;
         let place = |token: Option<&str>| token.map_or(0..0, |token| place(text, token));
-        let payload = envelope.params.or(envelope.result).or(envelope.error);
+        let payload = match kind {
+            Kind::Response(_) => envelope.result.or(envelope.error),
+            Kind::Request(..) | Kind::Notification(_) => envelope.params,
+        };
         let (id, method, payload) = (place(envelope.id), place(envelope.method), place(payload));
         let failed = envelope.error.is_some();
         Ok(Self { bytes: one_line(bytes), kind, id, method, payload, failed })
@@ -101,13 +104,15 @@ impl Frame {
     /// # Errors
     /// If the bytes are no JSON array and no message either.
     pub fn parse_all(bytes: Bytes) -> Result<Vec<Result<Self, Malformed>>, Malformed> {
+        let bytes = strip_bom(bytes);
         match Self::parse(bytes.clone()) {
             Err(Malformed::Batch) => {}
             other => return other.map(|frame| vec![Ok(frame)]),
         }
         let members: Vec<&serde_json::value::RawValue> =
             serde_json::from_slice(&bytes).map_err(|e| Malformed::NotJson(e.to_string()))?;
-        Ok(members.iter().map(|m| Self::parse(bytes.slice_ref(m.get().as_bytes()))).collect())
+        // With bytes of its own, so that no member keeps the whole batch.
+        Ok(members.iter().map(|m| Self::parse(Bytes::copy_from_slice(m.get().as_bytes()))).collect())
     }
 
     /// The text of `params`, `result` or `error`; empty if there is none.
@@ -124,11 +129,6 @@ impl Frame {
     /// The message, without a line break at its end.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
-    }
-
-    /// Gives the message bytes of its own, so that it does not hold on to a larger buffer.
-    pub fn unshare(&mut self) {
-        self.bytes = Bytes::copy_from_slice(&self.bytes);
     }
 
     /// What the message is.

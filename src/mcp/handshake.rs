@@ -1,12 +1,18 @@
 //! The messages that begin a conversation of the handshake era, for a client that cannot send them itself
 //! any more, and what the answer says.
 
+use std::sync::Arc;
+
 use super::frame::Frame;
 use super::id::RequestId;
+use super::members::{decode, members};
 use super::splice;
 
 /// An id that no SDK draws: they count, or draw UUIDs.
 const HANDSHAKE_ID: &str = r#""lockgate-handshake""#;
+
+/// Longer than any revision is called.
+const MAX_REVISION: usize = 64;
 
 /// An `initialize` request for a client of this revision, which offers nothing; and its id.
 pub fn initialize(revision: &str) -> (Frame, RequestId) {
@@ -24,13 +30,10 @@ pub fn initialized() -> Frame {
     splice::notification("notifications/initialized", "{}")
 }
 
-/// The revision that the answer to `initialize` settles on; `None` if it is an error.
-pub fn agreed_revision(answer: &Frame) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Settled {
-        #[serde(rename = "protocolVersion")]
-        revision: String,
-    }
-    let settled = serde_json::from_str::<Settled>(answer.payload()).ok().filter(|_| !answer.is_error())?;
-    Some(settled.revision)
+/// The revision that the answer to `initialize` settles on; `None` if it is an error or settles on none.
+pub fn agreed_revision(answer: &Frame) -> Option<Arc<str>> {
+    let [revision] =
+        members(Some(answer).filter(|answer| !answer.is_error())?.payload(), ["protocolVersion"]).ok()?;
+    let revision = decode(revision.filter(|token| token.len() <= MAX_REVISION)?)?;
+    Some(revision.into())
 }

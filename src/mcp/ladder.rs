@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::error::{Code, Failure};
 use super::frame::{Frame, Kind};
@@ -15,7 +16,7 @@ use super::version::{Era, STATELESS_VERSIONS, is_stateless_version};
 #[derive(Clone, Debug)]
 pub struct Enveloped {
     frame: Frame,
-    capabilities: String,
+    capabilities: [u8; 32],
     tool: Option<String>,
 }
 
@@ -50,6 +51,7 @@ pub enum Misfit {
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 const CLIENT: &str = "io.modelcontextprotocol/clientInfo";
+pub(super) const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 
 /// Methods of the handshake era that the stateless one removed.
 const REMOVED: [&str; 5] =
@@ -60,7 +62,7 @@ const REMOVED: [&str; 5] =
 /// # Errors
 /// If the header names the stateless era and the body does not fit it.
 pub fn era_of(frame: &Frame, mirror: &Mirror<'_>) -> Result<Era, Misfit> {
-    let named = mirror.named_version().is_some_and(is_stateless_version);
+    let named = mirror.named_versions().any(is_stateless_version);
     let claimed = claims(frame);
     match frame.kind() {
         Kind::Request(..) if claimed && frame.method() == "initialize" => {
@@ -99,8 +101,9 @@ impl<'a> Meta<'a> {
         let [meta, name, uri] = members(frame.payload(), ["_meta", "name", "uri"]).map_err(doubled)?;
         let meta = meta.ok_or_else(|| Misfit::Missing(vec![VERSION, CAPABILITIES]))?;
         let doubled = |_| Misfit::Malformed("params._meta", "must be an object, each member there once");
-        let [version, capabilities, client] =
-            members(meta, [VERSION, CAPABILITIES, CLIENT]).map_err(doubled)?;
+        // What is read later on must be there once at most, too.
+        let [version, capabilities, client, ..] =
+            members(meta, [VERSION, CAPABILITIES, CLIENT, "progressToken", LOG_LEVEL]).map_err(doubled)?;
         let missing: Vec<_> = [(VERSION, version), (CAPABILITIES, capabilities)]
             .into_iter()
             .filter_map(|(name, token)| token.is_none().then_some(name))
@@ -158,7 +161,7 @@ impl Enveloped {
             return Err(Misfit::NoMethod(method));
         }
         let tool = meta.name.filter(|_| method == "tools/call").and_then(decode).map(Cow::into_owned);
-        let capabilities = meta.capabilities.to_string();
+        let capabilities = Sha256::digest(meta.capabilities.to_string()).into();
         Ok(Self { tool, capabilities, frame })
     }
 
@@ -167,8 +170,8 @@ impl Enveloped {
         &self.frame
     }
 
-    /// The client's capabilities, spelled the same whatever the order in which it named them.
-    pub fn capabilities(&self) -> &str {
+    /// Stands for the client's capabilities, whatever the order in which it named them.
+    pub fn capabilities(&self) -> &[u8; 32] {
         &self.capabilities
     }
 

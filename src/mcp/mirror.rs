@@ -25,9 +25,9 @@ const OPENING: &[u8] = b"=?base64?";
 const CLOSING: &[u8] = b"?=";
 
 impl Mirror<'_> {
-    /// The version that the header names, if it names one.
-    pub(super) fn named_version(&self) -> Option<&str> {
-        self.version.first().and_then(|value| std::str::from_utf8(value).ok()).map(str::trim)
+    /// The versions that the header names; more than one only if the client is at fault.
+    pub(super) fn named_versions(&self) -> impl Iterator<Item = &str> {
+        self.version.iter().filter_map(|value| plain(&[value]).ok().flatten())
     }
 
     /// The values of one parameter's header.

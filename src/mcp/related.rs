@@ -4,6 +4,7 @@
 
 use super::frame::Frame;
 use super::id::RequestId;
+use super::ladder::LOG_LEVEL;
 use super::members::members;
 use super::splice;
 
@@ -27,8 +28,7 @@ const MAX_TOKEN: usize = 256;
 impl Origin {
     /// Renumbers a request: `number` becomes its id, and its progress token if it has one.
     pub fn renumber(request: &Frame, id: RequestId, number: &RequestId) -> (Self, Frame) {
-        let [token, level] =
-            meta(request, ["progressToken", "io.modelcontextprotocol/logLevel"]).unwrap_or_default();
+        let [token, level] = meta(request, ["progressToken", LOG_LEVEL]).unwrap_or_default();
         let edits: Vec<_> = token.iter().map(|token| (request.place_of(token), number.token())).collect();
         let frame = request.respelled(Some(number), &edits);
         let token = token.filter(|token| token.len() <= MAX_TOKEN).map(Box::from);

@@ -12,7 +12,11 @@ use super::mirror::{Mirror, wrapped};
 
 /// The mirrored arguments of each tool that has some.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ToolHeaders(HashMap<String, Vec<Mirrored>>);
+pub struct ToolHeaders {
+    tools: HashMap<String, Vec<Mirrored>>,
+    /// What that takes, in bytes.
+    size: usize,
+}
 
 /// One argument that a header repeats.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,19 +27,29 @@ struct Mirrored {
     path: Vec<String>,
 }
 
-/// How deep a schema is searched.
+/// How deep a schema is searched, and for how many marks. A server that needs more goes unchecked, rather
+/// than cost us what it likes.
 const MAX_DEPTH: usize = 32;
+const MAX_MARKS: usize = 64;
+/// How large a page of tools may be to be read, and all that is kept of them, in bytes.
+const MAX_PAGE: usize = 4 << 20;
+const MAX_SIZE: usize = 256 << 10;
 
 impl ToolHeaders {
     /// Takes in one page of an answer to `tools/list`. The cursor of the next, if there is one.
     pub fn add_page(&mut self, answer: &Frame) -> Option<String> {
-        let page: Value = serde_json::from_str(answer.payload()).ok()?;
+        let page: Value = Some(answer.payload()).filter(|text| text.len() <= MAX_PAGE)?.parse().ok()?;
         for tool in page["tools"].as_array().into_iter().flatten() {
             let mut found = Vec::new();
             search(&tool["inputSchema"], &mut Vec::new(), &mut found);
-            if let Some(name) = tool["name"].as_str().filter(|_| !found.is_empty()) {
-                self.0.insert(name.to_owned(), found);
+            let Some(name) = tool["name"].as_str().filter(|_| !found.is_empty()) else { continue };
+            let texts = found.iter().flat_map(|m| m.path.iter().chain([&m.header]));
+            let size = name.len() + texts.map(String::len).sum::<usize>();
+            if self.size + size > MAX_SIZE {
+                break;
             }
+            self.size += size;
+            self.tools.insert(name.to_owned(), found);
         }
         page["nextCursor"].as_str().map(str::to_owned)
     }
@@ -45,7 +59,7 @@ impl ToolHeaders {
     /// # Errors
     /// With the first header that is missing or says something else.
     pub fn check(&self, call: &Enveloped, mirror: &Mirror<'_>) -> Result<(), Misfit> {
-        let Some(headers) = call.tool().and_then(|tool| self.0.get(tool)) else { return Ok(()) };
+        let Some(headers) = call.tool().and_then(|tool| self.tools.get(tool)) else { return Ok(()) };
         let malformed = || Misfit::Malformed("params.arguments", "cannot be read");
         let [token] = members(call.frame().payload(), ["arguments"]).map_err(|_| malformed())?;
         let arguments: Value =
@@ -79,14 +93,19 @@ fn repeats(value: &Value, text: &str) -> bool {
 }
 
 /// Properties with `x-mcp-header`, reached through `properties` alone.
-fn search(schema: &Value, path: &mut Vec<String>, found: &mut Vec<Mirrored>) {
+fn search<'a>(schema: &'a Value, path: &mut Vec<&'a str>, found: &mut Vec<Mirrored>) {
     if path.len() >= MAX_DEPTH {
         return;
     }
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-        path.push(name.clone());
-        if let Some(header) = property["x-mcp-header"].as_str() {
-            found.push(Mirrored { header: header.to_ascii_lowercase(), path: path.clone() });
+        path.push(name);
+        let short = path.iter().map(|name| name.len()).sum::<usize>() <= MAX_SIZE / MAX_MARKS;
+        if let Some(header) = property["x-mcp-header"].as_str().filter(|header| header.len() <= 256)
+            && short
+            && found.len() < MAX_MARKS
+        {
+            let path = path.iter().map(|name| (*name).to_owned()).collect();
+            found.push(Mirrored { header: header.to_ascii_lowercase(), path });
         }
         search(property, path, found);
         path.pop();

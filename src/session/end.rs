@@ -23,6 +23,8 @@ pub(super) enum End {
     NoAnswer,
     /// The backend does not speak the era of the clients that would share it.
     OtherEra,
+    /// The backend has refused to be initialized.
+    Refused,
     /// No message came for so long: `timeouts.idle`, or `timeouts.warm` where the backend is shared.
     Idle(Duration),
     /// `timeouts.lifetime`
@@ -59,6 +61,7 @@ impl End {
                 format!("the server {server} cannot be started: {}", failed.public())
             }
             (Self::ClientLeft, _) => "the client closed its stream".into(),
+            (Self::Refused, _) => format!("the server {server} refused to be initialized"),
             (Self::OtherEra, _) => format!("the server {server} speaks the handshake era"),
             (Self::Idle(limit), _) => format!("the session was idle for {}", for_people(*limit)),
             (Self::Lifetime, _) => {

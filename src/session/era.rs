@@ -27,7 +27,7 @@ pub(super) enum Evidence {
     Silence,
 }
 
-/// More are not remembered; then the question is asked again.
+/// No more are remembered; what would be forgotten soonest goes first.
 const MAX: usize = 4096;
 
 impl Evidence {
@@ -50,9 +50,11 @@ impl Verdicts {
         if known.len() >= MAX {
             known.retain(|_, (_, until)| *until > now);
         }
-        if known.len() < MAX {
-            known.insert(plan, (era, now + evidence.lasts()));
+        let soonest = known.iter().min_by_key(|(_, (_, until))| *until).map(|(plan, _)| plan.clone());
+        if let Some(soonest) = soonest.filter(|_| known.len() >= MAX) {
+            known.remove(&soonest);
         }
+        known.insert(plan, (era, now + evidence.lasts()));
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<Fingerprint, (Era, Instant)>> {

@@ -18,6 +18,7 @@ mod ruling;
 mod tests;
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -27,7 +28,7 @@ pub(in crate::session) use self::ruling::{Addressed, FromBackend, FromClient, Un
 
 use self::requests::{Purpose, Request, Requests};
 use super::Transport;
-use super::outbox::StreamId;
+use super::outbox::{EventId, StreamId};
 use crate::mcp::{
     Code, Era, Failure, Frame, Kind, Method, Origin, RequestId, agreed_revision, asked_progress, cancelled,
     error_frame, initialize, subscription_ended,
@@ -42,10 +43,12 @@ pub(super) struct Exchange {
     requests: Requests,
     /// The backend's requests to the client.
     asked: HashSet<RequestId>,
-    /// Those of them that no stream has taken yet, with when we answer for the client.
-    parked: VecDeque<(Instant, RequestId)>,
+    /// Those of them that nobody was there to read, as which event, and when we answer for the client.
+    parked: VecDeque<(Instant, RequestId, EventId)>,
     /// The revision that both sides agreed on.
-    revision: Option<String>,
+    revision: Option<Arc<str>>,
+    /// Whether the backend has agreed to `initialize`; `None` until it has answered.
+    initialized: Option<bool>,
     /// What the backend has shown itself to be, where we asked.
     shown: Option<Era>,
     /// The number that the next request of a shared backend gets.
@@ -80,6 +83,7 @@ impl Exchange {
             asked: HashSet::new(),
             parked: VecDeque::new(),
             revision: None,
+            initialized: None,
             shown: None,
             next_number: 1,
         }
@@ -96,7 +100,7 @@ impl Exchange {
         not_begun: impl FnOnce() -> String,
     ) -> Result<FromClient, Unfit> {
         match (&mut self.stage, frame.kind(), revision) {
-            (Stage::Open, Kind::Request(_, Method::Initialize), _) if self.revision.is_some() => {
+            (Stage::Open, Kind::Request(_, Method::Initialize), _) if self.initialized == Some(true) => {
                 Err(Unfit::Begun)
             }
             (Stage::Open, ..) => self.forward(frame, stream, now),
@@ -170,15 +174,8 @@ impl Exchange {
         Ok(frame)
     }
 
-    /// Takes a message of the backend. `listening` says whether somebody reads the listening stream, and
-    /// `patience` how long a request may wait for somebody to do so.
-    pub(super) fn backend_says(
-        &mut self,
-        frame: Frame,
-        listening: bool,
-        now: Instant,
-        patience: Duration,
-    ) -> FromBackend {
+    /// Takes a message of the backend. `listening` says whether somebody reads the listening stream.
+    pub(super) fn backend_says(&mut self, frame: Frame, listening: bool) -> FromBackend {
         match frame.kind() {
             Kind::Response(Some(id)) => {
                 if matches!(&self.stage, Stage::Greeting { greeting, .. } if greeting == id) {
@@ -198,13 +195,8 @@ impl Exchange {
             }
             Kind::Notification(_) if self.transport == Transport::Stateless => self.route_shared(frame),
             Kind::Request(id, _) => {
-                let id = id.clone();
                 self.asked.insert(id.clone());
-                let addressed = self.addressed(frame, listening);
-                if addressed.stream == StreamId::LISTENING && !listening {
-                    self.parked.push_back((now + patience, id));
-                }
-                FromBackend::Forward(addressed)
+                FromBackend::Forward(self.addressed(frame, listening))
             }
             Kind::Notification(method) => {
                 if let Method::Cancelled(Some(id)) = method {
@@ -227,6 +219,7 @@ impl Exchange {
         let Some(settled) = self.requests.remove(id) else { return FromBackend::Drop };
         if settled.request.purpose == Purpose::Initialize {
             self.revision = agreed_revision(&frame);
+            self.initialized = Some(!frame.is_error());
         }
         let frame = match &settled.request.origin {
             Some(origin) => origin.restore_response(&frame),
@@ -236,17 +229,27 @@ impl Exchange {
     }
 
     /// Settles the requests whose time is up; each one's error for the client, and what tells the backend.
-    pub(super) fn expire(&mut self, now: Instant, reason: &str) -> Vec<(Addressed, Frame)> {
+    pub(super) fn expire(&mut self, now: Instant, reason: &str) -> Vec<(Addressed, Option<Frame>)> {
         let failure = Failure::new(Code::Internal, reason);
         let expired = self.requests.take_expired(now);
-        expired.iter().map(|s| (Addressed::failure(s, &failure), cancelled(&s.id, "timed out"))).collect()
+        expired.iter().map(|s| (Addressed::failure(s, &failure), self.call_off(&s.id, "timed out"))).collect()
+    }
+
+    /// What tells the backend that nobody waits for a request any more; nothing if it never heard of it.
+    fn call_off(&mut self, id: &RequestId, reason: &str) -> Option<Frame> {
+        (!self.release(id)).then(|| cancelled(id, reason))
+    }
+
+    /// Nobody was there to read a request of the backend: it waits as this event, and so long.
+    pub(super) fn park(&mut self, id: RequestId, event: EventId, due: Instant) {
+        self.parked.push_back((due, id, event));
     }
 
     /// Answers the backend's requests that nobody came to take.
-    pub(super) fn answer_parked(&mut self, now: Instant, listening: bool) -> Vec<Frame> {
+    pub(super) fn answer_parked(&mut self, now: Instant, unread: impl Fn(EventId) -> bool) -> Vec<Frame> {
         let mut answers = Vec::new();
-        while let Some((_, id)) = self.parked.pop_front_if(|(due, _)| *due <= now) {
-            if !listening && self.asked.remove(&id) {
+        while let Some((_, id, event)) = self.parked.pop_front_if(|(due, ..)| *due <= now) {
+            if unread(event) && self.asked.remove(&id) {
                 let reason = "the client has no stream open on which it could be asked";
                 answers.push(error_frame(&id, Code::Internal, reason));
             }
@@ -262,12 +265,12 @@ impl Exchange {
     /// The client of this stream has gone; what tells the backend.
     pub(super) fn abandon(&mut self, stream: StreamId) -> Vec<Frame> {
         let settled = self.requests.take_stream(stream);
-        settled.iter().map(|s| cancelled(&s.id, "the client closed the connection")).collect()
+        settled.iter().filter_map(|s| self.call_off(&s.id, "the client closed the connection")).collect()
     }
 
     /// When something is due by itself.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let parked = self.parked.front().map(|(due, _)| *due);
+        let parked = self.parked.front().map(|(due, ..)| *due);
         self.requests.next_deadline().into_iter().chain(parked).min()
     }
 
@@ -292,8 +295,8 @@ impl Exchange {
     }
 
     /// The revision that both sides agreed on.
-    pub(super) fn revision(&self) -> Option<&str> {
-        self.revision.as_deref()
+    pub(super) fn revision(&self) -> Option<&Arc<str>> {
+        self.revision.as_ref()
     }
 
     /// Ends the subscriptions as clients expect it of a server that stops.
@@ -305,6 +308,17 @@ impl Exchange {
                 Addressed::answer(settled, subscription_ended(settled.request.client_id(&settled.id)))
             })
             .collect()
+    }
+
+    /// Whether the conversation cannot begin: the client of a session of `streamable` would have to open
+    /// another one, while that of `sse` may try again.
+    pub(super) fn is_refused(&self) -> bool {
+        self.initialized == Some(false) && self.transport == Transport::Streamable
+    }
+
+    /// Whether the backend has agreed to `initialize`.
+    pub(super) fn is_initialized(&self) -> bool {
+        self.initialized == Some(true)
     }
 
     /// Settles every request of the client with an error.

@@ -4,7 +4,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::task::{Context, Poll};
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 pub use self::stream::Delivery;
 
-use self::stream::Stream;
+use self::stream::{Stream, Worth};
 use crate::mcp::Frame;
 
 /// One stream of a session, to its client. Numbers are never used twice in a session.
@@ -51,8 +51,6 @@ pub(super) struct Outbox {
     max_bytes: usize,
     /// Whether what was read is kept, for a client that lost its connection.
     keeps: bool,
-    /// Streams with nothing more to come and no reader, oldest first. May name others.
-    finished: VecDeque<StreamId>,
     closed: bool,
 }
 
@@ -85,15 +83,16 @@ impl FromStr for EventId {
 impl Outbox {
     /// With the listening stream, which stays as long as the session.
     pub(super) fn new(max_bytes: usize, keeps: bool, now: Instant) -> Self {
+        let listening = Stream::new(now);
+        let (unread, kept) = listening.amounts();
         Self {
-            streams: BTreeMap::from([(StreamId::LISTENING, Stream::new(now))]),
+            streams: BTreeMap::from([(StreamId::LISTENING, listening)]),
             next_stream: 1,
             next_ticket: 0,
-            unread: 0,
-            kept: 0,
+            unread,
+            kept,
             max_bytes,
             keeps,
-            finished: VecDeque::new(),
             closed: false,
         }
     }
@@ -102,7 +101,9 @@ impl Outbox {
     pub(super) fn open(&mut self, now: Instant) -> StreamId {
         let id = StreamId(self.next_stream);
         self.next_stream += 1;
-        self.streams.insert(id, Stream::new(now));
+        let stream = Stream::new(now);
+        self.count((0, 0), stream.amounts());
+        self.streams.insert(id, stream);
         id
     }
 
@@ -118,9 +119,11 @@ impl Outbox {
         let ticket = self.next_ticket;
         let stream = self.streams.get_mut(&id).ok_or(Lost)?;
         let before = stream.amounts();
-        let number = stream.attach(ticket, seen, now).ok_or(Lost)?;
+        // Of the listening stream the rest is better than nothing; the ids show that there is a gap.
+        let number = stream.attach(ticket, seen, id == StreamId::LISTENING, now).ok_or(Lost)?;
         let after = stream.amounts();
         self.count(before, after);
+        self.evict(id);
         self.next_ticket += 1;
         Ok((ticket, EventId { stream: id, number }))
     }
@@ -137,17 +140,17 @@ impl Outbox {
         };
         let before = stream.amounts();
         stream.detach();
-        let (after, complete) = (stream.amounts(), stream.is_complete());
+        let after = stream.amounts();
         self.count(before, after);
-        if complete {
-            self.finished.push_back(id);
-        }
         self.evict(id);
     }
 
-    /// Nobody can come back for this stream.
-    pub(super) fn forget(&mut self, id: StreamId) {
-        if let Some(stream) = self.streams.remove(&id) {
+    /// Nobody can come back for this stream; unless somebody has, who is not the one with this ticket.
+    pub(super) fn forget(&mut self, id: StreamId, ticket: Option<u64>) {
+        let stranger = |stream: &Stream| ticket.is_some_and(|ticket| !stream.is_read_by(ticket));
+        if !self.streams.get(&id).is_some_and(stranger)
+            && let Some(stream) = self.streams.remove(&id)
+        {
             self.count(stream.amounts(), (0, 0));
         }
     }
@@ -166,10 +169,8 @@ impl Outbox {
 
     /// Nothing more comes on this stream.
     pub(super) fn complete(&mut self, id: StreamId) {
-        if let Some(stream) = self.streams.get_mut(&id)
-            && stream.complete()
-        {
-            self.finished.push_back(id);
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.complete();
         }
     }
 
@@ -189,6 +190,23 @@ impl Outbox {
     /// Whether somebody reads the listening stream.
     pub(super) fn is_listened_to(&self) -> bool {
         self.streams.get(&StreamId::LISTENING).is_some_and(Stream::has_reader)
+    }
+
+    /// Whether more than one client waits for something.
+    pub(super) fn has_several_readers(&self) -> bool {
+        self.streams.values().filter(|stream| stream.has_reader()).nth(1).is_some()
+    }
+
+    /// The last event of a stream, if nobody is there to read it.
+    pub(super) fn unread_event(&self, id: StreamId) -> Option<EventId> {
+        let stream = self.streams.get(&id).filter(|stream| !stream.has_reader())?;
+        Some(EventId { stream: id, number: stream.last_event() })
+    }
+
+    /// Whether nobody has read an event so far, and nobody is there to do so.
+    pub(super) fn is_unread(&self, event: EventId) -> bool {
+        let stream = self.streams.get(&event.stream);
+        stream.is_none_or(|stream| !stream.has_reader() && !stream.has_given(event.number))
     }
 
     /// Whether a reader has something to take.
@@ -227,23 +245,27 @@ impl Outbox {
         self.kept = self.kept + after.1 - before.1;
     }
 
-    /// Drops what is kept beyond the bound: whole streams that have ended first, then the oldest events of
-    /// the stream that was touched last.
-    fn evict(&mut self, touched: StreamId) {
-        while self.kept > self.max_bytes {
-            if let Some(id) = self.finished.pop_front() {
-                if self.streams.get(&id).is_some_and(|stream| stream.is_complete() && !stream.has_reader()) {
-                    self.forget(id);
+    /// Drops what is kept beyond the bound, what is needed least first; but never what came just now: one
+    /// message may be larger than the bound. Goes on a little below it, so as not to look too often.
+    fn evict(&mut self, latest: StreamId) {
+        if self.kept <= self.max_bytes {
+            return;
+        }
+        while self.kept > self.max_bytes - self.max_bytes / 8 {
+            let ranked = self.streams.iter().filter_map(|(id, stream)| {
+                let worth = stream.worth(*id == StreamId::LISTENING, *id == latest)?;
+                Some((worth, std::cmp::Reverse(stream.amounts().1), *id))
+            });
+            let Some((worth, _, id)) = ranked.min() else { return };
+            match (worth, self.streams.get_mut(&id)) {
+                (Worth::Over | Worth::Answer, _) | (_, None) => self.forget(id, None),
+                (Worth::Seen | Worth::Note, Some(stream)) => {
+                    let before = stream.amounts();
+                    stream.drop_oldest(worth);
+                    let after = stream.amounts();
+                    self.count(before, after);
                 }
-                continue;
             }
-            let Some(stream) = self.streams.get_mut(&touched) else { return };
-            let before = stream.amounts();
-            if !stream.drop_oldest() {
-                return;
-            }
-            let after = stream.amounts();
-            self.count(before, after);
         }
     }
 }

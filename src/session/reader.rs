@@ -66,21 +66,28 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         let mut state = self.session.state();
+        let had_room = state.outbox.has_room();
         let mut wake = false;
         match self.session.transport {
             Transport::Sse => {
                 state.abandoned = true;
                 wake = true;
             }
+            // Until `initialize` is answered nobody else could come for the session.
+            Transport::Streamable if !state.exchange.is_initialized() => {
+                state.abandoned = true;
+                wake = true;
+            }
             Transport::Streamable if self.resumable => state.outbox.detach(self.origin.stream, self.ticket),
-            Transport::Streamable => state.outbox.forget(self.origin.stream),
+            Transport::Streamable => state.outbox.forget(self.origin.stream, Some(self.ticket)),
             Transport::Stateless => {
-                state.outbox.forget(self.origin.stream);
+                state.outbox.forget(self.origin.stream, None);
                 let cancelled = state.exchange.abandon(self.origin.stream);
                 wake = !cancelled.is_empty();
                 state.forward(cancelled);
             }
         }
+        wake |= !had_room && state.outbox.has_room();
         drop(state);
         if wake {
             self.session.work.notify_one();

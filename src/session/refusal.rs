@@ -3,7 +3,7 @@
 use crate::access::Denied;
 use crate::backend::StartFailed;
 use crate::ids::{ServerName, SessionTag};
-use crate::mcp::Misfit;
+use crate::mcp::{Failure, Misfit};
 
 /// Which limit a new session would exceed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +88,9 @@ pub enum NotCalled {
     /// The backend does not take it.
     #[error(transparent)]
     Undelivered(#[from] Undelivered),
+    /// The backend ended while it was asked which headers its tools want.
+    #[error("{}", .0.message)]
+    Failed(Failure),
 }
 
 impl Full {

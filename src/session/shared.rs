@@ -2,13 +2,12 @@
 //! the same one and can do the same things (protocol.md section 5.1, child keying).
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::opening::Sessions;
 use super::reader::Reader;
@@ -38,8 +37,28 @@ pub(super) struct Tools(Mutex<Option<(Instant, Arc<OnceCell<ToolHeaders>>)>>);
 const TOOLS_LAST: Duration = Duration::from_secs(60);
 /// Pages of tools that are read.
 const MAX_PAGES: usize = 64;
+/// How long a backend may take to tell its tools. After that the call goes to it all the same.
+const LIST_TIME: Duration = Duration::from_secs(5);
 /// How often a request is taken to another backend because its own has just ended.
 const TRIES: usize = 3;
+
+/// A request that waits until it is known which headers it must have. All of them together take no more
+/// than the queue to the backend would.
+struct Waiting<'s>(&'s Session, usize);
+
+impl<'s> Waiting<'s> {
+    fn new(session: &'s Session, size: usize) -> Result<Self, Undelivered> {
+        let others = session.waiting.fetch_add(size, Ordering::Relaxed);
+        let waiting = Self(session, size);
+        if others > session.max_queue { Err(Undelivered::Busy) } else { Ok(waiting) }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
 
 impl Shared {
     /// Takes a backend that is ending off the list.
@@ -72,14 +91,23 @@ impl Sessions {
         loop {
             let session = self.warm(plan, &call, &opening)?;
             if call.tool().is_some() {
+                let _waiting = Waiting::new(&session, call.frame().bytes().len())?;
                 session.tool_headers().await.check(&call, mirror)?;
             }
             tries -= 1;
             match session.deliver([call.frame().clone()], None) {
                 Ok(Some(reader)) => return Ok(reader),
-                Err(Undelivered::NoSession) if tries > 0 => {}
-                Ok(None) | Err(Undelivered::NoSession) => return Err(Undelivered::NoSession.into()),
+                Ok(None) | Err(Undelivered::NoSession) => {
+                    let failure =
+                        session.state().failure.clone().filter(|_| call.tool().is_some() || tries == 0);
+                    if let Some(failure) = failure {
+                        return Err(NotCalled::Failed(failure));
+                    }
+                }
                 Err(fault) => return Err(fault.into()),
+            }
+            if tries == 0 {
+                return Err(Undelivered::Busy.into());
             }
         }
     }
@@ -97,19 +125,23 @@ impl Sessions {
         if era == Some(Era::Handshake) {
             return Err(Misfit::version(STATELESS_VERSIONS[0], Era::Handshake).into());
         }
-        let capabilities = Sha256::digest(call.capabilities()).into();
-        let key = ShareKey { plan: fingerprint, capabilities };
+        let key = ShareKey { plan: fingerprint, capabilities: *call.capabilities() };
+        let known = self.shared.warm().get(&key).cloned();
+        // Looked at outside of the lock that every tenant needs.
+        if let Some(known) = &known
+            && !known.is_ending()
+        {
+            return Ok(known.clone());
+        }
         let mut warm = self.shared.warm();
-        let place = match warm.entry(key.clone()) {
-            Entry::Occupied(mut own) if own.get().is_ending() => {
-                let session = self.start_shared(plan, key, era, &opening)?;
-                own.insert(session.clone());
-                return Ok(session);
-            }
-            Entry::Occupied(own) => return Ok(own.get().clone()),
-            Entry::Vacant(place) => place,
-        };
-        Ok(place.insert(self.start_shared(plan, key, era, &opening)?).clone())
+        if let Some(other) = warm.get(&key)
+            && !known.is_some_and(|known| Arc::ptr_eq(&known, other))
+        {
+            return Ok(other.clone());
+        }
+        let session = self.start_shared(plan, key.clone(), era, &opening)?;
+        warm.insert(key, session.clone());
+        Ok(session)
     }
 
     fn start_shared(
@@ -155,7 +187,8 @@ impl Session {
                 _ => tools.insert((now, Arc::default())).1.clone(),
             }
         };
-        let known = cell.get_or_try_init(|| async { self.list_tools().await.ok_or(()) }).await;
+        let listing = async { timeout(LIST_TIME, self.list_tools()).await.ok().flatten().ok_or(()) };
+        let known = cell.get_or_try_init(|| listing).await;
         known.cloned().unwrap_or_default()
     }
 
@@ -164,7 +197,7 @@ impl Session {
         let mut cursor = None;
         for _ in 0..MAX_PAGES {
             let mut reader = self.deliver([list_tools(cursor.as_deref())], None).ok()??;
-            let answer = reader.next().await?.frames.pop()?;
+            let answer = reader.next().await?.frames.pop().filter(|answer| !answer.is_error())?;
             cursor = headers.add_page(&answer);
             if cursor.is_none() {
                 break;

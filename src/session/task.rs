@@ -7,6 +7,7 @@ mod ending;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 use self::ending::Listed;
@@ -33,6 +34,8 @@ pub(super) struct Task {
     started: Instant,
     /// Whether the backend has answered anything yet.
     answered: bool,
+    /// There may be lines that were read and not taken.
+    has_lines: bool,
     /// Held from before the start until the backend has shown life.
     slot: Option<StartSlot>,
     slot_until: Instant,
@@ -44,8 +47,11 @@ pub(super) struct Task {
     _seat: Seat,
 }
 
-/// Reads from the backend in one go; then others on this worker get their turn.
-const READS_PER_TURN: usize = 8;
+/// Reads and lines of the backend in one go; then others on this worker get their turn.
+const READS_PER_TURN: usize = 2;
+const LINES_PER_TURN: usize = 512;
+/// Reads from a backend that has ended: what a pipe can hold.
+const READS_AT_THE_END: usize = 16;
 
 impl Task {
     pub(super) fn new(session: Arc<Session>, plan: LaunchPlan, seat: Seat, sessions: &Sessions) -> Self {
@@ -58,6 +64,7 @@ impl Task {
             opened,
             started: opened,
             answered: false,
+            has_lines: false,
             slot: None,
             slot_until: opened,
             shared_as: None,
@@ -145,14 +152,16 @@ impl Task {
             }
             tokio::select! {
                 biased;
-                () = link.inlet.ready(), if turn.room => {
+                () = link.inlet.ready(), if turn.room && !self.has_lines => {
                     self.carry(link);
-                    if link.inlet.has_ended() {
+                    if link.inlet.has_ended() && !self.has_lines {
                         return End::BackendClosed;
                     }
                 }
+                // Others on this worker get their turn.
+                () = yield_now(), if turn.room && self.has_lines => self.carry(link),
                 exit = link.process.exited() => {
-                    self.carry_the_rest(link);
+                    self.carry_the_rest(link).await;
                     return End::BackendExited(exit);
                 }
                 () = link.outlet.ready(), if turn.blocked => drop(session.state().flush()),
@@ -164,23 +173,34 @@ impl Task {
         }
     }
 
-    /// Carries what the backend has said, for one turn.
+    /// Carries what the backend has said, for one turn: no more than is soon done.
     fn carry(&mut self, link: &mut Link) {
         for _ in 0..READS_PER_TURN {
-            let came = link.inlet.read();
-            let lines: Vec<Line> = std::iter::from_fn(|| link.inlet.next_line()).collect();
+            if !self.has_lines && !link.inlet.read() {
+                return;
+            }
+            let lines: Vec<Line> =
+                std::iter::from_fn(|| link.inlet.next_line()).take(LINES_PER_TURN).collect();
+            self.has_lines = lines.len() == LINES_PER_TURN;
             let room = self.take(lines);
-            if !came || !room {
+            if self.has_lines || !room {
                 return;
             }
         }
     }
 
-    /// The backend is gone: what it had written is still in the pipe, no more than that holds.
-    fn carry_the_rest(&mut self, link: &mut Link) {
-        while link.inlet.read() {
-            let lines = std::iter::from_fn(|| link.inlet.next_line()).collect();
-            self.take(lines);
+    /// The backend is gone: what it had written is still in the pipe. More than that holds comes from
+    /// somebody else.
+    async fn carry_the_rest(&mut self, link: &mut Link) {
+        for _ in 0..READS_AT_THE_END {
+            while self.has_lines {
+                self.carry(link);
+                yield_now().await;
+            }
+            if !link.inlet.read() {
+                return;
+            }
+            self.has_lines = true;
         }
     }
 
@@ -203,14 +223,26 @@ impl Task {
         if matches!(frame.kind(), Kind::Notification(Method::ToolsChanged)) {
             self.session.forget_tools();
         }
+        let asks = match frame.kind() {
+            Kind::Request(id, _) => Some(id.clone()),
+            _ => None,
+        };
         let listening = state.outbox.is_listened_to();
-        let patience = self.sessions.timeouts.stalled_reader;
-        match state.exchange.backend_says(frame, listening, now, patience) {
-            FromBackend::Forward(addressed) => state.address(addressed, now),
+        match state.exchange.backend_says(frame, listening) {
+            FromBackend::Forward(addressed) => {
+                if let (Some(id), Some(event)) = (asks, state.address(addressed, now)) {
+                    let due = now + self.sessions.timeouts.stalled_reader;
+                    state.exchange.park(id, event, due);
+                }
+            }
             FromBackend::Reply(frames) => drop::<Sent>(state.forward(frames)),
             FromBackend::Refuse(_) if state.to_backend_bytes >= self.session.max_queue => {}
             FromBackend::Refuse(frame) => drop::<Sent>(state.forward([frame])),
-            FromBackend::Answer(answers) => answers.into_iter().for_each(|a| state.address(a, now)),
+            FromBackend::Answer(answers) => {
+                for answer in answers {
+                    let _ = state.address(answer, now);
+                }
+            }
             FromBackend::Drop => tracing::debug!(session = %self.tag, "a message that nobody waits for"),
         }
     }

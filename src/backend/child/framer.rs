@@ -1,6 +1,6 @@
 //! Cuts a child's output into lines, with a hard limit.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use crate::mcp::{IdScanner, RequestId};
 
@@ -25,22 +25,28 @@ pub(super) struct Framer {
     buffer: BytesMut,
     /// How much of the buffer has been searched for a line break.
     searched: usize,
+    /// The size of the buffer when it was last made.
+    capacity: usize,
     max_line: usize,
     excess: Option<(u64, IdScanner)>,
 }
 
 /// What one read asks for: a pipe holds 64 KiB.
 const READ: usize = 64 * 1024;
+/// A line shorter than this part of the buffer gets bytes of its own, so that whoever keeps a small message
+/// does not keep a large buffer.
+const SHARE: usize = 8;
 
 impl Framer {
     pub(super) fn new(max_line: usize) -> Self {
-        Self { buffer: BytesMut::new(), searched: 0, max_line, excess: None }
+        Self { buffer: BytesMut::new(), searched: 0, capacity: 0, max_line, excess: None }
     }
 
     /// Where the next bytes go.
     pub(super) fn space(&mut self) -> &mut BytesMut {
         if self.buffer.capacity() - self.buffer.len() < READ / 8 {
             self.buffer.reserve(READ);
+            self.capacity = self.buffer.capacity();
         }
         &mut self.buffer
     }
@@ -65,10 +71,16 @@ impl Framer {
                 let (length, scanner) = self.excess.take()?;
                 return Some(Line::TooLong { length, id: scanner.response_id() });
             }
-            let mut line = self.buffer.split_to(end + 1);
-            line.truncate(end - usize::from(line[..end].ends_with(b"\r")));
+            let whole = end - usize::from(self.buffer[..end].ends_with(b"\r"));
+            let line = if whole < self.capacity / SHARE {
+                let own = Bytes::copy_from_slice(&self.buffer[..whole]);
+                self.buffer.advance(end + 1);
+                own
+            } else {
+                self.buffer.split_to(end + 1).freeze().slice(..whole)
+            };
             if !line.is_empty() {
-                return Some(Line::Whole(line.freeze()));
+                return Some(Line::Whole(line));
             }
         }
     }

@@ -87,8 +87,8 @@ impl Inlet {
         let _ = self.stdout.readable().await;
     }
 
-    /// Reads once without waiting. Says whether anything came; `Ok(false)` at the end of the file too,
-    /// which [`Inlet::has_ended`] then tells.
+    /// Reads once without waiting. Says whether anything came; nothing does at the end of the file, which
+    /// [`Inlet::has_ended`] then tells.
     pub fn read(&mut self) -> bool {
         match self.stdout.try_read_buf(self.framer.space()) {
             Ok(0) => self.ended = true,

@@ -63,7 +63,12 @@ fn the_envelope_is_complete_and_well_formed() {
         Enveloped::check(request("tools/list", json!({}), json!({ VERSION: "1" })), &list).unwrap_err();
     assert_eq!(missing, Misfit::Missing(vec![CAPABILITIES]));
     let whole = Enveloped::check(request("tools/list", json!({}), meta()), &list).unwrap();
-    assert_eq!(whole.capabilities(), r#"{"a":{},"b":1}"#);
+    let text = whole.frame().bytes().to_vec();
+    let text = String::from_utf8(text).unwrap().replace(r#"{"a":{},"b":1}"#, r#"{ "b": 1, "a": {} }"#);
+    let other = Enveloped::check(Frame::parse(Bytes::from(text.clone())).unwrap(), &list).unwrap();
+    assert_eq!(whole.capabilities(), other.capabilities());
+    let other = Frame::parse(Bytes::from(text.replace(r#""b": 1"#, r#""b": 2"#))).unwrap();
+    assert_ne!(Enveloped::check(other, &list).unwrap().capabilities(), whole.capabilities());
 }
 
 #[test]
@@ -106,6 +111,12 @@ fn a_name_that_could_be_read_in_two_ways_is_refused() {
         .replace(r#""name":"a""#, r#""name":"a","name":"b""#);
     let doubled = Frame::parse(Bytes::from(text)).unwrap();
     assert_eq!(code(doubled, &mirror("2026-07-28", "tools/call", Some("a"))), Code::InvalidParams);
+    let mut tokens = meta();
+    tokens["progressToken"] = 77.into();
+    let text = String::from_utf8(request("tools/list", json!({}), tokens).bytes().to_vec()).unwrap();
+    let text = text.replace(r#""progressToken":77"#, r#""progressToken":77,"progressToken":77"#);
+    let doubled = Frame::parse(Bytes::from(text)).unwrap();
+    assert_eq!(code(doubled, &mirror("2026-07-28", "tools/list", None)), Code::InvalidParams);
 }
 
 #[test]

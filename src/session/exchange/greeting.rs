@@ -7,8 +7,8 @@ use super::super::Transport;
 use super::super::outbox::StreamId;
 use super::{Exchange, FromBackend, MAX_HELD, Stage, Unfit};
 use crate::mcp::{
-    Code, Era, Failure, Frame, Kind, Misfit, STATELESS_VERSIONS, agreed_revision, discover, era_shown,
-    initialized,
+    Code, Era, Failure, Frame, Kind, Misfit, RequestId, STATELESS_VERSIONS, agreed_revision, discover,
+    era_shown, initialized,
 };
 
 impl Exchange {
@@ -44,7 +44,8 @@ impl Exchange {
             self.shown = Some(era);
             return match era {
                 Era::Stateless => FromBackend::Reply(held),
-                Era::Handshake => FromBackend::Answer(self.fail_all(&wrong_era())),
+                // The session ends over it, and tells everybody so.
+                Era::Handshake => FromBackend::Drop,
             };
         }
         if answer.is_error() {
@@ -57,6 +58,15 @@ impl Exchange {
         // A response that a client sends to a new backend answers a question that nobody asked.
         let held = held.into_iter().filter(|frame| !matches!(frame.kind(), Kind::Response(_)));
         FromBackend::Reply(std::iter::once(initialized()).chain(held).collect())
+    }
+
+    /// Lets go of a request that is held. Says whether there was one.
+    pub(super) fn release(&mut self, id: &RequestId) -> bool {
+        let Stage::Greeting { held, bytes, .. } = &mut self.stage else { return false };
+        let is_it = |frame: &Frame| matches!(frame.kind(), Kind::Request(own, _) if own == id);
+        let Some(at) = held.iter().position(is_it) else { return false };
+        *bytes -= held.remove(at).bytes().len() + 1;
+        true
     }
 
     /// Whether the backend's era is still being found out.

@@ -1,6 +1,6 @@
 //! The client's requests that wait for an answer.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -20,6 +20,8 @@ pub(super) struct Requests {
     streams: BTreeMap<StreamId, usize>,
     /// How many are subscriptions.
     listens: usize,
+    /// Those whose clients asked for the server's log.
+    logs: HashSet<RequestId>,
     /// How long a request may take; `None` for ever.
     timeout: Option<Duration>,
 }
@@ -73,6 +75,7 @@ impl Requests {
             tokens: HashMap::new(),
             streams: BTreeMap::new(),
             listens: 0,
+            logs: HashSet::new(),
             timeout: (!timeout.is_zero()).then_some(timeout),
         }
     }
@@ -87,6 +90,9 @@ impl Requests {
         if let Some(token) = &request.token {
             self.tokens.insert(token.clone(), id.clone());
         }
+        if request.origin.as_ref().is_some_and(|origin| origin.wants_logs) {
+            self.logs.insert(id.clone());
+        }
         if request.stream != StreamId::LISTENING {
             *self.streams.entry(request.stream).or_default() += 1;
         }
@@ -96,6 +102,7 @@ impl Requests {
     pub(super) fn remove(&mut self, id: &RequestId) -> Option<Settled> {
         let (id, request) = self.open.remove_entry(id)?;
         self.listens -= usize::from(request.purpose == Purpose::Listen);
+        self.logs.remove(&id);
         if let Some(token) = request.token.as_ref().filter(|token| self.tokens.get(token) == Some(&id)) {
             self.tokens.remove(token);
         }
@@ -145,9 +152,9 @@ impl Requests {
 
     /// The only open request whose client asked for the server's log, if there is just one.
     pub(super) fn only_one_with_logs(&self) -> Option<&Request> {
-        let wants = |request: &&Request| request.origin.as_ref().is_some_and(|origin| origin.wants_logs);
-        let mut wanting = self.open.values().filter(wants);
-        wanting.next().filter(|_| wanting.next().is_none())
+        let mut wanting = self.logs.iter();
+        let only = wanting.next().filter(|_| wanting.next().is_none())?;
+        self.open.get(only)
     }
 
     /// Takes the requests of one stream.

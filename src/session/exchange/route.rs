@@ -1,6 +1,7 @@
 //! On which stream a backend's message goes to the client (protocol.md section 2, stream choice).
 
 use super::super::outbox::StreamId;
+use super::requests::Purpose;
 use super::{Addressed, Exchange, FromBackend};
 use crate::mcp::{Frame, Kind, Method, progress, subscription};
 
@@ -36,11 +37,10 @@ impl Exchange {
                 .and_then(|r| Some((r.stream, r.origin.as_ref()?.restore_progress(&frame)?))),
             Kind::Notification(Method::Log) => self.requests.only_one_with_logs().map(|r| (r.stream, frame)),
             Kind::Notification(Method::Cancelled(Some(number))) => {
-                // The end of a subscription.
-                return match self.requests.remove(number) {
-                    Some(settled) => FromBackend::Forward(Addressed::end(&settled)),
-                    None => FromBackend::Drop,
-                };
+                // The end of a subscription; a server may call off nothing else.
+                let listens = self.requests.get(number).is_some_and(|r| r.purpose == Purpose::Listen);
+                let settled = listens.then(|| self.requests.remove(number)).flatten();
+                return settled.map_or(FromBackend::Drop, |s| FromBackend::Forward(Addressed::end(&s)));
             }
             _ => subscription(&frame)
                 .and_then(|number| self.requests.get(&number))

@@ -20,7 +20,7 @@ fn exchange() -> Exchange {
 }
 
 fn backend(exchange: &mut Exchange, frame: Frame) -> FromBackend {
-    exchange.backend_says(frame, true, Instant::now(), Duration::from_secs(30))
+    exchange.backend_says(frame, true)
 }
 
 fn client(exchange: &mut Exchange, frame: Frame, revision: Option<&str>) -> Result<FromClient, Unfit> {
@@ -142,7 +142,7 @@ async fn a_request_whose_time_is_up_fails_and_its_late_answer_goes_to_nobody() {
     tokio::time::advance(Duration::from_secs(1)).await;
     let expired = open.expire(Instant::now(), "late");
     assert_eq!(expired.len(), 1);
-    assert!(texts(&[expired[0].1.clone()])[0].contains(r#""requestId":1"#));
+    assert!(texts(&[expired[0].1.clone().unwrap()])[0].contains(r#""requestId":1"#));
     assert!(matches!(backend(&mut open, response("1")), FromBackend::Drop));
     assert!(matches!(backend(&mut open, response("2")), FromBackend::Forward(_)));
 }
@@ -183,7 +183,7 @@ fn streamable() -> Exchange {
     let answer = frame(r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-11-25"}}"#);
     let FromBackend::Forward(addressed) = backend(&mut open, answer) else { panic!() };
     assert!(addressed.stream == stream && addressed.last);
-    assert_eq!(open.revision(), Some("2025-11-25"));
+    assert_eq!(open.revision().map(|r| &**r), Some("2025-11-25"));
     open
 }
 
@@ -192,7 +192,7 @@ fn call(exchange: &mut Exchange, text: &str, stream: u64) {
 }
 
 fn stream_of(exchange: &mut Exchange, text: &str, listening: bool) -> StreamId {
-    match exchange.backend_says(frame(text), listening, Instant::now(), Duration::from_secs(30)) {
+    match exchange.backend_says(frame(text), listening) {
         FromBackend::Forward(addressed) => addressed.stream,
         other => panic!("{other:?}"),
     }
@@ -227,15 +227,54 @@ async fn the_stream_of_a_message_is_that_of_its_request_if_that_can_be_told() {
 async fn a_question_that_nobody_takes_is_answered_once_its_time_is_up() {
     let mut open = streamable();
     let now = Instant::now();
+    let event = "0-1".parse().unwrap();
     assert_eq!(stream_of(&mut open, ASK, false), StreamId::LISTENING);
-    assert!(open.answer_parked(now, false).is_empty());
+    let id = RequestId::parse("1").unwrap();
+    open.park(id.clone(), event, now + Duration::from_secs(30));
+    let unread = |waiting| {
+        assert_eq!(waiting, event);
+        true
+    };
+    assert!(open.answer_parked(now, unread).is_empty());
     assert!(open.next_deadline().is_some());
     let later = now + Duration::from_secs(31);
-    assert_eq!(open.answer_parked(later, false).len(), 1);
-    assert!(open.answer_parked(later, false).is_empty() && open.next_deadline().is_none());
-    // If somebody listens by then, it is theirs to answer.
+    assert_eq!(open.answer_parked(later, unread).len(), 1);
+    assert!(open.answer_parked(later, unread).is_empty() && open.next_deadline().is_none());
+    // If somebody has read it by then, it is theirs to answer.
     assert_eq!(stream_of(&mut open, ASK, false), StreamId::LISTENING);
-    assert!(open.answer_parked(later + Duration::from_secs(31), true).is_empty());
+    open.park(id, event, later);
+    assert!(open.answer_parked(later, |_| false).is_empty());
+}
+
+#[tokio::test]
+async fn what_is_called_off_before_it_was_sent_never_reaches_the_backend() {
+    let mut shared = Exchange::new(Transport::Stateless, Duration::from_secs(300));
+    let probe = shared.probe();
+    call(&mut shared, r#"{"jsonrpc":"2.0","id":1,"method":"a"}"#, 1);
+    call(&mut shared, r#"{"jsonrpc":"2.0","id":1,"method":"b"}"#, 2);
+    assert!(shared.abandon(StreamId::for_test(1)).is_empty());
+    let Kind::Request(id, _) = probe.kind() else { panic!() };
+    let answer =
+        format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{"supportedVersions":["2026-07-28"]}}}}"#, id.token());
+    let FromBackend::Reply(held) = shared.backend_says(frame(&answer), false) else { panic!() };
+    assert_eq!(texts(&held), [r#"{"jsonrpc":"2.0","id":2,"method":"b"}"#]);
+    assert_eq!(shared.abandon(StreamId::for_test(2)).len(), 1);
+}
+
+#[tokio::test]
+async fn a_backend_may_call_off_subscriptions_only() {
+    let mut shared = Exchange::new(Transport::Stateless, Duration::from_secs(300));
+    call(&mut shared, r#"{"jsonrpc":"2.0","id":"x","method":"tools/list"}"#, 1);
+    call(&mut shared, r#"{"jsonrpc":"2.0","id":"x","method":"subscriptions/listen"}"#, 2);
+    let off = |number| {
+        frame(&format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{number}}}}}"#
+        ))
+    };
+    assert!(matches!(shared.backend_says(off(1), false), FromBackend::Drop));
+    let FromBackend::Forward(end) = shared.backend_says(off(2), false) else { panic!() };
+    assert!(end.frame.is_none() && end.last && end.stream == StreamId::for_test(2));
+    assert!(matches!(shared.backend_says(response("1"), false), FromBackend::Forward(_)));
 }
 
 #[tokio::test]
@@ -278,7 +317,7 @@ proptest! {
                 }
                 1 if !open.is_empty() => {
                     let (number, id, stream) = open.remove(chosen);
-                    let said = shared.backend_says(response(number.token()), false, now, Duration::ZERO);
+                    let said = shared.backend_says(response(number.token()), false);
                     let FromBackend::Forward(answer) = said else { panic!() };
                     prop_assert_eq!((answer.stream, answer.last), (stream, true));
                     let text = texts(&[answer.frame.unwrap()]).remove(0);
@@ -287,7 +326,7 @@ proptest! {
                 2 if !open.is_empty() => {
                     let (number, id, stream) = &open[chosen];
                     let note = format!(r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{}}}}}"#, number.token());
-                    let said = shared.backend_says(frame(&note), false, now, Duration::ZERO);
+                    let said = shared.backend_says(frame(&note), false);
                     let FromBackend::Forward(note) = said else { panic!() };
                     prop_assert_eq!((note.stream, note.last), (*stream, false));
                     let text = texts(&[note.frame.unwrap()]).remove(0);
@@ -298,7 +337,7 @@ proptest! {
                     let told = texts(&shared.abandon(stream));
                     let named = format!(r#""requestId":{}"#, number.token());
                     prop_assert!(told.len() == 1 && told[0].contains(&named), "{:?}", told);
-                    let late = shared.backend_says(response(number.token()), false, now, Duration::ZERO);
+                    let late = shared.backend_says(response(number.token()), false);
                     prop_assert!(matches!(late, FromBackend::Drop));
                 }
                 _ => {}

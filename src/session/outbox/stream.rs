@@ -25,6 +25,19 @@ pub(super) struct Stream {
     complete: bool,
 }
 
+/// What is kept, by how much it would be missed; least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Worth {
+    /// A stream that has ended and was read to its end.
+    Over,
+    /// Events that were read.
+    Seen,
+    /// Events that nobody has read, with others behind them.
+    Note,
+    /// A stream that has ended and of which the end was not read.
+    Answer,
+}
+
 #[derive(Debug)]
 struct Reader {
     ticket: u64,
@@ -44,10 +57,8 @@ pub struct Delivery {
 
 /// What is handed to the reader at once, in bytes; a larger message goes alone.
 const BATCH: usize = 64 * 1024;
-/// What an event takes beside its text.
+/// What a stream or an event takes beside its text.
 const OVERHEAD: usize = 128;
-/// Kept messages below this size are copied, so that they do not hold on to a whole read buffer.
-const SMALL: usize = 8 * 1024;
 
 impl Stream {
     pub(super) fn new(now: Instant) -> Self {
@@ -66,15 +77,39 @@ impl Stream {
     /// Bytes that count as unread, and as kept.
     pub(super) fn amounts(&self) -> (usize, usize) {
         match self.reader {
-            Some(_) => (self.ahead, self.behind),
-            None => (0, self.ahead + self.behind),
+            Some(_) => (self.ahead, self.behind + OVERHEAD),
+            None => (0, self.ahead + self.behind + OVERHEAD),
         }
     }
 
-    /// The number of the event before the next; `None` if not all behind `seen` is there.
-    pub(super) fn attach(&mut self, ticket: u64, seen: Option<u64>, now: Instant) -> Option<u64> {
+    /// What could be dropped here, and how much it would be missed; `None` if nothing can. Of the stream
+    /// that has just got a message, that message cannot.
+    pub(super) fn worth(&self, is_listening: bool, is_latest: bool) -> Option<Worth> {
+        let behind = self.behind > 0 && (!is_latest || self.events.len() > 1);
+        match self.reader {
+            None if self.complete && self.ahead == 0 && !is_listening && !is_latest => Some(Worth::Over),
+            _ if behind => Some(Worth::Seen),
+            None if self.events.len() > 1 => Some(Worth::Note),
+            None if self.complete && !is_listening && !is_latest => Some(Worth::Answer),
+            None if !self.events.is_empty() && !is_latest => Some(Worth::Note),
+            _ => None,
+        }
+    }
+
+    /// The number of the event before the next; `None` if not all behind `seen` is there, unless some of it
+    /// may be skipped.
+    pub(super) fn attach(
+        &mut self,
+        ticket: u64,
+        seen: Option<u64>,
+        may_skip: bool,
+        now: Instant,
+    ) -> Option<u64> {
         if let Some(seen) = seen {
-            let next = seen.checked_add(1)?;
+            let mut next = seen.checked_add(1)?;
+            if may_skip {
+                next = next.max(self.first);
+            }
             if next < self.first || next > self.end() {
                 return None;
             }
@@ -103,15 +138,18 @@ impl Stream {
         self.wake();
     }
 
-    /// Says whether nobody is there to read the rest.
-    pub(super) fn complete(&mut self) -> bool {
+    pub(super) fn complete(&mut self) {
         self.complete = true;
         self.wake();
-        self.reader.is_none()
     }
 
-    pub(super) fn is_complete(&self) -> bool {
-        self.complete
+    pub(super) fn last_event(&self) -> u64 {
+        self.end() - 1
+    }
+
+    /// Whether a reader has had this event.
+    pub(super) fn has_given(&self, number: u64) -> bool {
+        number < self.next
     }
 
     pub(super) fn ends_with(&self, number: u64) -> bool {
@@ -132,17 +170,17 @@ impl Stream {
         (self.ahead > 0 && self.progress <= since).then_some(reader.ticket)
     }
 
-    /// Drops the oldest event unless the reader is about to take it. Says whether it did.
-    pub(super) fn drop_oldest(&mut self) -> bool {
-        if self.first >= self.next && self.reader.is_some() {
-            return false;
+    /// Drops the oldest event, or all that the reader has had.
+    pub(super) fn drop_oldest(&mut self, worth: Worth) {
+        while let Some(frame) = self.events.pop_front() {
+            let amount = if self.first < self.next { &mut self.behind } else { &mut self.ahead };
+            *amount -= size(&frame);
+            self.first += 1;
+            self.next = self.next.max(self.first);
+            if worth != Worth::Seen || self.first == self.next || self.events.len() == 1 {
+                return;
+            }
         }
-        let Some(frame) = self.events.pop_front() else { return false };
-        let amount = if self.first < self.next { &mut self.behind } else { &mut self.ahead };
-        *amount -= size(&frame);
-        self.first += 1;
-        self.next = self.next.max(self.first);
-        true
     }
 
     pub(super) fn poll(
@@ -169,16 +207,13 @@ impl Stream {
         let mut bytes = 0;
         let mut frames = Vec::new();
         let from = usize::try_from(self.next - self.first).unwrap_or(0);
-        for event in self.events.iter_mut().skip(from) {
+        for event in self.events.iter().skip(from) {
             let size = size(event);
             if !frames.is_empty() && bytes + size > BATCH {
                 break;
             }
             bytes += size;
             frames.push(event.clone());
-            if keeps && event.bytes().len() < SMALL {
-                event.unshare();
-            }
         }
         self.next += frames.len() as u64;
         self.ahead -= bytes;

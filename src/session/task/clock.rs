@@ -29,25 +29,35 @@ pub(super) struct Turn {
 impl Task {
     /// Looks at everything that is not a message: who left, whose time is up, what can go on.
     pub(super) fn look_around(&mut self, draining: bool) -> Result<Turn, End> {
-        let now = Instant::now();
         let session = self.session.clone();
         let mut state = session.state();
+        let turn = self.consider(&mut state, draining);
+        // Under the same lock, so that no request comes in between only to fail.
+        state.ended |= turn.is_err();
+        turn
+    }
+
+    fn consider(&mut self, state: &mut State, draining: bool) -> Result<Turn, End> {
+        let now = Instant::now();
         if state.abandoned {
             return Err(End::ClientLeft);
         }
         if state.exchange.shown() == Some(Era::Handshake) {
             return Err(End::OtherEra);
         }
+        if state.exchange.is_refused() {
+            return Err(End::Refused);
+        }
         if draining && state.exchange.is_idle() {
             return Err(End::Drained);
         }
-        self.expire_requests(&mut state, now);
+        self.expire_requests(state, now);
         state.flush();
         if self.slot.is_some() && (self.answered || now >= self.slot_until) {
             self.slot = None;
         }
-        let mut wake_at = self.next_end(&state, now)?;
-        wake_at = wake_at.min(self.check_stalled(&mut state, now)?);
+        let mut wake_at = self.next_end(state, now)?;
+        wake_at = wake_at.min(self.check_stalled(state, now)?);
         wake_at = self.slot.as_ref().map_or(wake_at, |_| wake_at.min(self.slot_until));
         wake_at = state.exchange.next_deadline().map_or(wake_at, |due| wake_at.min(due));
         state.task_wakes_at = wake_at;
@@ -57,7 +67,8 @@ impl Task {
     /// When the session ends by itself, if nothing happens; an error if it is time.
     fn next_end(&self, state: &State, now: Instant) -> Result<Instant, End> {
         let timeouts = &self.sessions.timeouts;
-        let start_due = state.first_request.filter(|_| !self.answered).map(|at| at + timeouts.start);
+        let waited_since = state.first_request.filter(|_| !self.answered).map(|at| at.max(self.started));
+        let start_due = waited_since.map(|at| at + timeouts.start);
         let probe_due = state.exchange.is_probing().then(|| self.started + PROBE);
         let (idle, may_idle) = match self.shared_as {
             Some(_) => (timeouts.warm, state.exchange.is_quiet()),
@@ -89,7 +100,7 @@ impl Task {
         if !state.outbox.is_waiting() {
             return Ok(now + limit);
         }
-        if self.shared_as.is_some() && !state.outbox.has_room() {
+        if self.shared_as.is_some() && !state.outbox.has_room() && state.outbox.has_several_readers() {
             limit = limit.min(OTHERS_WAIT);
         }
         if self.stall_check <= now {
@@ -111,11 +122,11 @@ impl Task {
         let limit = for_people(timeouts.request);
         let reason = format!("the server {} did not answer within {limit}", self.plan.server());
         for (error, cancelled) in state.exchange.expire(now, &reason) {
-            state.address(error, now);
-            state.forward([cancelled]);
+            let _ = state.address(error, now);
+            state.forward(cancelled);
         }
-        let listening = state.outbox.is_listened_to();
-        let answers = state.exchange.answer_parked(now, listening);
+        let State { exchange, outbox, .. } = state;
+        let answers = exchange.answer_parked(now, |event| outbox.is_unread(event));
         state.forward(answers);
     }
 }

@@ -42,7 +42,7 @@ impl Task {
         let last_words = link.as_ref().and_then(|link| link.process.last_words());
         let (server, timeouts) = (self.plan.server(), &self.sessions.timeouts);
         let reason = end.reason(server, timeouts, exit, last_words.as_deref());
-        let failure = self.judge(&end).unwrap_or_else(|| Failure::new(Code::Internal, reason));
+        let failure = self.judge(&end, &reason).unwrap_or_else(|| Failure::new(Code::Internal, reason));
         unlist(&self.session, &self.sessions, self.shared_as.as_ref());
         let orderly = matches!(end, End::Drained | End::ShutDown | End::Lifetime);
         self.close(&failure, orderly);
@@ -57,7 +57,7 @@ impl Task {
     }
 
     /// Keeps what has become known of the server's era. What clients are told, if that is it.
-    fn judge(&self, end: &End) -> Option<Failure> {
+    fn judge(&self, end: &End, reason: &str) -> Option<Failure> {
         let state = self.session.state();
         let silent = state.exchange.is_probing()
             && matches!(end, End::OtherEra | End::BackendExited(_) | End::BackendClosed);
@@ -68,7 +68,11 @@ impl Task {
         };
         drop(state);
         self.sessions.verdicts.set(self.plan.fingerprint(), era, evidence, Instant::now());
-        (era == Era::Handshake).then(wrong_era)
+        let mut failure = (era == Era::Handshake).then(wrong_era)?;
+        if evidence == Evidence::Silence {
+            failure.message = format!("{reason}; {}", failure.message);
+        }
+        Some(failure)
     }
 
     /// A server that fails at once is gone before its client has asked it anything, and a stream that just
@@ -95,7 +99,9 @@ impl Task {
         state.to_backend.clear();
         if orderly {
             let now = Instant::now();
-            state.exchange.end_subscriptions().into_iter().for_each(|end| state.address(end, now));
+            for end in state.exchange.end_subscriptions() {
+                let _ = state.address(end, now);
+            }
         }
         state.close(failure);
     }
@@ -107,8 +113,9 @@ impl State {
         let now = Instant::now();
         self.ended = true;
         self.outlet = None;
+        self.failure.get_or_insert_with(|| failure.clone());
         for error in self.exchange.fail_all(failure) {
-            self.address(error, now);
+            let _ = self.address(error, now);
         }
         self.outbox.close();
     }
