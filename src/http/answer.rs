@@ -10,7 +10,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use futures_core::Stream;
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 use super::event;
 use crate::mcp::{Code, Frame, Kind, error_code};
@@ -40,22 +40,33 @@ pub(super) async fn answer(
     heartbeat: Duration,
     head: impl FnOnce(&mut HttpResponseBuilder, Option<&Frame>),
 ) -> HttpResponse {
-    let first = match form.patience {
-        Duration::ZERO => None,
-        patience => timeout(patience, reader.next()).await.ok(),
-    };
-    match first {
-        Some(Some(delivery)) if is_whole(&delivery, form) => {
-            let mut response = HttpResponse::build(status(&delivery, form));
-            head(&mut response, delivery.frames.first());
-            response.content_type("application/json").body(json(delivery, form))
-        }
-        first => {
-            let mut response = HttpResponse::Ok();
-            head(&mut response, None);
-            stream(&mut response, Events::new(reader, form, heartbeat, first))
+    let came = gather(&mut reader, form).await;
+    if !is_whole(&came, form) {
+        let mut response = HttpResponse::Ok();
+        head(&mut response, None);
+        return stream(&mut response, Events::new(reader, form, heartbeat, &came));
+    }
+    let mut response = HttpResponse::build(status(&came, form));
+    head(&mut response, came.first().and_then(|delivery| delivery.frames.first()));
+    response.content_type("application/json").body(json(came, form))
+}
+
+/// What comes within the patience of a request: its answer, what precedes that, or the answers to a batch
+/// one after the other.
+async fn gather(reader: &mut Reader, form: Form) -> Vec<Delivery> {
+    let mut came = Vec::new();
+    if form.patience.is_zero() {
+        return came;
+    }
+    let until = Instant::now() + form.patience;
+    while let Ok(Some(delivery)) = timeout_at(until, reader.next()).await {
+        let goes_on = form.batch && !delivery.last && is_answers(&delivery);
+        came.push(delivery);
+        if !goes_on {
+            break;
         }
     }
+    came
 }
 
 /// An event stream as the response.
@@ -67,19 +78,24 @@ pub(super) fn stream(response: &mut HttpResponseBuilder, events: Events) -> Http
         .streaming(events)
 }
 
-/// Whether a client that expects JSON finds everything in this delivery.
-fn is_whole(delivery: &Delivery, form: Form) -> bool {
-    let answers = delivery.frames.iter().all(|frame| matches!(frame.kind(), Kind::Response(_)));
-    delivery.last && delivery.first.number == 1 && answers && (form.batch || delivery.frames.len() == 1)
+/// Whether a client that expects JSON finds everything in what came.
+fn is_whole(came: &[Delivery], form: Form) -> bool {
+    let frames: usize = came.iter().map(|delivery| delivery.frames.len()).sum();
+    let is_all = came.last().is_some_and(|delivery| delivery.last);
+    is_all && came.iter().all(is_answers) && (form.batch || frames == 1)
 }
 
-fn json(delivery: Delivery, form: Form) -> Bytes {
-    let mut frames = delivery.frames;
+fn is_answers(delivery: &Delivery) -> bool {
+    delivery.frames.iter().all(|frame| matches!(frame.kind(), Kind::Response(_)))
+}
+
+fn json(came: Vec<Delivery>, form: Form) -> Bytes {
+    let mut frames = came.into_iter().flat_map(|delivery| delivery.frames);
     if !form.batch {
-        return frames.pop().map(|frame| frame.bytes().clone()).unwrap_or_default();
+        return frames.next().map(|frame| frame.bytes().clone()).unwrap_or_default();
     }
     let mut text = BytesMut::from("[");
-    for (position, frame) in frames.iter().enumerate() {
+    for (position, frame) in frames.enumerate() {
         if position > 0 {
             text.extend_from_slice(b",");
         }
@@ -90,9 +106,10 @@ fn json(delivery: Delivery, form: Form) -> Bytes {
 }
 
 /// protocol.md section 3.1, error map.
-fn status(delivery: &Delivery, form: Form) -> StatusCode {
+fn status(came: &[Delivery], form: Form) -> StatusCode {
     const NO_CAPABILITY: i64 = -32021;
-    let code = delivery.frames.first().filter(|_| form.by_code).and_then(error_code);
+    let answer = came.first().and_then(|delivery| delivery.frames.first());
+    let code = answer.filter(|_| form.by_code).and_then(error_code);
     let is = |known: Code| code == Some(i64::from(known.number()));
     if is(Code::NoMethod) {
         StatusCode::NOT_FOUND
@@ -109,34 +126,25 @@ pub(super) struct Events {
     with_ids: bool,
     /// What goes ahead of what the reader has next.
     ahead: Option<Bytes>,
-    /// Nothing follows `ahead`.
-    ended: bool,
     heartbeat: Duration,
     last_sign: Instant,
     timer: Pin<Box<Sleep>>,
 }
 
 impl Events {
-    /// `first` is what was read already; `Some(None)` is the end.
-    pub(super) fn new(
-        mut reader: Reader,
-        form: Form,
-        heartbeat: Duration,
-        first: Option<Option<Delivery>>,
-    ) -> Self {
-        let ended = matches!(first, Some(None));
+    /// `came` is what was read already.
+    pub(super) fn new(mut reader: Reader, form: Form, heartbeat: Duration, came: &[Delivery]) -> Self {
         let mut ahead = BytesMut::new();
-        if form.primes && !ended {
+        if form.primes && !(came.is_empty() && reader.has_ended()) {
             ahead.extend_from_slice(&event::priming(reader.origin()));
         }
-        if let Some(Some(delivery)) = first {
-            ahead.extend_from_slice(&event::messages(&delivery, form.with_ids));
+        for delivery in came {
+            ahead.extend_from_slice(&event::messages(delivery, form.with_ids));
         }
         if form.with_ids {
             reader.make_resumable();
         }
         let mut events = Self::of(reader, ahead.freeze(), heartbeat);
-        events.ended = ended;
         events.with_ids = form.with_ids;
         events
     }
@@ -146,7 +154,7 @@ impl Events {
         let now = Instant::now();
         let timer = Box::pin(sleep_until(now + heartbeat));
         let ahead = (!ahead.is_empty()).then_some(ahead);
-        Self { reader, with_ids: false, ahead, ended: false, heartbeat, last_sign: now, timer }
+        Self { reader, with_ids: false, ahead, heartbeat, last_sign: now, timer }
     }
 
     /// A sign of life, if nothing was sent for a while.
@@ -173,9 +181,6 @@ impl Stream for Events {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if let Some(ahead) = self.ahead.take() {
             return Poll::Ready(Some(Ok(ahead)));
-        }
-        if self.ended {
-            return Poll::Ready(None);
         }
         match self.reader.poll_next(cx) {
             Poll::Ready(Some(delivery)) => {

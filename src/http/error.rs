@@ -112,6 +112,9 @@ impl Refusal {
                 plain(S::BAD_REQUEST, Code::InvalidRequest)
             }
             // What happens to a backend is told in band.
+            Self::Failed(failure) if failure.code == Code::UnsupportedVersion => {
+                plain(S::BAD_REQUEST, failure.code)
+            }
             Self::Failed(failure) => plain(S::OK, failure.code),
             Self::Content(_) => plain(S::UNSUPPORTED_MEDIA_TYPE, Code::Refused),
             Self::NotAcceptable | Self::NoEvents => plain(S::NOT_ACCEPTABLE, Code::Refused),

@@ -103,7 +103,7 @@ pub(super) fn get(admitted: &Admitted<'_>) -> Result<HttpResponse, Refusal> {
     let form = Form { patience: Duration::ZERO, batch: false, with_ids: true, primes, by_code: false };
     let mut response = admitted.respond(HttpResponse::Ok());
     name_session(&mut response, &session);
-    Ok(answer::stream(&mut response, Events::new(reader, form, admitted.front.heartbeat, None)))
+    Ok(answer::stream(&mut response, Events::new(reader, form, admitted.front.heartbeat, &[])))
 }
 
 /// The client has done with the session.

@@ -160,4 +160,19 @@ mod tests {
         assert_eq!(check(&json!({ "region": null }), &[]), Ok(()));
         assert!(check(&json!({}), &[("region", "eu")]).is_err());
     }
+
+    #[test]
+    fn a_list_that_would_cost_us_much_costs_us_little() {
+        let mark = json!({ "type": "string", "x-mcp-header": "X" });
+        let many: serde_json::Map<_, _> = (0..4000).map(|n| (n.to_string(), mark.clone())).collect();
+        let long = json!({ "properties": { "n".repeat(500_000): { "properties": many } } });
+        let wide = json!({ "properties": many });
+        let tools: Vec<_> = (0..20).map(|n| json!({ "name": format!("{n}"), "inputSchema": wide })).collect();
+        let mut known = ToolHeaders::default();
+        for tools in [json!([{ "name": "t", "inputSchema": long }]), json!(tools)] {
+            known.add_page(&frame(&json!({ "jsonrpc": "2.0", "id": 1, "result": { "tools": tools } })));
+        }
+        assert!(known.tools.values().all(|marks| marks.len() <= MAX_MARKS));
+        assert!(known.size <= MAX_SIZE && !known.tools.contains_key("t"));
+    }
 }

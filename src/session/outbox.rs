@@ -107,6 +107,14 @@ impl Outbox {
         id
     }
 
+    /// Whether this reader of a stream has had everything.
+    pub(super) fn has_ended(&self, id: StreamId, ticket: u64) -> bool {
+        let stream = self.streams.get(&id).filter(|stream| stream.is_read_by(ticket));
+        stream.is_none_or(|stream| {
+            stream.ends_with(stream.last_event()) && stream.has_given(stream.last_event())
+        })
+    }
+
     /// Makes its caller the reader of a stream, in place of the one before: from where that left off, or
     /// from behind the event that the client saw last. The ticket tells readers of a stream apart; the event
     /// is the one before the next.
@@ -251,7 +259,8 @@ impl Outbox {
         if self.kept <= self.max_bytes {
             return;
         }
-        while self.kept > self.max_bytes - self.max_bytes / 8 {
+        let target = self.max_bytes - self.max_bytes / 8;
+        while self.kept > target {
             let ranked = self.streams.iter().filter_map(|(id, stream)| {
                 let worth = stream.worth(*id == StreamId::LISTENING, *id == latest)?;
                 Some((worth, std::cmp::Reverse(stream.amounts().1), *id))
@@ -261,7 +270,7 @@ impl Outbox {
                 (Worth::Over | Worth::Answer, _) | (_, None) => self.forget(id, None),
                 (Worth::Seen | Worth::Note, Some(stream)) => {
                     let before = stream.amounts();
-                    stream.drop_oldest(worth);
+                    stream.drop_oldest(worth, self.kept - target);
                     let after = stream.amounts();
                     self.count(before, after);
                 }

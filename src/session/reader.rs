@@ -52,6 +52,11 @@ impl Reader {
         next
     }
 
+    /// Whether everything was read, and nothing more comes.
+    pub fn has_ended(&self) -> bool {
+        self.session.state().outbox.has_ended(self.origin.stream, self.ticket)
+    }
+
     /// The next messages, for callers that wait.
     pub async fn next(&mut self) -> Option<Delivery> {
         poll_fn(|cx| self.poll_next(cx)).await

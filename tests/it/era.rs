@@ -104,3 +104,26 @@ async fn a_server_that_cannot_be_started_is_told_in_band() {
     assert_eq!(answer["error"]["code"], -32603);
     assert!(answer["error"]["message"].as_str().unwrap().contains("refusing to run"), "{answer}");
 }
+
+#[tokio::test]
+async fn a_server_that_dies_at_once_is_told_as_that_and_not_started_again_and_again() {
+    let run = format!("run = \"{} --exit", peer());
+    let gateway = Gateway::start(&format!(
+        "[servers.known]\n{run} 7\"\nera = \"stateless\"\n[servers.unknown]\n{run} 8\""
+    ));
+    let call = enveloped(1, "tools/call", json!({ "name": "echo", "arguments": {} }));
+    let response = mirrored(&gateway, "known", &call).post(&call).await;
+    assert_eq!(response.status(), 200);
+    let answer: Value = response.json().await.unwrap();
+    assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(1), &json!(-32603)));
+    assert!(answer["error"]["message"].as_str().unwrap().contains("status 7"), "{answer}");
+    assert_eq!(gateway.log().matches("session opened").count(), 1);
+    // It may be of the other era and dislike the question, or be ill: both are said.
+    let (status, code, answer) = fault(mirrored(&gateway, "unknown", &call).post(&call).await).await;
+    assert_eq!((status, code), (400, -32022));
+    let text = answer["error"]["message"].as_str().unwrap();
+    assert!(
+        text.contains("status 8") && text.contains("refusing to run") && text.contains("`initialize`"),
+        "{text}"
+    );
+}

@@ -240,14 +240,22 @@ async fn what_comes_before_the_listening_stream_waits_for_it_and_a_second_replac
     assert_eq!(second.message().await.unwrap()["params"]["n"], 0);
 }
 
+/// Has the server ask something, with id 9, while no call of ours is open that the question could belong to.
+async fn ask_unasked(gateway: &Gateway, session: &Endpoint) {
+    let mark = gateway.place.path().join("asked");
+    let params = json!({ "id": 9, "mark": mark });
+    let asking = session.post(&json!({ "jsonrpc": "2.0", "method": "ask", "params": params })).await;
+    assert_eq!(asking.status(), 202);
+    until("it has asked", || mark.exists()).await;
+}
+
 #[tokio::test]
 async fn a_question_that_nobody_can_be_asked_is_answered_for_the_client() {
     let gateway = Gateway::start("[timeouts]\nstalled_reader = \"300ms\"");
     let session = Endpoint::new(&gateway, "peer").open(NEWEST).await;
-    let asking = session.post(&json!({ "jsonrpc": "2.0", "method": "ask", "params": { "id": 9 } })).await;
-    assert_eq!(asking.status(), 202);
+    ask_unasked(&gateway, &session).await;
     let heard = async || session.call(2, "heard", json!({})).await["result"].to_string();
-    until_told("the question is answered", async || heard().await.contains(r#"\"id\":9,"#)).await;
+    until_told("the question is answered", async || heard().await.contains(r#"\"id\":9,\"error\""#)).await;
     assert!(heard().await.contains("no stream open"));
 }
 
@@ -528,4 +536,38 @@ async fn who_does_not_read_is_cut_off_and_the_session_goes_on() {
     // The child is in the middle of its flood, so it answers this only once somebody made room.
     assert_eq!(session.call(2, "echo", json!([2])).await["result"], json!([2]));
     drop(unread);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_a_slow_beginning_leaves_nothing() {
+    let gateway = Gateway::start(&format!("[servers.silent]\nrun = \"{} --silent\"", crate::gateway::peer()));
+    let response = Endpoint::new(&gateway, "silent").initialize(NEWEST).await;
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    let id = response.headers()["mcp-session-id"].to_str().unwrap().to_owned();
+    gateway.until_active(1).await;
+    drop(response);
+    gateway.until_active(0).await;
+    assert_eq!(Endpoint::new(&gateway, "silent").in_session(&id).get().await.status(), 404);
+}
+
+#[tokio::test]
+async fn a_question_on_a_stream_that_was_cut_is_answered_for_the_client() {
+    let gateway = Gateway::start("[timeouts]\nstalled_reader = \"300ms\"");
+    let session = Endpoint::new(&gateway, "peer").open(NEWEST).await;
+    let mut slow = Events::of(session.post(&request(1, "never", json!({}))).await);
+    slow.next().await.unwrap();
+    drop(slow);
+    ask_unasked(&gateway, &session).await;
+    let heard = async || session.call(2, "heard", json!({})).await["result"].to_string();
+    until_told("the question is answered", async || heard().await.contains(r#"\"id\":9,\"error\""#)).await;
+}
+
+#[tokio::test]
+async fn requests_are_timed_whatever_else_is_due() {
+    let gateway =
+        Gateway::start("[timeouts]\nstart = \"300ms\"\nrequest = \"200ms\"\nstalled_reader = \"10m\"");
+    let session = Endpoint::new(&gateway, "peer").open(NEWEST).await;
+    // Until what was due at the start lies behind.
+    tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+    assert_eq!(session.call(1, "never", json!({})).await["error"]["code"], -32603);
 }

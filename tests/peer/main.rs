@@ -189,6 +189,9 @@ impl Peer {
                 self.line(
                     &json!({ "jsonrpc": "2.0", "id": params["id"], "method": "roots/list" }).to_string(),
                 );
+                if let Some(path) = params["mark"].as_str() {
+                    std::fs::write(path, "asked").expect("mark");
+                }
             }
             "notes" => {
                 for n in 0..params["count"].as_u64().expect("count") {

@@ -170,14 +170,16 @@ impl Stream {
         (self.ahead > 0 && self.progress <= since).then_some(reader.ticket)
     }
 
-    /// Drops the oldest event, or all that the reader has had.
-    pub(super) fn drop_oldest(&mut self, worth: Worth) {
+    /// Drops the oldest event; of those that were read as many as make up this amount.
+    pub(super) fn drop_oldest(&mut self, worth: Worth, mut amount: usize) {
         while let Some(frame) = self.events.pop_front() {
-            let amount = if self.first < self.next { &mut self.behind } else { &mut self.ahead };
-            *amount -= size(&frame);
+            let counted = if self.first < self.next { &mut self.behind } else { &mut self.ahead };
+            *counted -= size(&frame);
             self.first += 1;
             self.next = self.next.max(self.first);
-            if worth != Worth::Seen || self.first == self.next || self.events.len() == 1 {
+            amount = amount.saturating_sub(size(&frame));
+            let more_were_read = worth == Worth::Seen && self.first < self.next;
+            if amount == 0 || !more_were_read || self.events.len() == 1 {
                 return;
             }
         }
