@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use lockgate::mcp::{
     Enveloped, Era, Failure, Frame, Kind, Mirror, Misfit, Origin, RequestId, ToolHeaders, era_of,
 };
-use lockgate_fuzz::{CAPABILITIES, Case, Text, VERSION, at};
+use lockgate_fuzz::{CAPABILITIES, Case, Text, VERSION, at, spliced};
 use serde_json::Value;
 
 const SERVED: &str = "2026-07-28";
@@ -73,24 +73,27 @@ fn reported(misfit: &Misfit) {
 }
 
 fn passed(request: &Enveloped, mirror: &Mirror<'_>) {
-    let payload = request.frame().payload();
-    let read = |path: &[&str]| at(payload, path).expect("what counts is there once");
+    let whole = std::str::from_utf8(request.frame().bytes()).expect("a message is text");
+    let read = |path: &[&str]| at(whole, path).expect("what counts is there once");
     let text = |path: &[&str]| read(path).and_then(string);
     assert_eq!(value(&mirror.version).as_deref(), Some(SERVED));
-    assert_eq!(text(&["_meta", VERSION]).as_deref(), Some(SERVED));
+    assert_eq!(text(&["params", "_meta", VERSION]).as_deref(), Some(SERVED));
     let method = request.frame().method();
     assert_eq!(value(&mirror.method).as_deref(), Some(&*method));
     assert!(!matches!(&*method, "initialize" | "ping" | "resources/subscribe"), "removed in {SERVED}");
     let name = match &*method {
-        "tools/call" | "prompts/get" => text(&["name"]),
-        "resources/read" => text(&["uri"]),
+        "tools/call" | "prompts/get" => text(&["params", "name"]),
+        "resources/read" => text(&["params", "uri"]),
         _ => None,
     };
     assert!(name.is_none() || unwrapped(&mirror.name) == name);
     assert_eq!(request.tool(), name.as_deref().filter(|_| method == "tools/call"));
-    let capabilities = json(request.capabilities());
-    assert!(capabilities.as_ref().is_some_and(Value::is_object));
-    assert_eq!(read(&["_meta", CAPABILITIES]).and_then(json), capabilities);
+
+    let capabilities = read(&["params", "_meta", CAPABILITIES]).expect("it is required");
+    let inside = capabilities.strip_prefix('{').expect("it is an object");
+    let respelled = spliced(whole, &[(Some(capabilities), &format!("{{ {inside}"))]);
+    let other = Frame::parse(respelled.into()).map(|frame| Enveloped::check(frame, mirror));
+    assert!(matches!(other, Ok(Ok(other)) if other.capabilities() == request.capabilities()));
 }
 
 /// A backend that others share sees no number of the client's choosing.

@@ -244,17 +244,23 @@ fn mirrored(u: &mut Unstructured<'_>) -> Result<Case> {
     object(u, MESSAGE, present, &mut request)?;
     object(u, MESSAGE, KINDS[2], &mut page)?;
     let mut headers = Vec::new();
+    let named = if request.contains("resources/read") { "uri" } else { "name" };
     for (name, path) in [
         ("mcp-protocol-version", &["params", "_meta", VERSION][..]),
         ("mcp-method", &["method"]),
-        ("mcp-name", &["params", "name"]),
-        ("mcp-name", &["params", "uri"]),
+        ("mcp-name", &["params", named]),
         ("mcp-param-region", &["params", "arguments", "region"]),
         ("mcp-param-n", &["params", "arguments", "size", "n"]),
     ] {
-        let token = at(&request, path).ok().flatten().unwrap_or_default();
+        let token = at(&request, path).ok().flatten().filter(|token| *token != "null");
+        let count = match u.int_in_range(0..=31)? {
+            30 => 2,
+            31 => usize::from(token.is_none()),
+            _ => usize::from(token.is_some()),
+        };
+        let token = token.unwrap_or_default();
         let text = serde_json::from_str(token).unwrap_or_else(|_| token.to_owned());
-        for _ in 0..u.int_in_range(0..=9)? / 4 {
+        for _ in 0..count {
             headers.push((name.to_owned(), Text(header(u, &text)?)));
         }
     }
@@ -267,7 +273,8 @@ fn header(u: &mut Unstructured<'_>, text: &str) -> Result<Vec<u8>> {
         1 => text.to_uppercase().into(),
         2 => format!(" {text}\t").into(),
         3 => format!("\u{a0}{text}").into(),
-        4..=7 => format!("=?base64?{}?=", STANDARD.encode(text)).into(),
+        4 => u.choose(&["0", "t", "2025-11-25", "tools/list"])?.as_bytes().to_vec(),
+        5..=8 => format!("=?base64?{}?=", STANDARD.encode(text)).into(),
         _ => text.into(),
     })
 }

@@ -10,6 +10,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::Front;
 use super::call::Call;
 use super::error::Refusal;
+use crate::mcp::RequestId;
 
 /// Headers that a page may send, beside `env_…`, `x-env-…` and `mcp-param-…` (protocol.md section 7).
 const ALLOWED: [&str; 8] = [
@@ -54,8 +55,20 @@ fn may_send(name: &str) -> bool {
     ALLOWED.contains(&name) || prefixed && name.chars().all(token)
 }
 
-/// Lets the page whose origin was admitted read the response.
-pub(super) fn share(request: &HttpRequest, front: &Front, response: &mut HttpResponse) {
+/// The response to a request for an MCP route, which a page may read if it was let in. `id` is that of the
+/// request in the body, if one was read.
+pub(super) fn respond(
+    request: &HttpRequest,
+    front: &Front,
+    outcome: Result<HttpResponse, Refusal>,
+    id: Option<&RequestId>,
+) -> HttpResponse {
+    let mut response = outcome.unwrap_or_else(|refusal| refusal.response(id));
+    share(request, front, &mut response);
+    response
+}
+
+fn share(request: &HttpRequest, front: &Front, response: &mut HttpResponse) {
     response.headers_mut().append(VARY, HeaderValue::from_static("Origin"));
     let Some(origin) = request.headers().get(ORIGIN) else { return };
     if front.gate.check_origin(&Call::read(request, &front.base_path).presented()).is_ok() {

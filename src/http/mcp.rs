@@ -36,9 +36,7 @@ pub(super) async fn route(request: HttpRequest, payload: Payload, front: Data<Fr
         Method::GET | Method::POST | Method::DELETE => serve(&request, payload, &front, &mut id).await,
         _ => Err(Refusal::Method(METHODS)),
     };
-    let mut response = outcome.unwrap_or_else(|refusal| refusal.response(id.as_ref()));
-    cors::share(&request, &front, &mut response);
-    response
+    cors::respond(&request, &front, outcome, id.as_ref())
 }
 
 async fn serve(

@@ -19,9 +19,7 @@ pub(super) async fn route(request: HttpRequest, payload: Payload, front: Data<Fr
         Method::OPTIONS => cors::preflight(&request, &front, METHODS),
         _ => Err(Refusal::Method(METHODS)),
     };
-    let mut response = outcome.unwrap_or_else(|refusal| refusal.response(id.as_ref()));
-    cors::share(&request, &front, &mut response);
-    response
+    cors::respond(&request, &front, outcome, id.as_ref())
 }
 
 async fn post(

@@ -17,9 +17,7 @@ pub(super) async fn route(request: HttpRequest, front: Data<Front>) -> HttpRespo
         Method::OPTIONS => cors::preflight(&request, &front, METHODS),
         _ => Err(Refusal::Method(METHODS)),
     };
-    let mut response = outcome.unwrap_or_else(|refusal| refusal.response(None));
-    cors::share(&request, &front, &mut response);
-    response
+    cors::respond(&request, &front, outcome, None)
 }
 
 async fn open(request: &HttpRequest, front: &Front) -> Result<HttpResponse, Refusal> {
