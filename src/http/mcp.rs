@@ -3,12 +3,14 @@
 
 use actix_web::http::Method;
 use actix_web::web::{Data, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
 use super::call::Call;
 use super::error::{Refusal, insert_allowance};
 use super::{Front, body, cors, stateless, streamable};
 use crate::access::Permit;
+use crate::catalog::LaunchPlan;
+use crate::ids::ServerName;
 use crate::mcp::{Era, Frame, Kind, Malformed, RequestId, era_of};
 
 const METHODS: &str = "GET, POST, DELETE, OPTIONS";
@@ -17,6 +19,7 @@ const METHODS: &str = "GET, POST, DELETE, OPTIONS";
 pub(super) struct Admitted<'a> {
     pub(super) call: Call<'a>,
     pub(super) permit: Permit,
+    pub(super) server: ServerName,
     pub(super) front: &'a Front,
 }
 
@@ -47,8 +50,8 @@ async fn serve(
 ) -> Result<HttpResponse, Refusal> {
     let call = Call::read(request, &front.base_path);
     let permit = front.gate.admit(&call.presented())?;
-    front.catalog.find(&permit, &call.target()?)?;
-    let admitted = Admitted { call, permit, front };
+    let server = front.catalog.find(&permit, &call.target()?)?;
+    let admitted = Admitted { call, permit, server, front };
     match *request.method() {
         Method::GET => streamable::get(&admitted),
         Method::DELETE => streamable::delete(&admitted),
@@ -110,14 +113,22 @@ impl Admitted<'_> {
         self.call.accepts("text", "event-stream")
     }
 
-    /// A response that says how much of the tenant's rate is left.
-    pub(super) fn respond(
-        &self,
-        mut response: actix_web::HttpResponseBuilder,
-    ) -> actix_web::HttpResponseBuilder {
+    /// What to start for this caller.
+    pub(super) fn plan(&self) -> Result<LaunchPlan, Refusal> {
+        Ok(self.front.catalog.plan(&self.permit, &self.call.target()?, self.call.overrides()?)?)
+    }
+
+    /// Says how much of the tenant's rate is left.
+    pub(super) fn add_allowance(&self, response: &mut HttpResponseBuilder) {
         if let Some(allowance) = self.permit.allowance() {
-            insert_allowance(&mut response, allowance);
+            insert_allowance(response, allowance);
         }
-        response
+    }
+
+    /// The answer to what needs none.
+    pub(super) fn accepted(&self) -> HttpResponse {
+        let mut response = HttpResponse::Accepted();
+        self.add_allowance(&mut response);
+        response.finish()
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 
 use super::answer::{self, Form};
-use super::error::{Refusal, insert_allowance};
+use super::error::Refusal;
 use super::mcp::Admitted;
 use crate::mcp::{Enveloped, Frame, Kind, Method, Mirror};
 
@@ -19,23 +19,18 @@ pub(super) async fn post(
     frame: Frame,
     mirror: &Mirror<'_>,
 ) -> Result<HttpResponse, Refusal> {
-    let Admitted { call, permit, front } = admitted;
+    let Admitted { permit, front, .. } = admitted;
     let Kind::Request(_, method) = frame.kind() else {
         // No notification has a meaning here: what one would cancel is cancelled by closing its stream, and
         // an id of the caller's choosing could be somebody else's.
-        return Ok(admitted.respond(HttpResponse::Accepted()).finish());
+        return Ok(admitted.accepted());
     };
     let listens = *method == Method::Listen;
     let request = Enveloped::check(frame, mirror)?;
-    let plan = front.catalog.plan(permit, &call.target()?, call.overrides()?)?;
+    let plan = admitted.plan()?;
     let reader = front.sessions.call(&plan, request, mirror, || front.gate.opening(permit)).await?;
     let streams = listens || !admitted.takes_json();
     let patience = if streams { Duration::ZERO } else { PATIENCE };
     let form = Form { patience, batch: false, with_ids: false, primes: false, by_code: true };
-    Ok(answer::answer(reader, form, front.heartbeat, |response, _| {
-        if let Some(allowance) = permit.allowance() {
-            insert_allowance(response, allowance);
-        }
-    })
-    .await)
+    Ok(answer::answer(reader, form, front.heartbeat, |response, _| admitted.add_allowance(response)).await)
 }

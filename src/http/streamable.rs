@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::{HttpResponse, HttpResponseBuilder};
 
 use super::answer::{self, Events, Form};
-use super::error::{Refusal, insert_allowance};
+use super::error::Refusal;
 use super::mcp::{Admitted, Content};
 use crate::mcp::{Frame, Kind, Method};
 use crate::session::{NotResumed, Session, Transport, Undelivered};
@@ -42,8 +42,8 @@ fn begins(frame: &Frame) -> bool {
 /// `initialize`: a session, which the client learns of with the answer. Until then nobody else knows it, so
 /// it ends if the client leaves or the answer is an error.
 async fn open(admitted: &Admitted<'_>, frame: Frame) -> Result<HttpResponse, Refusal> {
-    let Admitted { call, permit, front } = admitted;
-    let plan = front.catalog.plan(permit, &call.target()?, call.overrides()?)?;
+    let Admitted { permit, front, .. } = admitted;
+    let plan = admitted.plan()?;
     let opening = front.gate.opening(permit)?;
     let opened = front.sessions.open(plan, opening, Transport::Streamable).await?;
     let session = opened.session()?.clone();
@@ -51,7 +51,7 @@ async fn open(admitted: &Admitted<'_>, frame: Frame) -> Result<HttpResponse, Ref
     let patience = patience(admitted);
     let form = Form { patience, batch: false, with_ids: true, primes: false, by_code: false };
     Ok(answer::answer(reader, form, front.heartbeat, |response, answer| {
-        add_allowance(admitted, response);
+        admitted.add_allowance(response);
         if answer.is_none_or(|answer| !answer.is_error()) {
             name_session(response, &session);
             opened.keep();
@@ -74,12 +74,12 @@ async fn deliver(admitted: &Admitted<'_>, content: Content) -> Result<HttpRespon
         Content::Batch(frames) => session.deliver(frames, None)?,
     };
     let Some(reader) = reader else {
-        return Ok(admitted.respond(HttpResponse::Accepted()).finish());
+        return Ok(admitted.accepted());
     };
     let (patience, primes) = (patience(admitted), primes(revision.as_deref()));
     let form = Form { patience, batch, with_ids: true, primes, by_code: false };
     Ok(answer::answer(reader, form, admitted.front.heartbeat, |response, _| {
-        add_allowance(admitted, response);
+        admitted.add_allowance(response);
         name_session(response, &session);
     })
     .await)
@@ -101,7 +101,8 @@ pub(super) fn get(admitted: &Admitted<'_>) -> Result<HttpResponse, Refusal> {
     };
     let primes = primes(session.revision().as_deref());
     let form = Form { patience: Duration::ZERO, batch: false, with_ids: true, primes, by_code: false };
-    let mut response = admitted.respond(HttpResponse::Ok());
+    let mut response = HttpResponse::Ok();
+    admitted.add_allowance(&mut response);
     name_session(&mut response, &session);
     Ok(answer::stream(&mut response, Events::new(reader, form, admitted.front.heartbeat, &[])))
 }
@@ -112,16 +113,17 @@ pub(super) fn delete(admitted: &Admitted<'_>) -> Result<HttpResponse, Refusal> {
         return Err(Refusal::Method("POST, OPTIONS"));
     }
     find(admitted)?.end();
-    Ok(admitted.respond(HttpResponse::Ok()).finish())
+    let mut response = HttpResponse::Ok();
+    admitted.add_allowance(&mut response);
+    Ok(response.finish())
 }
 
 /// The session that the request names. Its version header must name a revision of the handshake era, or
 /// whatever else client and server agreed on.
 fn find(admitted: &Admitted<'_>) -> Result<Arc<Session>, Refusal> {
-    let Admitted { call, permit, front } = admitted;
-    let server = front.catalog.find(permit, &call.target()?)?;
+    let Admitted { call, permit, server, front } = admitted;
     let id = call.named_session().flatten().ok_or(Undelivered::NoSession)?;
-    let session = front.sessions.find(&id, Transport::Streamable, permit.tenant(), &server)?;
+    let session = front.sessions.find(&id, Transport::Streamable, permit.tenant(), server)?;
     match call.foreign_revision() {
         Some(named) if session.revision().as_deref() != Some(&named) => Err(Refusal::Revision(named)),
         _ => Ok(session),
@@ -134,10 +136,4 @@ fn primes(revision: Option<&str>) -> bool {
 
 fn name_session(response: &mut HttpResponseBuilder, session: &Session) {
     response.insert_header(("Mcp-Session-Id", session.id().reveal()));
-}
-
-fn add_allowance(admitted: &Admitted<'_>, response: &mut HttpResponseBuilder) {
-    if let Some(allowance) = admitted.permit.allowance() {
-        insert_allowance(response, allowance);
-    }
 }
