@@ -45,6 +45,10 @@ pub(super) enum Refusal {
     Revision(String),
     #[error("the header Mcp-Session-Id is missing; send `initialize` first, then the id that its answer has")]
     NoSessionNamed,
+    #[error(
+        "there is no stream and no session to end here without one: POST `initialize` first, and send Mcp-Session-Id"
+    )]
+    NotInSession,
     #[error("{0}")]
     Batch(&'static str),
     #[error("the answer is an event stream; send Accept: text/event-stream")]
@@ -120,7 +124,7 @@ impl Refusal {
             Self::NotAcceptable | Self::NoEvents => plain(S::NOT_ACCEPTABLE, Code::Refused),
             Self::TooLarge(_) => plain(S::PAYLOAD_TOO_LARGE, Code::Refused),
             Self::Broken => plain(S::BAD_REQUEST, Code::Parse),
-            Self::Method(_) => plain(S::METHOD_NOT_ALLOWED, Code::Refused),
+            Self::Method(_) | Self::NotInSession => plain(S::METHOD_NOT_ALLOWED, Code::Refused),
         }
     }
 
@@ -139,6 +143,7 @@ impl Refusal {
         }
         match self {
             Self::Method(methods) => drop(response.insert_header((ALLOW, *methods))),
+            Self::NotInSession => drop(response.insert_header((ALLOW, "POST, OPTIONS"))),
             Self::NotResumed(NotResumed::Exhausted) => drop(response.insert_header((ALLOW, "POST, DELETE"))),
             _ => {}
         }

@@ -89,7 +89,7 @@ async fn deliver(admitted: &Admitted<'_>, content: Content) -> Result<HttpRespon
 /// clients of other transports find out.
 pub(super) fn get(admitted: &Admitted<'_>) -> Result<HttpResponse, Refusal> {
     if admitted.call.named_session().is_none() {
-        return Err(Refusal::Method("POST, OPTIONS"));
+        return Err(Refusal::NotInSession);
     }
     if !admitted.takes_events() {
         return Err(Refusal::NotAcceptable);
@@ -110,7 +110,7 @@ pub(super) fn get(admitted: &Admitted<'_>) -> Result<HttpResponse, Refusal> {
 /// The client has done with the session.
 pub(super) fn delete(admitted: &Admitted<'_>) -> Result<HttpResponse, Refusal> {
     if admitted.call.named_session().is_none() {
-        return Err(Refusal::Method("POST, OPTIONS"));
+        return Err(Refusal::NotInSession);
     }
     find(admitted)?.end();
     let mut response = HttpResponse::Ok();

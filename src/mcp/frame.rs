@@ -104,11 +104,11 @@ impl Frame {
     /// # Errors
     /// If the bytes are no JSON array and no message either.
     pub fn parse_all(bytes: Bytes) -> Result<Vec<Result<Self, Malformed>>, Malformed> {
-        let bytes = strip_bom(bytes);
         match Self::parse(bytes.clone()) {
             Err(Malformed::Batch) => {}
             other => return other.map(|frame| vec![Ok(frame)]),
         }
+        let bytes = strip_bom(bytes);
         let members: Vec<&serde_json::value::RawValue> =
             serde_json::from_slice(&bytes).map_err(|e| Malformed::NotJson(e.to_string()))?;
         // With bytes of its own, so that no member keeps the whole batch.

@@ -134,6 +134,9 @@ impl Enveloped {
     /// # Errors
     /// The first step that fails.
     pub fn check(frame: Frame, mirror: &Mirror<'_>) -> Result<Self, Misfit> {
+        if !matches!(frame.kind(), Kind::Request(..)) {
+            return Err(Misfit::Message("it is no request"));
+        }
         let meta = Meta::read(&frame)?;
         let header = plain(&mirror.version);
         let same_version = || Some(|header: &str| header == meta.version);
