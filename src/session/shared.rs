@@ -16,7 +16,9 @@ use super::task::Task;
 use super::{Session, Transport};
 use crate::access::{Denied, Opening};
 use crate::catalog::{Fingerprint, LaunchPlan};
-use crate::mcp::{Enveloped, Era, Mirror, Misfit, STATELESS_VERSIONS, ToolHeaders, list_tools};
+use crate::mcp::{
+    Code, Enveloped, Era, Failure, Mirror, Misfit, STATELESS_VERSIONS, ToolHeaders, list_tools,
+};
 
 /// Who shares a backend: those who would start the same process, with the same capabilities.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -29,16 +31,21 @@ pub(super) struct ShareKey {
 #[derive(Debug, Default)]
 pub(super) struct Shared(Mutex<HashMap<ShareKey, Arc<Session>>>);
 
-/// What is known of a shared backend's tools, and since when.
+/// What is known of a shared backend's tools.
 #[derive(Debug, Default)]
-pub(super) struct Tools(Mutex<Option<(Instant, Arc<OnceCell<ToolHeaders>>)>>);
+pub(super) struct Tools(Mutex<Option<Asked>>);
+
+/// A question to a backend for its tools, and the answer once it is there.
+#[derive(Debug)]
+struct Asked {
+    at: Instant,
+    answer: Arc<OnceCell<Arc<ToolHeaders>>>,
+}
 
 /// How long a list of tools is believed, if the backend does not say that it has changed.
 const TOOLS_LAST: Duration = Duration::from_secs(60);
 /// Pages of tools that are read.
 const MAX_PAGES: usize = 64;
-/// How long a backend may take to tell its tools. After that the call goes to it all the same.
-const LIST_TIME: Duration = Duration::from_secs(5);
 /// How often a request is taken to another backend because its own has just ended.
 const TRIES: usize = 3;
 
@@ -92,7 +99,7 @@ impl Sessions {
             let session = self.warm(plan, &call, &opening)?;
             if call.tool().is_some() {
                 let _waiting = Waiting::new(&session, call.frame().bytes().len())?;
-                session.tool_headers().await.check(&call, mirror)?;
+                session.tool_headers().await.map_err(NotCalled::Failed)?.check(&call, mirror)?;
             }
             tries -= 1;
             match session.deliver([call.frame().clone()], None) {
@@ -176,20 +183,25 @@ impl Session {
         state.ended || state.abandoned
     }
 
-    /// The headers that this backend's tools want repeated; asked for once, by whoever comes first. A
-    /// backend that does not tell is not held against the caller: its own answer will say more.
-    async fn tool_headers(self: &Arc<Self>) -> ToolHeaders {
-        let cell = {
+    /// The headers that this backend's tools want repeated; asked for once, by whoever comes first. If it
+    /// refuses to tell, or has ended, its answer to the call itself will say more; one that says nothing
+    /// must not make us skip the check.
+    async fn tool_headers(self: &Arc<Self>) -> Result<Arc<ToolHeaders>, Failure> {
+        let answer = {
             let mut tools = self.tools.0.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
             match &*tools {
-                Some((since, cell)) if now < *since + TOOLS_LAST => cell.clone(),
-                _ => tools.insert((now, Arc::default())).1.clone(),
+                Some(asked) if now < asked.at + TOOLS_LAST => asked.answer.clone(),
+                _ => tools.insert(Asked { at: now, answer: Arc::default() }).answer.clone(),
             }
         };
-        let listing = async { timeout(LIST_TIME, self.list_tools()).await.ok().flatten().ok_or(()) };
-        let known = cell.get_or_try_init(|| listing).await;
-        known.cloned().unwrap_or_default()
+        let listing = async { self.list_tools().await.map(Arc::new).ok_or(()) };
+        let known = timeout(self.start_timeout, answer.get_or_try_init(|| listing)).await;
+        let silent = |_| {
+            let reason = format!("the server {} did not tell which tools it has", self.server);
+            Failure::new(Code::Internal, reason)
+        };
+        known.map(|known| known.cloned().unwrap_or_default()).map_err(silent)
     }
 
     async fn list_tools(self: &Arc<Self>) -> Option<ToolHeaders> {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::events::{Endpoint, fault};
-use crate::gateway::{Gateway, peer};
+use crate::gateway::{Gateway, peer, until};
 use crate::stateless::{enveloped, mirrored, try_call};
 
 const HANDSHAKE: [&str; 5] = ["2024-10-07", "2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
@@ -21,17 +21,27 @@ async fn is_refused(gateway: &Gateway, server: &str) {
     assert!(answer["error"]["message"].as_str().unwrap().contains("`initialize`"), "{answer}");
 }
 
+/// How often a process was started, once all have ended: as many as the log says of both.
+async fn opened(gateway: &Gateway) -> usize {
+    let count = |what: &str| gateway.log().matches(what).count();
+    until("the log is whole", || {
+        count("session ended") > 0 && count("session opened") == count("session ended")
+    })
+    .await;
+    count("session opened")
+}
+
 #[tokio::test]
 async fn a_server_of_the_handshake_era_is_found_out_once() {
     let gateway = Gateway::start("");
     for server in ["peer", "fatal"] {
         is_refused(&gateway, server).await;
         gateway.until_active(0).await;
-        let started = gateway.log().matches("session opened").count();
+        let started = opened(&gateway).await;
         is_refused(&gateway, server).await;
         let body = enveloped(1, "tools/list", json!({}));
         assert_eq!(fault(mirrored(&gateway, server, &body).post(&body).await).await.1, -32022);
-        assert_eq!(gateway.log().matches("session opened").count(), started, "it was asked again");
+        assert_eq!(opened(&gateway).await, started, "it was asked again");
     }
 }
 
@@ -117,7 +127,8 @@ async fn a_server_that_dies_at_once_is_told_as_that_and_not_started_again_and_ag
     let answer: Value = response.json().await.unwrap();
     assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(1), &json!(-32603)));
     assert!(answer["error"]["message"].as_str().unwrap().contains("status 7"), "{answer}");
-    assert_eq!(gateway.log().matches("session opened").count(), 1);
+    gateway.until_active(0).await;
+    assert_eq!(opened(&gateway).await, 1);
     // It may be of the other era and dislike the question, or be ill: both are said.
     let (status, code, answer) = fault(mirrored(&gateway, "unknown", &call).post(&call).await).await;
     assert_eq!((status, code), (400, -32022));

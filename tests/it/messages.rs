@@ -199,9 +199,7 @@ async fn a_client_that_reads_nothing_makes_its_server_wait_and_costs_little_memo
         blocked > 50
     })
     .await;
-    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid())).unwrap();
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    let resident: usize = resident.trim().trim_end_matches(" kB").parse().unwrap();
+    let resident = gateway.resident();
     assert!(resident < 48 << 10, "{resident} KiB");
     gateway.client().connect("peer").await;
 }

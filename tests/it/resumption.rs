@@ -157,3 +157,18 @@ async fn what_is_kept_is_bounded_and_a_gap_is_told() {
     let mut near = Events::of(near);
     assert_eq!(near.message().await.unwrap()["params"]["progress"], 191);
 }
+
+#[tokio::test]
+async fn what_is_kept_for_nobody_keeps_nothing_else_alive() {
+    let gateway = Gateway::start("");
+    let session = Endpoint::new(&gateway, "peer").open("2025-11-25").await;
+    // 200 MB of noise, and 12 kB of messages that wait for a listening stream.
+    let params = json!({ "count": 200, "bytes": 1 << 20 });
+    assert_eq!(session.call(1, "padded_notes", params).await["result"], "done");
+    let resident = gateway.resident();
+    assert!(resident < 48 << 10, "{resident} KiB");
+    let mut listening = Events::of(session.get().await);
+    for n in 0..200 {
+        assert_eq!(listening.message().await.unwrap()["params"]["n"], n);
+    }
+}

@@ -204,7 +204,7 @@ async fn a_warm_server_ends_after_a_while_without_requests() {
 
 #[tokio::test]
 async fn a_drain_lets_requests_finish_and_ends_subscriptions() {
-    let mut gateway = Gateway::start("");
+    let mut gateway = Gateway::start("[timeouts]\ndrain = \"5m\"");
     let listen = enveloped("l", "subscriptions/listen", json!({ "notifications": {} }));
     let mut listening = open(&gateway, &listen).await;
     listening.message().await.unwrap();

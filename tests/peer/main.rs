@@ -204,6 +204,16 @@ impl Peer {
                 self.raw(b"hello\n\n{\"not\":\"a message\"}\n[1,2]\n\xff\xfe\n{\n");
                 self.reply(id, json!("done"));
             }
+            // A small note behind each of many large lines of noise.
+            "padded_notes" => {
+                for n in 0..params["count"].as_u64().expect("count") {
+                    let mut noise = vec![b' '; params["bytes"].as_u64().expect("bytes") as usize];
+                    noise.push(b'\n');
+                    self.raw(&noise);
+                    self.note("note", &json!({ "n": n }));
+                }
+                self.reply(id, json!("done"));
+            }
             "bad_utf8" => {
                 self.raw(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":\"a").as_bytes());
                 self.raw(b"\xff\"}\n");
