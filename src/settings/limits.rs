@@ -26,7 +26,8 @@ pub struct Limits {
     pub message: ByteSize,
     /// The largest message of a child, in bytes.
     pub line: ByteSize,
-    /// What may wait in each direction of a session, in bytes, before its source is made to wait.
+    /// What may wait in each direction of a session, in bytes, before its source is made to wait. As much
+    /// again is kept of what a client may ask for once more.
     pub queue: ByteSize,
     /// Live sessions in all.
     pub sessions: usize,
