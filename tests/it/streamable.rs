@@ -571,3 +571,21 @@ async fn requests_are_timed_whatever_else_is_due() {
     tokio::time::sleep(std::time::Duration::from_millis(400)).await;
     assert_eq!(session.call(1, "never", json!({})).await["error"]["code"], -32603);
 }
+
+#[tokio::test]
+async fn the_answers_to_a_batch_are_gathered() {
+    let gateway = Gateway::start("");
+    let session = std::sync::Arc::new(Endpoint::new(&gateway, "peer").open("2025-03-26").await);
+    let batch = json!([request(1, "echo", json!([1])), request(2, "never", json!({}))]);
+    let waiting = tokio::spawn({
+        let session = session.clone();
+        async move { session.post(&batch).await }
+    });
+    let heard = async || session.call(3, "heard", json!({})).await["result"].to_string();
+    until_told("it is heard", async || heard().await.contains("never")).await;
+    session.call(4, "later", json!({ "id": 2 })).await;
+    let response = waiting.await.unwrap();
+    assert_eq!(response.headers()["content-type"], "application/json");
+    let answers: Value = response.json().await.unwrap();
+    assert_eq!((&answers[0]["result"], &answers[1]["result"]), (&json!([1]), &json!("late")));
+}
