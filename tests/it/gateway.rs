@@ -230,3 +230,17 @@ pub(crate) async fn until_told(what: &str, mut holds: impl AsyncFnMut() -> bool)
     }
     panic!("never came about: {what}");
 }
+
+/// Waits until a server cannot get rid of what it writes.
+pub(crate) async fn until_it_waits_to_write(pid: u32) {
+    let waits = || {
+        fs::read_to_string(format!("/proc/{pid}/syscall"))
+            .is_ok_and(|call| call.starts_with("1 0x1 ") || call.starts_with("64 0x1 "))
+    };
+    let mut blocked = 0;
+    until("the server waits", || {
+        blocked = if waits() { blocked + 1 } else { 0 };
+        blocked > 50
+    })
+    .await;
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::gateway::{Gateway, until};
+use crate::gateway::{Gateway, until, until_it_waits_to_write};
 
 const MIB: usize = 1 << 20;
 
@@ -188,17 +188,8 @@ async fn a_client_that_reads_nothing_makes_its_server_wait_and_costs_little_memo
     let gateway = Gateway::start("[limits]\nqueue = \"64KiB\"");
     let _stream = flooded(&gateway).await;
     let pid = *gateway.descendants().first().unwrap();
-    let waits_to_write = || {
-        std::fs::read_to_string(format!("/proc/{pid}/syscall"))
-            .is_ok_and(|call| call.starts_with("1 0x1 ") || call.starts_with("64 0x1 "))
-    };
     // 100 MB are on their way; the server gets rid of what pipe, queue and socket hold.
-    let mut blocked = 0;
-    until("the server waits", || {
-        blocked = if waits_to_write() { blocked + 1 } else { 0 };
-        blocked > 50
-    })
-    .await;
+    until_it_waits_to_write(pid).await;
     let resident = gateway.resident();
     assert!(resident < 48 << 10, "{resident} KiB");
     gateway.client().connect("peer").await;

@@ -589,3 +589,16 @@ async fn the_answers_to_a_batch_are_gathered() {
     let answers: Value = response.json().await.unwrap();
     assert_eq!((&answers[0]["result"], &answers[1]["result"]), (&json!([1]), &json!("late")));
 }
+
+#[tokio::test]
+async fn who_leaves_in_the_middle_of_a_flood_makes_room_at_once() {
+    let gateway = Gateway::start("[timeouts]\nstalled_reader = \"10m\"");
+    let session = Endpoint::new(&gateway, "peer").open(NEWEST).await;
+    let params = json!({ "count": 40_000, "pad": "x".repeat(1000), "_meta": { "progressToken": 1 } });
+    let body = request(1, "steps", params).to_string();
+    let unread = crate::events::post_and_do_not_read(&gateway, &session, &body).await;
+    let pid = *gateway.descendants().first().unwrap();
+    crate::gateway::until_it_waits_to_write(pid).await;
+    drop(unread);
+    assert_eq!(session.call(2, "echo", json!([2])).await["result"], json!([2]));
+}
