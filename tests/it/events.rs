@@ -87,6 +87,16 @@ impl Endpoint {
         response.json().await.unwrap()
     }
 
+    /// The same where it may take long, so that the answer comes as an event.
+    pub(crate) async fn call_slowly(&self, id: u64, method: &str, params: Value) -> Value {
+        let response =
+            self.post(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })).await;
+        if response.headers()["content-type"] == "application/json" {
+            return response.json().await.unwrap();
+        }
+        Events::of(response).message().await.unwrap()
+    }
+
     pub(crate) async fn initialize(&self, revision: &str) -> Response {
         let info = json!({ "name": "test", "version": "1" });
         let params = json!({ "protocolVersion": revision, "capabilities": {}, "clientInfo": info });

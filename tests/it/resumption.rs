@@ -164,7 +164,7 @@ async fn what_is_kept_for_nobody_keeps_nothing_else_alive() {
     let session = Endpoint::new(&gateway, "peer").open("2025-11-25").await;
     // 200 MB of noise, and 12 kB of messages that wait for a listening stream.
     let params = json!({ "count": 200, "bytes": 1 << 20 });
-    assert_eq!(session.call(1, "padded_notes", params).await["result"], "done");
+    assert_eq!(session.call_slowly(1, "padded_notes", params).await["result"], "done");
     let resident = gateway.resident();
     assert!(resident < 48 << 10, "{resident} KiB");
     let mut listening = Events::of(session.get().await);

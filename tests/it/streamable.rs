@@ -534,7 +534,7 @@ async fn who_does_not_read_is_cut_off_and_the_session_goes_on() {
     let body = request(1, "steps", params).to_string();
     let unread = crate::events::post_and_do_not_read(&gateway, &session, &body).await;
     // The child is in the middle of its flood, so it answers this only once somebody made room.
-    assert_eq!(session.call(2, "echo", json!([2])).await["result"], json!([2]));
+    assert_eq!(session.call_slowly(2, "echo", json!([2])).await["result"], json!([2]));
     drop(unread);
 }
 
@@ -600,5 +600,5 @@ async fn who_leaves_in_the_middle_of_a_flood_makes_room_at_once() {
     let pid = *gateway.descendants().first().unwrap();
     crate::gateway::until_it_waits_to_write(pid).await;
     drop(unread);
-    assert_eq!(session.call(2, "echo", json!([2])).await["result"], json!([2]));
+    assert_eq!(session.call_slowly(2, "echo", json!([2])).await["result"], json!([2]));
 }
