@@ -1,10 +1,11 @@
 //! The public listener: routes, and the way of a request through the layers below.
 //!
-//! `call` and `body` read a request, `answer` and `event` write what comes back, `error` is the only place
+//! `call` and `body` read a request, `admitted` is one that has passed the guard, `answer` and `event` write what comes back, `error` is the only place
 //! that knows which status a refusal has, `cors` what a browser needs. `sse` and `message` are the two
 //! halves of the `sse` transport; `mcp` is the endpoint that `streamable` and `stateless` clients share.
 //! `health` needs no secret.
 
+mod admitted;
 mod answer;
 mod body;
 mod call;

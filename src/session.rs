@@ -143,6 +143,11 @@ impl Session {
         &self.id
     }
 
+    /// How its clients speak to us.
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
+
     /// The revision that client and backend have agreed on; `None` until they have.
     pub fn revision(&self) -> Option<Arc<str>> {
         self.state().exchange.revision().cloned()

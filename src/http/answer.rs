@@ -12,9 +12,10 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use futures_core::Stream;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
+use super::error::status_of;
 use super::event;
-use crate::mcp::{Code, Frame, Kind, error_code};
-use crate::session::{Delivery, Reader};
+use crate::mcp::{Frame, Kind, error_code};
+use crate::session::{Delivery, Reader, Transport};
 
 /// How the answers of one request are sent.
 #[derive(Clone, Copy, Debug)]
@@ -25,12 +26,8 @@ pub(super) struct Form {
     pub(super) patience: Duration,
     /// Several answers in one array.
     pub(super) batch: bool,
-    /// Events have ids, because the client can come back for them.
-    pub(super) with_ids: bool,
     /// The first event is empty, so that the client has an id from the beginning.
     pub(super) primes: bool,
-    /// The status says what kind of error the one answer is (MCP 2026-07-28).
-    pub(super) by_code: bool,
 }
 
 /// Waits for the answer, or for what precedes it. `head` adds headers.
@@ -46,8 +43,11 @@ pub(super) async fn answer(
         head(&mut response, None);
         return stream(&mut response, Events::new(reader, form, heartbeat, &came));
     }
-    let mut response = HttpResponse::build(status(&came, form));
-    head(&mut response, came.first().and_then(|delivery| delivery.frames.first()));
+    let answer = came.first().and_then(|delivery| delivery.frames.first());
+    // In the stateless era the status says what kind of error an answer is.
+    let code = answer.filter(|_| reader.session().transport() == Transport::Stateless).and_then(error_code);
+    let mut response = HttpResponse::build(code.map_or(StatusCode::OK, status_of));
+    head(&mut response, answer);
     response.content_type("application/json").body(json(came, form))
 }
 
@@ -105,24 +105,10 @@ fn json(came: Vec<Delivery>, form: Form) -> Bytes {
     text.freeze()
 }
 
-/// protocol.md section 3.1, error map.
-fn status(came: &[Delivery], form: Form) -> StatusCode {
-    const NO_CAPABILITY: i64 = -32021;
-    let answer = came.first().and_then(|delivery| delivery.frames.first());
-    let code = answer.filter(|_| form.by_code).and_then(error_code);
-    let is = |known: Code| code == Some(i64::from(known.number()));
-    if is(Code::NoMethod) {
-        StatusCode::NOT_FOUND
-    } else if code == Some(NO_CAPABILITY) || is(Code::UnsupportedVersion) || is(Code::HeaderMismatch) {
-        StatusCode::BAD_REQUEST
-    } else {
-        StatusCode::OK
-    }
-}
-
 /// The body of an event stream. When the client goes away it is dropped, and its reader with it.
 pub(super) struct Events {
     reader: Reader,
+    /// Events have ids, because the client can come back for them.
     with_ids: bool,
     /// What goes ahead of what the reader has next.
     ahead: Option<Bytes>,
@@ -134,27 +120,24 @@ pub(super) struct Events {
 impl Events {
     /// `came` is what was read already.
     pub(super) fn new(mut reader: Reader, form: Form, heartbeat: Duration, came: &[Delivery]) -> Self {
+        let with_ids = reader.make_resumable();
         let mut ahead = BytesMut::new();
         if form.primes && !(came.is_empty() && reader.has_ended()) {
             ahead.extend_from_slice(&event::priming(reader.origin()));
         }
         for delivery in came {
-            ahead.extend_from_slice(&event::messages(delivery, form.with_ids));
+            ahead.extend_from_slice(&event::messages(delivery, with_ids));
         }
-        if form.with_ids {
-            reader.make_resumable();
-        }
-        let mut events = Self::of(reader, ahead.freeze(), heartbeat);
-        events.with_ids = form.with_ids;
-        events
+        Self::behind(ahead.freeze(), reader, heartbeat)
     }
 
-    /// Events without ids, behind one of another kind.
-    pub(super) fn of(reader: Reader, ahead: Bytes, heartbeat: Duration) -> Self {
+    /// What a reader gets, behind something else.
+    pub(super) fn behind(ahead: Bytes, mut reader: Reader, heartbeat: Duration) -> Self {
         let now = Instant::now();
         let timer = Box::pin(sleep_until(now + heartbeat));
         let ahead = (!ahead.is_empty()).then_some(ahead);
-        Self { reader, with_ids: false, ahead, heartbeat, last_sign: now, timer }
+        let with_ids = reader.make_resumable();
+        Self { reader, with_ids, ahead, heartbeat, last_sign: now, timer }
     }
 
     /// A sign of life, if nothing was sent for a while.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
 use crate::access::{Allowance, Denied};
 use crate::catalog::{BadTarget, BadVariable, Refused};
@@ -116,10 +116,7 @@ impl Refusal {
                 plain(S::BAD_REQUEST, Code::InvalidRequest)
             }
             // What happens to a backend is told in band.
-            Self::Failed(failure) if failure.code == Code::UnsupportedVersion => {
-                plain(S::BAD_REQUEST, failure.code)
-            }
-            Self::Failed(failure) => plain(S::OK, failure.code),
+            Self::Failed(failure) => plain(status_of(failure.code.number().into()), failure.code),
             Self::Content(_) => plain(S::UNSUPPORTED_MEDIA_TYPE, Code::Refused),
             Self::NotAcceptable | Self::NoEvents => plain(S::NOT_ACCEPTABLE, Code::Refused),
             Self::TooLarge(_) => plain(S::PAYLOAD_TOO_LARGE, Code::Refused),
@@ -139,7 +136,7 @@ impl Refusal {
             response.insert_header((RETRY_AFTER, whole_seconds(wait).max(1).to_string()));
         }
         if let Self::Denied(Denied::Rate(_, allowance)) = self {
-            insert_allowance(&mut response, allowance);
+            insert_allowance(&mut response, Some(allowance));
         }
         match self {
             Self::Method(methods) => drop(response.insert_header((ALLOW, *methods))),
@@ -169,9 +166,22 @@ impl From<NotCalled> for Refusal {
     }
 }
 
+/// The status of an answer in the stateless era, by the code of its error (protocol.md section 3.1).
+pub(super) fn status_of(code: i64) -> StatusCode {
+    const NO_CAPABILITY: i64 = -32021;
+    let is = |known: Code| code == i64::from(known.number());
+    if is(Code::NoMethod) {
+        StatusCode::NOT_FOUND
+    } else if code == NO_CAPABILITY || is(Code::UnsupportedVersion) || is(Code::HeaderMismatch) {
+        StatusCode::BAD_REQUEST
+    } else {
+        StatusCode::OK
+    }
+}
+
 /// `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers).
-pub(super) fn insert_allowance(response: &mut actix_web::HttpResponseBuilder, allowance: &Allowance) {
-    let Allowance { per_minute, remaining, wait } = allowance;
+pub(super) fn insert_allowance(response: &mut HttpResponseBuilder, allowance: Option<&Allowance>) {
+    let Some(Allowance { per_minute, remaining, wait }) = allowance else { return };
     let wait = whole_seconds(*wait);
     response.insert_header(("RateLimit-Policy", format!("\"requests\";q={per_minute};w=60")));
     response.insert_header(("RateLimit", format!("\"requests\";r={remaining};t={wait}")));

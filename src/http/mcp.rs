@@ -3,25 +3,14 @@
 
 use actix_web::http::Method;
 use actix_web::web::{Data, Payload};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponse};
 
-use super::call::Call;
-use super::error::{Refusal, insert_allowance};
+use super::admitted::Admitted;
+use super::error::Refusal;
 use super::{Front, body, cors, stateless, streamable};
-use crate::access::Permit;
-use crate::catalog::LaunchPlan;
-use crate::ids::ServerName;
 use crate::mcp::{Era, Frame, Kind, Malformed, RequestId, era_of};
 
 const METHODS: &str = "GET, POST, DELETE, OPTIONS";
-
-/// A request that was let in, and what it came through.
-pub(super) struct Admitted<'a> {
-    pub(super) call: Call<'a>,
-    pub(super) permit: Permit,
-    pub(super) server: ServerName,
-    pub(super) front: &'a Front,
-}
 
 /// One message, or the members of a batch.
 pub(super) enum Content {
@@ -48,10 +37,7 @@ async fn serve(
     front: &Front,
     id: &mut Option<RequestId>,
 ) -> Result<HttpResponse, Refusal> {
-    let call = Call::read(request, &front.base_path);
-    let permit = front.gate.admit(&call.presented())?;
-    let server = front.catalog.find(&permit, &call.target()?)?;
-    let admitted = Admitted { call, permit, server, front };
+    let admitted = Admitted::read(request, front)?;
     match *request.method() {
         Method::GET => streamable::get(&admitted),
         Method::DELETE => streamable::delete(&admitted),
@@ -101,34 +87,5 @@ fn read(bytes: actix_web::web::Bytes) -> Result<Content, Refusal> {
         0 => Err(Refusal::Batch("the batch is empty")),
         1..=MAX_BATCH => Ok(Content::Batch(frames)),
         _ => Err(Refusal::Batch("the batch has more than 100 members; send several")),
-    }
-}
-
-impl Admitted<'_> {
-    pub(super) fn takes_json(&self) -> bool {
-        self.call.accepts("application", "json")
-    }
-
-    pub(super) fn takes_events(&self) -> bool {
-        self.call.accepts("text", "event-stream")
-    }
-
-    /// What to start for this caller.
-    pub(super) fn plan(&self) -> Result<LaunchPlan, Refusal> {
-        Ok(self.front.catalog.plan(&self.permit, &self.call.target()?, self.call.overrides()?)?)
-    }
-
-    /// Says how much of the tenant's rate is left.
-    pub(super) fn add_allowance(&self, response: &mut HttpResponseBuilder) {
-        if let Some(allowance) = self.permit.allowance() {
-            insert_allowance(response, allowance);
-        }
-    }
-
-    /// The answer to what needs none.
-    pub(super) fn accepted(&self) -> HttpResponse {
-        let mut response = HttpResponse::Accepted();
-        self.add_allowance(&mut response);
-        response.finish()
     }
 }

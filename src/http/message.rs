@@ -4,11 +4,11 @@ use actix_web::http::Method;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::call::Call;
-use super::error::{Refusal, insert_allowance};
+use super::admitted::Admitted;
+use super::error::Refusal;
 use super::{Front, body, cors};
 use crate::mcp::{Frame, Kind, RequestId};
-use crate::session::{Transport, Undelivered};
+use crate::session::Transport;
 
 const METHODS: &str = "POST, OPTIONS";
 
@@ -28,20 +28,13 @@ async fn post(
     front: &Front,
     id: &mut Option<RequestId>,
 ) -> Result<HttpResponse, Refusal> {
-    let call = Call::read(request, &front.base_path);
-    let permit = front.gate.admit(&call.presented())?;
-    let server = front.catalog.find(&permit, &call.target()?)?;
-    let named = call.session_id().ok_or(Undelivered::NoSession)?;
-    let session = front.sessions.find(&named, Transport::Sse, permit.tenant(), &server)?;
-    call.check_content().map_err(Refusal::Content)?;
+    let admitted = Admitted::read(request, front)?;
+    let session = admitted.find(admitted.call.session_id(), Transport::Sse)?;
+    admitted.call.check_content().map_err(Refusal::Content)?;
     let frame = Frame::parse(body::read(request, payload, front.max_message).await?)?;
     if let Kind::Request(open, _) = frame.kind() {
         *id = Some(open.clone());
     }
-    session.deliver([frame], call.revision())?;
-    let mut response = HttpResponse::Accepted();
-    if let Some(allowance) = permit.allowance() {
-        insert_allowance(&mut response, allowance);
-    }
-    Ok(response.content_type("text/plain").body("Accepted"))
+    session.deliver([frame], admitted.call.revision())?;
+    Ok(admitted.accepted().content_type("text/plain").body("Accepted"))
 }

@@ -32,8 +32,6 @@ async fn open(request: &HttpRequest, front: &Front) -> Result<HttpResponse, Refu
     let id = reader.session().id().reveal();
     let uri = format!("{}/{}/message?sessionId={id}", front.base_path, call.segment());
     let mut response = HttpResponse::Ok();
-    if let Some(allowance) = permit.allowance() {
-        insert_allowance(&mut response, allowance);
-    }
-    Ok(stream(&mut response, Events::of(reader, event::endpoint(&uri), front.heartbeat)))
+    insert_allowance(&mut response, permit.allowance());
+    Ok(stream(&mut response, Events::behind(event::endpoint(&uri), reader, front.heartbeat)))
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 
+use super::admitted::Admitted;
 use super::answer::{self, Form};
 use super::error::Refusal;
-use super::mcp::Admitted;
 use crate::mcp::{Enveloped, Frame, Kind, Method, Mirror};
 
 /// Longer than a running server has to show its era: that is told by the status, too.
@@ -23,7 +23,7 @@ pub(super) async fn post(
     let Kind::Request(_, method) = frame.kind() else {
         // No notification has a meaning here: what one would cancel is cancelled by closing its stream, and
         // an id of the caller's choosing could be somebody else's.
-        return Ok(admitted.accepted());
+        return Ok(admitted.accepted().finish());
     };
     let listens = *method == Method::Listen;
     let request = Enveloped::check(frame, mirror)?;
@@ -31,6 +31,6 @@ pub(super) async fn post(
     let reader = front.sessions.call(&plan, request, mirror, || front.gate.opening(permit)).await?;
     let streams = listens || !admitted.takes_json();
     let patience = if streams { Duration::ZERO } else { PATIENCE };
-    let form = Form { patience, batch: false, with_ids: false, primes: false, by_code: true };
+    let form = Form { patience, batch: false, primes: false };
     Ok(answer::answer(reader, form, front.heartbeat, |response, _| admitted.add_allowance(response)).await)
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use actix_web::{HttpResponse, HttpResponseBuilder};
 
+use super::admitted::Admitted;
 use super::answer::{self, Events, Form};
 use super::error::Refusal;
-use super::mcp::{Admitted, Content};
+use super::mcp::Content;
 use crate::mcp::{Frame, Kind, Method};
 use crate::session::{NotResumed, Session, Transport, Undelivered};
 
@@ -46,10 +47,10 @@ async fn open(admitted: &Admitted<'_>, frame: Frame) -> Result<HttpResponse, Ref
     let plan = admitted.plan()?;
     let opening = front.gate.opening(permit)?;
     let opened = front.sessions.open(plan, opening, Transport::Streamable).await?;
-    let session = opened.session()?.clone();
+    let session = opened.session().clone();
     let reader = session.deliver([frame], None)?.ok_or(Undelivered::NoSession)?;
     let patience = patience(admitted);
-    let form = Form { patience, batch: false, with_ids: true, primes: false, by_code: false };
+    let form = Form { patience, batch: false, primes: false };
     Ok(answer::answer(reader, form, front.heartbeat, |response, answer| {
         admitted.add_allowance(response);
         if answer.is_none_or(|answer| !answer.is_error()) {
@@ -74,10 +75,10 @@ async fn deliver(admitted: &Admitted<'_>, content: Content) -> Result<HttpRespon
         Content::Batch(frames) => session.deliver(frames, None)?,
     };
     let Some(reader) = reader else {
-        return Ok(admitted.accepted());
+        return Ok(admitted.accepted().finish());
     };
     let (patience, primes) = (patience(admitted), primes(revision.as_deref()));
-    let form = Form { patience, batch, with_ids: true, primes, by_code: false };
+    let form = Form { patience, batch, primes };
     Ok(answer::answer(reader, form, admitted.front.heartbeat, |response, _| {
         admitted.add_allowance(response);
         name_session(response, &session);
@@ -100,7 +101,7 @@ pub(super) fn get(admitted: &Admitted<'_>) -> Result<HttpResponse, Refusal> {
         Some(last) => session.resume(last.ok_or(NotResumed::Lost)?)?,
     };
     let primes = primes(session.revision().as_deref());
-    let form = Form { patience: Duration::ZERO, batch: false, with_ids: true, primes, by_code: false };
+    let form = Form { patience: Duration::ZERO, batch: false, primes };
     let mut response = HttpResponse::Ok();
     admitted.add_allowance(&mut response);
     name_session(&mut response, &session);
@@ -121,10 +122,8 @@ pub(super) fn delete(admitted: &Admitted<'_>) -> Result<HttpResponse, Refusal> {
 /// The session that the request names. Its version header must name a revision of the handshake era, or
 /// whatever else client and server agreed on.
 fn find(admitted: &Admitted<'_>) -> Result<Arc<Session>, Refusal> {
-    let Admitted { call, permit, server, front } = admitted;
-    let id = call.named_session().flatten().ok_or(Undelivered::NoSession)?;
-    let session = front.sessions.find(&id, Transport::Streamable, permit.tenant(), server)?;
-    match call.foreign_revision() {
+    let session = admitted.find(admitted.call.named_session().flatten(), Transport::Streamable)?;
+    match admitted.call.foreign_revision() {
         Some(named) if session.revision().as_deref() != Some(&named) => Err(Refusal::Revision(named)),
         _ => Ok(session),
     }

@@ -1,4 +1,5 @@
-//! One JSON-RPC message: its bytes, and what its envelope says it is. The bytes are never rebuilt.
+//! One JSON-RPC message: its bytes, and what its envelope says it is. The bytes are never rebuilt; `splice`
+//! changes them in places.
 
 use std::borrow::Cow;
 use std::ops::Range;

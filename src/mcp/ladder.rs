@@ -156,9 +156,11 @@ impl Enveloped {
         };
         if let Some(token) = named {
             let name = token.and_then(decode);
-            let header = wrapped(&mirror.name);
-            let header = header.as_ref().map(Option::as_deref).map_err(|fault| *fault);
-            agrees("Mcp-Name", header, name.as_ref().map(|name| move |header: &str| header == *name))?;
+            agrees(
+                "Mcp-Name",
+                wrapped(&mirror.name),
+                name.as_ref().map(|name| move |header: &str| header == *name),
+            )?;
         }
         if REMOVED.contains(&&*method) {
             return Err(Misfit::NoMethod(method));
@@ -187,14 +189,14 @@ impl Enveloped {
 /// A header must be there exactly if the body says something, and say the same.
 pub(super) fn agrees(
     name: impl Into<Cow<'static, str>>,
-    header: Result<Option<&str>, &'static str>,
+    header: Result<Option<impl AsRef<str>>, &'static str>,
     says: Option<impl Fn(&str) -> bool>,
 ) -> Result<(), Misfit> {
     let fault = match (header, says) {
         (Err(fault), _) => fault,
         (Ok(None), Some(_)) => "is missing",
         (Ok(Some(_)), None) => "says something that the body does not",
-        (Ok(Some(header)), Some(says)) if !says(header) => "says something else than the body",
+        (Ok(Some(header)), Some(says)) if !says(header.as_ref()) => "says something else than the body",
         _ => return Ok(()),
     };
     Err(Misfit::Header(name.into(), fault))

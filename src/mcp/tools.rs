@@ -69,14 +69,8 @@ impl ToolHeaders {
                 _ => Ok(None),
             });
             let value = token.map_err(|_| malformed())?.filter(|token| *token != "null");
-            let values = mirror.param(header);
-            let text = wrapped(&values);
-            let text = text.as_ref().map(Option::as_deref).map_err(|fault| *fault);
-            agrees(
-                format!("Mcp-Param-{header}"),
-                text,
-                value.map(|value| move |text: &str| repeats(value, text)),
-            )?;
+            let says = value.map(|value| move |text: &str| repeats(value, text));
+            agrees(format!("Mcp-Param-{header}"), wrapped(&mirror.param(header)), says)?;
         }
         Ok(())
     }

@@ -48,11 +48,8 @@ impl Verdicts {
     pub(super) fn set(&self, plan: Fingerprint, era: Era, evidence: Evidence, now: Instant) {
         let mut known = self.known();
         if known.len() >= MAX {
-            known.retain(|_, (_, until)| *until > now);
-        }
-        let soonest = known.iter().min_by_key(|(_, (_, until))| *until).map(|(plan, _)| plan.clone());
-        if let Some(soonest) = soonest.filter(|_| known.len() >= MAX) {
-            known.remove(&soonest);
+            let soonest = known.iter().min_by_key(|(_, (_, until))| *until).map(|(plan, _)| plan.clone());
+            soonest.map(|soonest| known.remove(&soonest));
         }
         known.insert(plan, (era, now + evidence.lasts()));
     }

@@ -264,7 +264,7 @@ impl Exchange {
 
     /// The client of this stream has gone; what tells the backend.
     pub(super) fn abandon(&mut self, stream: StreamId) -> Vec<Frame> {
-        let settled = self.requests.take_stream(stream);
+        let settled = self.requests.take_if(|request| request.stream == stream);
         settled.iter().filter_map(|s| self.call_off(&s.id, "the client closed the connection")).collect()
     }
 
@@ -301,7 +301,7 @@ impl Exchange {
 
     /// Ends the subscriptions as clients expect it of a server that stops.
     pub(super) fn end_subscriptions(&mut self) -> Vec<Addressed> {
-        let ended = self.requests.take_listens();
+        let ended = self.requests.take_if(|request| request.purpose == Purpose::Listen);
         ended
             .iter()
             .map(|settled| {
@@ -323,6 +323,6 @@ impl Exchange {
 
     /// Settles every request of the client with an error.
     pub(super) fn fail_all(&mut self, failure: &Failure) -> Vec<Addressed> {
-        self.requests.take_all().iter().map(|settled| Addressed::failure(settled, failure)).collect()
+        self.requests.take_if(|_| true).iter().map(|settled| Addressed::failure(settled, failure)).collect()
     }
 }

@@ -32,27 +32,27 @@ pub struct Sessions {
 
 /// A session whose client does not know of it yet. Dropping it ends the session.
 #[derive(Debug)]
-pub struct Opened(Option<Arc<Session>>);
+pub struct Opened {
+    session: Arc<Session>,
+    kept: bool,
+}
 
 impl Opened {
     /// The session.
-    ///
-    /// # Errors
-    /// Never, as long as it was not kept.
-    pub fn session(&self) -> Result<&Arc<Session>, Undelivered> {
-        self.0.as_ref().ok_or(Undelivered::NoSession)
+    pub fn session(&self) -> &Arc<Session> {
+        &self.session
     }
 
     /// The client learns of the session now.
     pub fn keep(mut self) {
-        self.0 = None;
+        self.kept = true;
     }
 }
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        if let Some(session) = self.0.take() {
-            session.end();
+        if !self.kept {
+            self.session.end();
         }
     }
 }
@@ -77,8 +77,8 @@ impl Sessions {
     /// If it must not or cannot be opened.
     pub async fn open_sse(&self, plan: LaunchPlan, opening: Opening) -> Result<Reader, NotOpened> {
         let opened = self.open(plan, opening, Transport::Sse).await?;
-        let session = opened.session().map_err(|_| NotOpened::Draining)?;
-        let reader = session.listen().map_err(|_| NotOpened::Draining)?;
+        // Only a session that has ended cannot be listened to.
+        let reader = opened.session().listen().map_err(|_| NotOpened::Draining)?;
         opened.keep();
         Ok(reader)
     }
@@ -103,7 +103,7 @@ impl Sessions {
         let seat = self.registry.seat(&plan).map_err(NotOpened::Full)?;
         let session = self.make(&plan, transport)?;
         self.registry.insert(session.clone());
-        let opened = Opened(Some(session.clone()));
+        let opened = Opened { session: session.clone(), kept: false };
         let server = plan.server().clone();
         let slot = self.starter.try_slot();
         let waits = slot.is_some();

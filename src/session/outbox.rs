@@ -38,7 +38,7 @@ pub(super) struct Lost;
 ///
 /// Whoever fills it looks at [`Outbox::has_room`] first and stops reading its source when there is none;
 /// one message may be larger than the room. What nobody reads at the moment does not count there: it is
-/// kept up to the same bound, and the oldest goes first.
+/// kept up to the same bound, and what would be missed least goes first ([`Worth`]).
 #[derive(Debug)]
 pub(super) struct Outbox {
     streams: BTreeMap<StreamId, Stream>,
@@ -51,7 +51,6 @@ pub(super) struct Outbox {
     max_bytes: usize,
     /// Whether what was read is kept, for a client that lost its connection.
     keeps: bool,
-    closed: bool,
 }
 
 impl StreamId {
@@ -93,7 +92,6 @@ impl Outbox {
             kept,
             max_bytes,
             keeps,
-            closed: false,
         }
     }
 
@@ -110,9 +108,7 @@ impl Outbox {
     /// Whether this reader of a stream has had everything.
     pub(super) fn has_ended(&self, id: StreamId, ticket: u64) -> bool {
         let stream = self.streams.get(&id).filter(|stream| stream.is_read_by(ticket));
-        stream.is_none_or(|stream| {
-            stream.ends_with(stream.last_event()) && stream.has_given(stream.last_event())
-        })
+        stream.is_none_or(Stream::is_over)
     }
 
     /// Makes its caller the reader of a stream, in place of the one before: from where that left off, or
@@ -184,7 +180,6 @@ impl Outbox {
 
     /// Nothing more comes at all; readers get what is left, then the end.
     pub(super) fn close(&mut self) {
-        self.closed = true;
         for stream in self.streams.values_mut() {
             stream.complete();
         }
@@ -239,7 +234,7 @@ impl Outbox {
             return Poll::Ready(None);
         };
         let before = stream.amounts();
-        let next = stream.poll(id, self.keeps, self.closed, cx);
+        let next = stream.poll(id, self.keeps, cx);
         let after = stream.amounts();
         self.count(before, after);
         if self.kept > self.max_bytes {

@@ -62,9 +62,10 @@ impl Reader {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// The client is about to learn the ids of this stream's events.
-    pub fn make_resumable(&mut self) {
+    /// The client is about to learn the ids of this stream's events, if that is of use to it. Says whether.
+    pub fn make_resumable(&mut self) -> bool {
         self.resumable = self.session.transport == Transport::Streamable;
+        self.resumable
     }
 }
 

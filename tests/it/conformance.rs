@@ -17,7 +17,8 @@ fn run(server: &str, suite: &str, options: &[&str]) -> Report {
     let gateway: Gateway = gateway(&everything());
     let mut arguments = vec![server, suite];
     arguments.extend(options);
-    let (_, whole) = stdout_of(node("conformance.mjs", &gateway, &arguments));
+    let (success, whole) = stdout_of(node("conformance.mjs", &gateway, &arguments));
+    assert!(success, "the suite itself is not content:\n{whole}");
     let summary = whole.split("=== SUMMARY ===").nth(1).unwrap_or_else(|| panic!("no summary: {whole}"));
     let mut report = Report { scenarios: BTreeMap::new(), unscored: Vec::new(), whole: whole.clone() };
     for line in summary.lines().map(|line| line.trim_start_matches([' ', '✓', '✗'])) {

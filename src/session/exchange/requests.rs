@@ -157,20 +157,9 @@ impl Requests {
         self.open.get(only)
     }
 
-    /// Takes the requests of one stream.
-    pub(super) fn take_stream(&mut self, stream: StreamId) -> Vec<Settled> {
-        if !self.has_stream(stream) {
-            return Vec::new();
-        }
-        let ids: Vec<_> =
-            self.open.iter().filter(|(_, r)| r.stream == stream).map(|(id, _)| id.clone()).collect();
-        ids.iter().filter_map(|id| self.remove(id)).collect()
-    }
-
-    /// Takes the subscriptions.
-    pub(super) fn take_listens(&mut self) -> Vec<Settled> {
-        let listens = self.open.iter().filter(|(_, request)| request.purpose == Purpose::Listen);
-        let ids: Vec<_> = listens.map(|(id, _)| id.clone()).collect();
+    /// Takes those of which this holds.
+    pub(super) fn take_if(&mut self, which: impl Fn(&Request) -> bool) -> Vec<Settled> {
+        let ids: Vec<_> = self.open.iter().filter(|(_, r)| which(r)).map(|(id, _)| id.clone()).collect();
         ids.iter().filter_map(|id| self.remove(id)).collect()
     }
 
@@ -185,12 +174,6 @@ impl Requests {
             }
         }
         expired
-    }
-
-    /// Takes all of them.
-    pub(super) fn take_all(&mut self) -> Vec<Settled> {
-        let ids: Vec<_> = self.open.keys().cloned().collect();
-        ids.iter().filter_map(|id| self.remove(id)).collect()
     }
 
     /// When the next request's time is up.

@@ -87,7 +87,7 @@ impl Stream {
     pub(super) fn worth(&self, is_listening: bool, is_latest: bool) -> Option<Worth> {
         let behind = self.behind > 0 && (!is_latest || self.events.len() > 1);
         match self.reader {
-            None if self.complete && self.ahead == 0 && !is_listening && !is_latest => Some(Worth::Over),
+            None if self.is_over() && !is_listening && !is_latest => Some(Worth::Over),
             _ if behind => Some(Worth::Seen),
             None if self.events.len() > 1 => Some(Worth::Note),
             None if self.complete && !is_listening && !is_latest => Some(Worth::Answer),
@@ -143,6 +143,11 @@ impl Stream {
         self.wake();
     }
 
+    /// Whether everything was read, and nothing more comes.
+    pub(super) fn is_over(&self) -> bool {
+        self.complete && self.next == self.end()
+    }
+
     pub(super) fn last_event(&self) -> u64 {
         self.end() - 1
     }
@@ -185,17 +190,11 @@ impl Stream {
         }
     }
 
-    pub(super) fn poll(
-        &mut self,
-        id: StreamId,
-        keeps: bool,
-        closed: bool,
-        cx: &Context<'_>,
-    ) -> Poll<Option<Delivery>> {
+    pub(super) fn poll(&mut self, id: StreamId, keeps: bool, cx: &Context<'_>) -> Poll<Option<Delivery>> {
         if self.next < self.end() {
             return Poll::Ready(Some(self.take(id, keeps)));
         }
-        if self.complete || closed {
+        if self.complete {
             return Poll::Ready(None);
         }
         if let Some(reader) = &mut self.reader {
@@ -226,7 +225,7 @@ impl Stream {
             self.behind = 0;
             self.first = self.next;
         }
-        Delivery { first, frames, last: self.complete && self.next == self.end() }
+        Delivery { first, frames, last: self.is_over() }
     }
 
     /// The number of the event that comes next.
