@@ -4,7 +4,7 @@ use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
 use crate::events::{Endpoint, fault};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, peer};
 use crate::stateless::{VERSION, enveloped, meta, mirrored, try_call};
 
 async fn refused(endpoint: &Endpoint, body: &Value) -> (u16, i64, Value) {
@@ -180,4 +180,17 @@ async fn notifications_are_taken_and_mean_nothing() {
     let body = json!({ "jsonrpc": "2.0", "method": "notifications/x", "params": { "_meta": meta() } });
     assert_eq!(taken(bare.post(&body).await).await, (202, String::new()));
     assert!(gateway.descendants().is_empty());
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_list_its_tools_is_not_called_unchecked() {
+    let run = format!("[servers.secretive]\nrun = \"{} --stateless --secretive\"", peer());
+    let gateway = Gateway::start(&format!("[timeouts]\nstart = \"500ms\"\n{run}"));
+    try_call(&gateway, "secretive", 1, "pid", json!({})).await;
+    let call =
+        try_call(&gateway, "secretive", 2, "tools/call", json!({ "name": "echo", "arguments": {} })).await;
+    assert_eq!((&call["id"], &call["error"]["code"]), (&json!(2), &json!(-32603)));
+    assert!(call["error"]["message"].as_str().unwrap().contains("which tools it has"), "{call}");
+    let heard = try_call(&gateway, "secretive", 3, "heard", json!({})).await["result"].to_string();
+    assert!(heard.contains("tools/list") && !heard.contains("tools/call"), "{heard}");
 }

@@ -4,7 +4,7 @@
 //! Arguments choose a behaviour for the whole process: `--linger` stays after its input has ended,
 //! `--ignore-term` ignores SIGTERM too, `--deaf` never reads, `--silent` never answers, `--exit N` exits.
 //! It speaks the handshake era; with `--dual` the stateless one too, with `--stateless` only that, and with
-//! `--fatal` it exits when it is asked which (as rmcp 1.5 does).
+//! `--fatal` it exits when it is asked which (as rmcp 1.5 does). `--secretive` never lists its tools.
 
 #![expect(clippy::disallowed_methods, reason = "it exits when it is told to")]
 
@@ -100,6 +100,7 @@ impl Peer {
                 self.reply(id, json!({ "resultType": "complete", "supportedVersions": ["2026-07-28"] }));
             }
             "server/discover" => self.fail(id, -32601, Value::Null),
+            "tools/list" if std::env::args().any(|argument| argument == "--secretive") => {}
             "tools/list" => {
                 let region = json!({ "type": "string", "x-mcp-header": "Region" });
                 let tool = json!({ "name": "echo", "inputSchema": { "properties": { "region": region } } });
