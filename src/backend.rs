@@ -2,22 +2,31 @@
 //! with the same [`Link`].
 
 mod child;
+mod handover;
+mod sandbox;
+mod tree;
+mod unprepared;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub use self::child::{Exit, Inlet, Line, Outlet, Sent, StartFailed, Unprepared, is_launcher, launch};
+pub use self::child::{Exit, Inlet, Line, Outlet, Sent, StartFailed, is_launcher, launch};
+pub use self::sandbox::{Exhausted, Item, Report, State, is_sweeper, sweep};
+pub use self::unprepared::Unprepared;
 
 use self::child::{Homes, Process, Spawner, Standard};
+use self::sandbox::Sandbox;
 use crate::catalog::LaunchPlan;
 use crate::lifecycle::Lifecycle;
+use crate::settings::Settings;
 
 /// Starts backends, so many at once.
 #[derive(Debug)]
 pub struct Starter {
     spawner: Spawner,
+    sandbox: Sandbox,
     homes: Homes,
     slots: Arc<Semaphore>,
     lifecycle: Lifecycle,
@@ -43,18 +52,27 @@ pub struct Link {
 }
 
 impl Starter {
-    /// Prepares directories and the thread that spawns.
+    /// Prepares directories, the sandbox and the thread that spawns. What a gateway that was killed has
+    /// left running has ended when this comes back.
     ///
     /// # Errors
-    /// If the host lets us have neither.
-    pub fn new(slots: usize, max_line: usize, lifecycle: Lifecycle) -> Result<Self, Unprepared> {
+    /// If the host lets us not have what is needed or asked for.
+    pub fn new(settings: &Settings, lifecycle: Lifecycle) -> Result<Self, Unprepared> {
+        let spawner = Spawner::start()?;
+        let homes = Homes::prepare()?;
         Ok(Self {
-            spawner: Spawner::start()?,
-            homes: Homes::prepare()?,
-            slots: Arc::new(Semaphore::new(slots)),
+            sandbox: Sandbox::prepare(&settings.sandbox, homes.root(), &spawner)?,
+            spawner,
+            homes,
+            slots: Arc::new(Semaphore::new(settings.limits.starts)),
             lifecycle,
-            max_line,
+            max_line: usize::try_from(settings.limits.line.as_u64()).unwrap_or(usize::MAX),
         })
+    }
+
+    /// What sessions are kept from, and what the host cannot do.
+    pub fn report(&self) -> &Report {
+        self.sandbox.report()
     }
 
     /// A slot if one is free now.
@@ -78,7 +96,7 @@ impl Starter {
     pub async fn start(&self, plan: &LaunchPlan, _slot: &StartSlot) -> Result<Link, StartFailed> {
         let home = self.homes.create()?;
         let Standard { process, stdin, stdout } =
-            Process::start(&self.spawner, plan, home, &self.lifecycle).await?;
+            Process::start(&self.spawner, &self.sandbox, plan, home, &self.lifecycle).await?;
         Ok(Link { outlet: Outlet::new(stdin), inlet: Inlet::new(stdout, self.max_line), process })
     }
 

@@ -35,6 +35,8 @@ struct Entry {
     program: PathBuf,
     argv: Vec<String>,
     environment: BTreeMap<String, String>,
+    readable: Vec<PathBuf>,
+    writable: Vec<PathBuf>,
     policy: Policy,
     /// `None` until it is found out.
     era: Option<Era>,
@@ -168,6 +170,8 @@ impl Entry {
             program: resolve(first).map_err(|reason| ("run", reason))?,
             argv,
             environment: server.env.clone(),
+            readable: server.readable.clone(),
+            writable: server.writable.clone(),
             era: match server.era {
                 ServerEra::Auto => None,
                 ServerEra::Handshake => Some(Era::Handshake),
@@ -179,10 +183,11 @@ impl Entry {
     }
 }
 
-/// The absolute path of a program; `lockgate` is this very binary.
+/// The absolute path of a program; `lockgate` is this very binary, wherever it lies and whatever has become
+/// of its file.
 fn resolve(program: &str) -> Result<PathBuf, String> {
     if program == "lockgate" {
-        return std::env::current_exe().map_err(|e| format!("this program's own path cannot be read: {e}"));
+        return Ok("/proc/self/exe".into());
     }
     if program.contains('/') && !program.starts_with('/') {
         return Err(format!("begins with {program:?}; give an absolute path, or a name that is on PATH"));
@@ -241,6 +246,16 @@ impl LaunchPlan {
     /// The arguments, the program's name first.
     pub fn argv(&self) -> &[String] {
         &self.entry.argv
+    }
+
+    /// What it may read beside what every session may.
+    pub fn readable(&self) -> &[PathBuf] {
+        &self.entry.readable
+    }
+
+    /// What it may write to beside its private directory.
+    pub fn writable(&self) -> &[PathBuf] {
+        &self.entry.writable
     }
 
     /// The child's variables beyond the base: the server's, then the client's.

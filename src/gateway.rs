@@ -57,8 +57,10 @@ impl Gateway {
         let gate = Gate::new(settings, secret, listening.address).map_err(anyhow::Error::msg)?;
         let lifecycle = Lifecycle::default();
         let bytes = |size: bytesize::ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
-        let starter =
-            Arc::new(Starter::new(settings.limits.starts, bytes(settings.limits.line), lifecycle.clone())?);
+        let starter = Arc::new(Starter::new(settings, lifecycle.clone())?);
+        for (item, reason) in starter.report().missing() {
+            tracing::warn!(item = item.name, purpose = item.purpose, reason, "the sandbox lacks a part");
+        }
         let front = Front {
             gate,
             catalog,

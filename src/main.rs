@@ -3,9 +3,12 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // First of all, and before any thread: a launcher has no use for the rest.
+    // First of all, and before any thread: these have no use for the rest.
     if lockgate::backend::is_launcher() {
         return lockgate::backend::launch();
+    }
+    if lockgate::backend::is_sweeper() {
+        return lockgate::backend::sweep();
     }
     lockgate::cli::run()
 }

@@ -9,6 +9,7 @@ mod catalog;
 mod limits;
 mod listen;
 mod load;
+mod sandbox;
 mod unknown;
 
 pub use self::access::{Access, BlockedEnv, ClientAddress, Network, Tenant};
@@ -16,6 +17,7 @@ pub use self::catalog::{Server, ServerEra};
 pub use self::limits::{Limits, Rate, Timeouts};
 pub use self::listen::Listen;
 pub use self::load::{Flags, Invalid, Platform};
+pub use self::sandbox::{NetworkAccess, Profile, Sandbox, UidRange};
 
 use std::collections::BTreeMap;
 
@@ -37,6 +39,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How long.
     pub timeouts: Timeouts,
+    /// What a session's processes are kept from.
+    pub sandbox: Sandbox,
     /// The allowlist, by short name.
     #[serde(default)]
     pub servers: BTreeMap<String, Server>,

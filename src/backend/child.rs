@@ -1,11 +1,12 @@
 //! A supervised child process that speaks newline-delimited JSON-RPC on stdin and stdout.
 //!
 //! `spawner` starts our own binary again as the `launcher`, which prepares a fresh single-threaded process
-//! and becomes the command. `process` owns the result until it is reaped, `pipe` and `framer` carry its
+//! and becomes the command; `init` is what stays of those that have others become it. `process` owns the result until it is reaped, `pipe` and `framer` carry its
 //! messages, `leader` is its first process, `stderr` keeps its last words, `home` is its private directory.
 
 mod framer;
 mod home;
+mod init;
 mod launcher;
 mod leader;
 mod orphans;
@@ -15,8 +16,7 @@ mod spawner;
 mod stderr;
 
 pub use self::framer::Line;
-pub use self::home::Unprepared;
-pub use self::launcher::{is_launcher, launch};
+pub use self::launcher::{Step, is_launcher, launch};
 pub use self::pipe::{Inlet, Outlet, Sent};
 pub use self::process::{Exit, StartFailed};
 

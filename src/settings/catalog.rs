@@ -1,6 +1,7 @@
 //! `[servers.*]`: the allowlist.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,12 @@ pub struct Server {
     pub era: ServerEra,
     /// Live sessions of this server, if fewer than `limits.sessions_per_server`.
     pub sessions: Option<usize>,
+    /// Files and directories that its sessions may read, beside those that every session may.
+    #[serde(default)]
+    pub readable: Vec<PathBuf>,
+    /// Files and directories that its sessions may write to. They are shared by all of them.
+    #[serde(default)]
+    pub writable: Vec<PathBuf>,
 }
 
 /// Which protocol era a server speaks.
@@ -43,6 +50,17 @@ impl Server {
             env_allow: None,
             era: ServerEra::Auto,
             sessions: None,
+            readable: Vec::new(),
+            writable: Vec::new(),
         }
+    }
+
+    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+        for (key, paths) in [("readable", &self.readable), ("writable", &self.writable)] {
+            if let Some(path) = paths.iter().find(|path| !path.is_absolute()) {
+                return Err((key, format!("holds {path:?}; give absolute paths")));
+            }
+        }
+        Ok(())
     }
 }

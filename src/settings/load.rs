@@ -130,7 +130,13 @@ impl Settings {
     }
 
     fn check(&self, layers: &Layers) -> Result<(), Invalid> {
-        let checks = [self.listen.check(), self.access.check(), self.limits.check(), self.timeouts.check()];
+        let checks = [
+            self.listen.check(),
+            self.access.check(),
+            self.limits.check(),
+            self.timeouts.check(),
+            self.sandbox.check(self.limits.sessions),
+        ];
         let blame = |key: &str, reason: String| Invalid::Value {
             key: key.to_owned(),
             reason,
@@ -138,6 +144,9 @@ impl Settings {
         };
         for check in checks {
             check.map_err(|(key, reason)| blame(key, reason))?;
+        }
+        for (name, server) in &self.servers {
+            server.check().map_err(|(key, reason)| blame(&format!("servers.{name}.{key}"), reason))?;
         }
         for (id, tenant) in &self.tenants {
             if let Some(unknown) =
@@ -313,6 +322,10 @@ mod tests {
             ("[timeouts]\nidle = \"soon\"", "for key `timeouts.idle` (set in FILE)"),
             ("[timeouts]\nlifetime = \"1m\"", "`timeouts.lifetime` is shorter than timeouts.idle"),
             ("[tenants.t]\nsecrets = []\nservers = [\"nope\"]", "there is no [servers.nope]"),
+            ("[sandbox]\nuids = \"7-9\"", "begins below 1000"),
+            ("[sandbox]\nuids = \"20000-20009\"", "holds 10 ids, fewer than the 1000 of limits.sessions"),
+            ("[sandbox]\nprofile = \"on\"", "must be \"off\", \"default\" or \"strict\""),
+            ("[servers.a]\nrun = 'x'\nwritable = ['data']", "`servers.a.writable` holds \"data\""),
             ("[limits", "cannot use FILE"),
             ("limits = 3", "it is a section: write [limits]"),
         ] {

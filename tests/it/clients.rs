@@ -1,6 +1,8 @@
 //! The official SDKs and well-known servers (user stories 1 and 2). `tests/run` installs them.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -69,11 +71,8 @@ fn the_typescript_sdk_uses_everything_by_short_name() {
 
 #[test]
 fn the_typescript_sdk_uses_everything_by_an_npx_command() {
-    // The cache is the operator's to give; without it every session would fetch the package again.
-    let cache = tests().join("node_modules/.cache/npx");
-    let gateway = gateway(&format!(
-        "[servers.everything]\nrun = \"npx -y @modelcontextprotocol/server-everything\"\nenv = {{ NPM_CONFIG_CACHE = {cache:?} }}"
-    ));
+    let gateway =
+        gateway("[servers.everything]\nrun = \"npx -y @modelcontextprotocol/server-everything\"");
     passes(node("everything.mjs", &gateway, &["npx -y @modelcontextprotocol/server-everything"]));
 }
 
@@ -81,8 +80,10 @@ fn the_typescript_sdk_uses_everything_by_an_npx_command() {
 fn the_typescript_sdk_uses_a_filesystem() {
     let place = tempfile::tempdir().unwrap();
     let directory = place.path().to_str().unwrap();
+    // Sessions have users of their own.
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let run = installed("server-filesystem", &format!(" {directory}"));
-    let gateway = gateway(&format!("[servers.files]\nrun = {run:?}"));
+    let gateway = gateway(&format!("[servers.files]\nrun = {run:?}\nwritable = [{directory:?}]"));
     passes(node("filesystem.mjs", &gateway, &["files", directory]));
 }
 
@@ -110,8 +111,9 @@ fn the_python_sdk_uses_everything() {
 
 #[test]
 fn the_python_sdk_uses_the_time_server() {
+    // Where python lies in root's own directory, no other user can run it.
     let run = format!("{}/.venv/bin/mcp-server-time", tests().display());
-    let gateway = gateway(&format!("[servers.time]\nrun = {run:?}"));
+    let gateway = gateway(&format!("[sandbox]\nprofile = \"off\"\n[servers.time]\nrun = {run:?}"));
     passes(python("session.py", &gateway, &[&run, "time"]));
 }
 

@@ -16,7 +16,7 @@ async fn headers_become_variables_and_nothing_else_does() {
     assert_eq!(environment["FOO"], "bar");
     assert_eq!(environment["API_TOKEN_TWO"], "a b=c");
     let names: Vec<&String> = environment.as_object().unwrap().keys().collect();
-    assert_eq!(names, ["API_TOKEN_TWO", "FOO", "HOME", "LANG", "PATH", "TMPDIR"]);
+    assert_eq!(names, ["API_TOKEN_TWO", "FOO", "HOME", "LANG", "LOCKGATE_SESSION_DIR", "PATH", "TMPDIR"]);
     let everything = environment.to_string();
     assert!(!everything.contains(SECRET) && !everything.contains("Bearer"));
 }

@@ -134,7 +134,7 @@ impl Gateway {
         self.process.wait().unwrap()
     }
 
-    /// All processes that descend from it.
+    /// All processes that descend from it, but for the one that sweeps.
     pub(crate) fn descendants(&self) -> BTreeSet<u32> {
         let mut found = BTreeSet::new();
         let mut open = vec![self.pid()];
@@ -142,7 +142,7 @@ impl Gateway {
             for task in fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten() {
                 let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
                 for child in children.split_whitespace().filter_map(|pid| pid.parse().ok()) {
-                    if found.insert(child) {
+                    if !is_sweeper(child) && found.insert(child) {
                         open.push(child);
                     }
                 }
@@ -183,6 +183,10 @@ impl Drop for Gateway {
             eprintln!("the gateway's log:\n{}", self.log());
         }
     }
+}
+
+fn is_sweeper(pid: u32) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"lockgate\0__sweep\0"))
 }
 
 pub(crate) fn homes(place: &Path) -> Vec<PathBuf> {

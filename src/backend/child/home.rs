@@ -5,27 +5,14 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// Why no child could ever be started on this host.
-#[derive(Debug, thiserror::Error)]
-pub enum Unprepared {
-    /// No place for private directories.
-    #[error("no private directories can be made in {}: {error}; set TMPDIR to a directory of your own", place.display())]
-    Directory {
-        /// Where it was tried.
-        place: PathBuf,
-        /// Why it failed.
-        error: io::Error,
-    },
-    /// No thread to spawn from.
-    #[error("the thread that starts children cannot be started: {0}")]
-    Thread(io::Error),
-}
+use super::super::tree;
+use super::super::unprepared::Unprepared;
 
 /// Where the private directories of this gateway lie.
 #[derive(Debug)]
@@ -49,11 +36,16 @@ impl Homes {
         Self::prepare_in(&shared).map_err(|error| Unprepared::Directory { place: shared, error })
     }
 
+    /// Where they lie.
+    pub(in crate::backend) fn root(&self) -> &Path {
+        &self.root
+    }
+
     fn prepare_in(shared: &Path) -> io::Result<Self> {
-        private_dir(shared)?;
+        own_dir(shared, PASSABLE)?;
         sweep(shared);
         let root = shared.join(random_name()?);
-        private_dir(&root)?;
+        own_dir(&root, PASSABLE)?;
         let lock = File::create(lock_of(&root))?;
         lock.try_lock()?;
         Ok(Self { root, _lock: lock })
@@ -61,14 +53,14 @@ impl Homes {
 
     pub(in crate::backend) fn create(&self) -> io::Result<Home> {
         let path = self.root.join(random_name()?);
-        private_dir(&path)?;
+        own_dir(&path, PRIVATE)?;
         Ok(Home { path, removed: false })
     }
 }
 
 impl Drop for Homes {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.root);
+        let _ = tree::remove(&self.root);
         let _ = fs::remove_file(lock_of(&self.root));
     }
 }
@@ -96,21 +88,29 @@ impl Drop for Home {
 }
 
 fn remove(path: &Path) {
-    if let Err(error) = fs::remove_dir_all(path) {
+    if let Err(error) = tree::remove(path) {
         tracing::warn!(%error, "a session's directory could not be removed");
     }
 }
 
-/// Makes a directory of mode 0700, or checks that it is one and ours: `/tmp` belongs to everybody.
-fn private_dir(path: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(path) {
+/// For one session.
+const PRIVATE: u32 = 0o700;
+/// Sessions, whose users are not ours, pass through; they cannot list what is there.
+const PASSABLE: u32 = 0o711;
+
+/// Makes a directory, or checks that it is one and ours: `/tmp` belongs to everybody.
+fn own_dir(path: &Path, mode: u32) -> io::Result<()> {
+    match DirBuilder::new().mode(mode).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
     let found = fs::symlink_metadata(path)?;
-    let ours =
-        found.is_dir() && found.uid() == rustix::process::getuid().as_raw() && found.mode() & 0o77 == 0;
-    if ours { Ok(()) } else { Err(io::Error::other("it belongs to somebody else")) }
+    let ours = found.is_dir() && found.uid() == rustix::process::getuid().as_raw();
+    if !ours || found.mode() & 0o77 & !mode != 0 {
+        return Err(io::Error::other("it belongs to somebody else"));
+    }
+    // Whatever the umask has made of it.
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }
 
 /// Removes the directories whose lock nobody holds.
@@ -125,7 +125,7 @@ fn sweep(shared: &Path) {
             // Another gateway may just be about to make its lock.
             Err(_) => false,
         };
-        if free && fs::remove_dir_all(&path).is_ok() {
+        if free && tree::remove(&path).is_ok() {
             let _ = fs::remove_file(lock_of(&path));
         }
     }

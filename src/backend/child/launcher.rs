@@ -1,38 +1,64 @@
-//! The launcher: our own binary, started again as a fresh single-threaded process, which prepares itself
+//! The launcher: our own binary, started again as a fresh single-threaded process, which confines itself
 //! and then becomes the command.
 //!
 //! What it is to do comes over a socket on its stdin, together with the descriptors that the command is to
 //! have: neither its arguments nor its environment hold anything (security.md section 3, traps b and d).
 //! The socket closes at `exec`, which is how the gateway learns of success; before that, the launcher
 //! reports the step that failed. No `pre_exec`, no `unsafe`: everything here is an ordinary call.
+//!
+//! Where the session gets namespaces, it takes three launchers: the first leaves the host's, its child is the
+//! first process of the new ones ([`Stage::Init`]), and only the child of that becomes the command.
 
-use std::io::{self, IoSliceMut, Read, Write};
-use std::os::fd::OwnedFd;
+use std::convert::Infallible;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-use rustix::process::{Resource, Rlimit, Signal};
+use nix::sys::signal::SigSet;
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+use super::super::handover;
+use super::super::sandbox::{Confinement, furnish, leave_host, leave_network};
+use super::init;
+
 /// What the launcher is told.
-#[derive(Debug, Deserialize, Serialize)]
-pub(super) struct Orders {
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(in crate::backend) struct Orders {
+    /// Which launcher it is.
+    pub(in crate::backend) stage: Stage,
     /// The program, by absolute path.
-    pub(super) program: PathBuf,
+    pub(in crate::backend) program: PathBuf,
     /// Its arguments, its name first.
-    pub(super) argv: Vec<String>,
+    pub(in crate::backend) argv: Vec<String>,
     /// Its whole environment.
-    pub(super) environment: Vec<(String, String)>,
+    pub(in crate::backend) environment: Vec<(String, String)>,
     /// Its private directory.
-    pub(super) home: PathBuf,
-    /// The gateway's process id, to notice that it died before we could ask to be told.
-    pub(super) parent: i32,
+    pub(in crate::backend) home: PathBuf,
+    /// Our parent's process id, to notice that it died before we could ask to be told. Zero if it is in
+    /// another namespace.
+    pub(in crate::backend) parent: i32,
+    /// What it is kept from.
+    pub(in crate::backend) confinement: Confinement,
 }
 
-/// The steps in their order. Isolation (uid, cgroup, namespaces, Landlock) takes its place between
-/// `Limits` and `Privileges`.
+/// Which of a session's launchers this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub(in crate::backend) enum Stage {
+    /// The one that the gateway starts: leader of a process group and session.
+    Leader,
+    /// The first process in namespaces of their own; it reaps what is left to it, and takes all with it when
+    /// it ends.
+    Init,
+    /// The one that becomes the command.
+    Command,
+}
+
+/// The steps in their order (security.md section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Step {
@@ -40,10 +66,20 @@ pub enum Step {
     Orders,
     /// Become the leader of a session and process group of its own.
     Session,
+    /// Join the control groups.
+    Groups,
     /// Set resource limits.
     Limits,
+    /// Leave the host's namespaces and arrange the new ones.
+    Namespaces,
+    /// Open what may be touched.
+    Files,
+    /// Become the session's user.
+    User,
     /// Give up gaining privileges, ask to die with the gateway.
     Privileges,
+    /// Give up files and system calls.
+    Rules,
     /// Close what was inherited.
     Descriptors,
     /// Enter the private directory.
@@ -54,100 +90,161 @@ pub enum Step {
 
 /// What the launcher reports.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub(super) enum Report {
+pub(in crate::backend) enum Report {
     /// The next thing is `exec`; if nothing follows, it worked.
     Ready,
     /// A step failed.
     Failed(Step, i32),
 }
 
-/// Descriptors that the command may have at once.
-const MAX_DESCRIPTORS: u64 = 4096;
+/// Descriptors that the command will have, and the socket to report on.
+type Descriptors = [OwnedFd; 3];
+
+type Failed = (Step, io::Error);
+
 /// The argument that makes our binary a launcher.
 pub(super) const ARGUMENT: &str = "__launch";
-const EXIT_LAUNCH_FAILED: u8 = 126;
+/// What it is then told to become if nothing is to happen: a rehearsal.
+const NOTHING: &str = "__nothing";
+pub(super) const EXIT_LAUNCH_FAILED: u8 = 126;
 
 /// Whether this process was started to be a launcher.
 pub fn is_launcher() -> bool {
-    std::env::args_os().nth(1).is_some_and(|argument| argument == ARGUMENT)
+    std::env::args_os().nth(1).is_some_and(|argument| argument == ARGUMENT || argument == NOTHING)
 }
 
-/// Runs as the launcher. Comes back only if the command could not be started.
+/// Runs as the launcher. Comes back if the command could not be started, or has ended.
 pub fn launch() -> ExitCode {
-    let Ok(control) = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3) else {
-        return EXIT_LAUNCH_FAILED.into();
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == NOTHING) {
+        return ExitCode::SUCCESS;
+    }
+    let (orders, descriptors, mut control) = match take_orders() {
+        Ok(taken) => taken,
+        Err(_) => return EXIT_LAUNCH_FAILED.into(),
     };
-    let mut control = std::os::unix::net::UnixStream::from(control);
-    let (step, error) = match follow_orders(&mut control) {
-        Ok(never) => match never {},
-        Err(failure) => failure,
+    let outcome = match orders.stage {
+        Stage::Leader => lead(orders, descriptors, &control),
+        Stage::Init => begin(orders, descriptors, &control),
+        Stage::Command => become_command(orders, descriptors, &mut control).map(|never| match never {}),
     };
-    let report = Report::Failed(step, error.raw_os_error().unwrap_or(0));
-    let _ = report.write(&mut control);
-    EXIT_LAUNCH_FAILED.into()
+    match outcome {
+        Ok(successor) => {
+            // From now on only the command holds it open.
+            drop(control);
+            successor.attend()
+        }
+        Err((step, error)) => {
+            let report = Report::Failed(step, error.raw_os_error().unwrap_or(0));
+            let _ = report.write(&mut control);
+            EXIT_LAUNCH_FAILED.into()
+        }
+    }
 }
 
-fn follow_orders(
-    control: &mut std::os::unix::net::UnixStream,
-) -> Result<std::convert::Infallible, (Step, io::Error)> {
-    let at = |step| move |error: io::Error| (step, error);
-    let orders = take_orders(control).map_err(at(Step::Orders))?;
+/// The first launcher of a session.
+fn lead(
+    mut orders: Orders,
+    descriptors: Descriptors,
+    control: &UnixStream,
+) -> Result<init::Successor, Failed> {
     rustix::process::setsid().map_err(|e| (Step::Session, e.into()))?;
-    limit().map_err(at(Step::Limits))?;
-    bind_to(orders.parent).map_err(at(Step::Privileges))?;
+    orders.confinement.join_groups().map_err(at(Step::Groups))?;
+    orders.confinement.limit().map_err(at(Step::Limits))?;
+    if orders.confinement.no_network {
+        leave_network().map_err(at(Step::Namespaces))?;
+    }
+    if !orders.confinement.namespaces {
+        return become_command(orders, descriptors, &mut control.try_clone().map_err(at(Step::Orders))?)
+            .map(|never| match never {});
+    }
+    die_with(orders.parent).map_err(at(Step::Privileges))?;
+    leave_host().map_err(at(Step::Namespaces))?;
+    orders.stage = Stage::Init;
+    orders.parent = 0;
+    init::Successor::start(&orders, descriptors, control).map_err(at(Step::Namespaces))
+}
+
+/// The first process of new namespaces.
+fn begin(
+    mut orders: Orders,
+    descriptors: Descriptors,
+    control: &UnixStream,
+) -> Result<init::Successor, Failed> {
+    die_with(orders.parent).map_err(at(Step::Privileges))?;
+    furnish(&orders.home, orders.confinement.writable()).map_err(at(Step::Namespaces))?;
+    orders.stage = Stage::Command;
+    orders.parent = rustix::process::getpid().as_raw_nonzero().get();
+    init::Successor::start(&orders, descriptors, control).map_err(at(Step::Namespaces))
+}
+
+fn become_command(
+    orders: Orders,
+    descriptors: Descriptors,
+    control: &mut UnixStream,
+) -> Result<Infallible, Failed> {
+    let Orders { program, argv, environment, home, parent, confinement, .. } = orders;
+    let files = confinement.files.as_ref().map(|files| files.prepare());
+    let rules = files.transpose().map_err(at(Step::Files))?;
+    confinement.become_user().map_err(at(Step::User))?;
+    rustix::thread::set_no_new_privs(true).map_err(|e| (Step::Privileges, e.into()))?;
+    // After the change of user, which forgets it.
+    die_with(parent).map_err(at(Step::Privileges))?;
+    rules.map_or(Ok(()), |rules| rules.enforce()).map_err(at(Step::Rules))?;
+    confinement.denied.map_or(Ok(()), |denied| denied.enforce()).map_err(at(Step::Rules))?;
+    let [stdin, stdout, stderr] = descriptors;
+    rustix::stdio::dup2_stdin(stdin).map_err(|e| (Step::Descriptors, e.into()))?;
+    rustix::stdio::dup2_stdout(stdout).map_err(|e| (Step::Descriptors, e.into()))?;
+    rustix::stdio::dup2_stderr(stderr).map_err(|e| (Step::Descriptors, e.into()))?;
     close_fds::set_fds_cloexec(3, &[]);
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    std::env::set_current_dir(&orders.home).map_err(at(Step::Directory))?;
+    std::env::set_current_dir(home).map_err(at(Step::Directory))?;
     Report::Ready.write(control).map_err(at(Step::Exec))?;
-    let mut command = Command::new(&orders.program);
-    command.arg0(&orders.argv[0]).args(&orders.argv[1..]).env_clear().envs(orders.environment);
-    // Resets the signal mask and SIGPIPE, too.
+    // A launcher before us may have kept signals from itself.
+    SigSet::empty().thread_set_mask().map_err(|e| (Step::Exec, e.into()))?;
+    let mut command = Command::new(program);
+    command.arg0(&argv[0]).args(&argv[1..]).env_clear().envs(environment);
     Err((Step::Exec, command.exec()))
 }
 
-/// Reads the orders and puts the descriptors that come with them in place of 0, 1 and 2.
-fn take_orders(control: &mut std::os::unix::net::UnixStream) -> io::Result<Orders> {
-    let mut length = [0u8; 4];
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let received =
-        recvmsg(&*control, &mut [IoSliceMut::new(&mut length)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
-    let descriptors: Vec<OwnedFd> = ancillary
-        .drain()
-        .filter_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
-            _ => None,
-        })
-        .flatten()
-        .collect();
-    let [stdin, stdout, stderr] =
-        <[OwnedFd; 3]>::try_from(descriptors).map_err(|_| io::ErrorKind::InvalidData)?;
-    control.read_exact(&mut length[received.bytes..])?;
-    let mut text = vec![0; u32::from_be_bytes(length) as usize];
-    control.read_exact(&mut text)?;
-    rustix::stdio::dup2_stdin(stdin)?;
-    rustix::stdio::dup2_stdout(stdout)?;
-    rustix::stdio::dup2_stderr(stderr)?;
-    let orders: Orders = serde_json::from_slice(&text)?;
-    if orders.argv.is_empty() { Err(io::ErrorKind::InvalidData.into()) } else { Ok(orders) }
+fn at(step: Step) -> impl Fn(io::Error) -> Failed {
+    move |error| (step, error)
 }
 
-fn limit() -> io::Result<()> {
-    let most = |n| Rlimit { current: Some(n), maximum: Some(n) };
-    rustix::process::setrlimit(Resource::Core, most(0))?;
-    let hard = rustix::process::getrlimit(Resource::Nofile).maximum.unwrap_or(MAX_DESCRIPTORS);
-    rustix::process::setrlimit(Resource::Nofile, most(hard.min(MAX_DESCRIPTORS)))?;
-    Ok(())
+/// Reads the orders, and the descriptors that come with them: the command's three, and the socket to report
+/// on, if that is not the one that the orders come over.
+fn take_orders() -> io::Result<(Orders, Descriptors, UnixStream)> {
+    let socket = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?);
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    let (orders, mut descriptors) =
+        handover::receive::<Orders>(&socket)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+    let control = if descriptors.len() > 3 { descriptors.pop().map(UnixStream::from) } else { None };
+    let descriptors = Descriptors::try_from(descriptors).map_err(|_| io::ErrorKind::InvalidData)?;
+    if orders.argv.is_empty() {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok((orders, descriptors, control.unwrap_or(socket)))
 }
 
-/// The kernel kills us when the gateway's spawning thread ends, which it does with the gateway. If that
-/// has happened already, our parent has changed.
-fn bind_to(parent: i32) -> io::Result<()> {
-    rustix::thread::set_no_new_privs(true)?;
+/// The kernel kills us when our parent's thread ends; the gateway's spawning thread ends with the gateway.
+/// If that has happened already, our parent has changed.
+fn die_with(parent: i32) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    match rustix::process::getppid() {
-        Some(pid) if pid.as_raw_nonzero().get() == parent => Ok(()),
-        _ => Err(io::ErrorKind::NotConnected.into()),
+    let found = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
+    if found == parent { Ok(()) } else { Err(io::ErrorKind::NotConnected.into()) }
+}
+
+impl Orders {
+    /// Orders under which the launcher does everything, and then nothing.
+    pub(in crate::backend) fn rehearsal(home: PathBuf, confinement: Confinement) -> Self {
+        Self {
+            stage: Stage::Leader,
+            program: "/proc/self/exe".into(),
+            argv: vec!["lockgate".into(), NOTHING.into()],
+            environment: Vec::new(),
+            home,
+            parent: rustix::process::getpid().as_raw_nonzero().get(),
+            confinement,
+        }
     }
 }
 
@@ -159,7 +256,34 @@ impl Report {
     }
 
     /// The last report of a launcher whose socket has closed; `None` if it never got that far.
-    pub(super) fn last(text: &[u8]) -> Option<Self> {
+    pub(in crate::backend) fn last(text: &[u8]) -> Option<Self> {
         text.split(|&b| b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).next_back()
     }
+}
+
+/// Starts a launcher: our own binary, which waits for its orders.
+///
+/// This path is our binary even after it was replaced on disk. With nothing but descriptors to set up, the
+/// library uses posix_spawn, whose cost does not grow with our memory.
+pub(super) fn start(socket: UnixStream) -> io::Result<std::process::Child> {
+    Command::new("/proc/self/exe")
+        .arg0("lockgate")
+        .arg(ARGUMENT)
+        .env_clear()
+        .stdin(OwnedFd::from(socket))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+}
+
+/// Gives a launcher its orders.
+pub(super) fn instruct(
+    socket: &UnixStream,
+    orders: &Orders,
+    descriptors: &Descriptors,
+    control: Option<&UnixStream>,
+) -> io::Result<()> {
+    let descriptors: Vec<_> =
+        descriptors.iter().map(AsFd::as_fd).chain(control.map(AsFd::as_fd)).collect();
+    handover::send(socket, orders, &descriptors)
 }

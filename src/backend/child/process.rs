@@ -16,8 +16,9 @@ use tokio::net::unix::pipe;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::super::sandbox::{Confined, Confinement, Exhausted, MARK, Sandbox, Unconfined};
 use super::home::Home;
-use super::launcher::{Orders, Report, Step};
+use super::launcher::{Orders, Report, Stage, Step};
 use super::leader::Leader;
 use super::spawner::{Spawned, Spawner};
 use super::stderr::Tail;
@@ -31,6 +32,8 @@ pub struct Process {
     /// First, so that it is killed before its directory goes.
     leader: Leader,
     ended: AsyncFd<Arc<OwnedFd>>,
+    /// Then everything that has escaped from its group.
+    confined: Confined,
     home: Home,
     tail: Tail,
     /// Reads stderr for as long as somebody may ask for its end.
@@ -76,6 +79,9 @@ pub enum StartFailed {
     /// The launcher was killed or hangs.
     #[error("the launcher ended without a report")]
     Silent,
+    /// There is no user for it.
+    #[error(transparent)]
+    Exhausted(#[from] Exhausted),
 }
 
 /// Longer than any launch takes on a host that works.
@@ -94,6 +100,7 @@ impl StartFailed {
             Self::Step { step: Step::Exec, .. } => "its program could not be executed".into(),
             Self::Step { step, .. } => format!("it could not be prepared (step {step:?})").to_lowercase(),
             Self::Silent => "it ended before it ran".into(),
+            Self::Exhausted(_) => "the host has no room for another".into(),
         }
     }
 }
@@ -101,6 +108,7 @@ impl StartFailed {
 impl Process {
     pub(in crate::backend) async fn start(
         spawner: &Spawner,
+        sandbox: &Sandbox,
         plan: &LaunchPlan,
         home: Home,
         lifecycle: &Lifecycle,
@@ -108,12 +116,16 @@ impl Process {
         let (stdin, our_stdin) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
         let (our_stdout, stdout) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
         let (our_stderr, stderr) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
-        let Spawned { leader, control } = spawner.spawn(orders(plan, &home), [stdin, stdout, stderr]).await?;
+        let search = std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.into());
+        let (confined, confinement) = sandbox.confine(plan, home.path(), &search).await?;
+        let orders = orders(plan, &home, &search, confinement);
+        let Spawned { leader, control } = spawner.spawn(orders, [stdin, stdout, stderr]).await?;
         let tail = Tail::default();
         let stderr = pipe::Receiver::from_owned_fd(our_stderr)?;
         let process = Self {
             ended: watch(leader.pidfd())?,
             leader,
+            confined,
             home,
             stderr: lifecycle.spawn_bound(tail.clone().follow(stderr)),
             tail,
@@ -144,10 +156,12 @@ impl Process {
         self.tail.last_line()
     }
 
-    /// Ends the process group and everything that belongs to it. The caller has closed stdin already.
+    /// Ends the process group and everything that belongs to the session. The caller has closed stdin
+    /// already.
     ///
-    /// Waits `eof` for the leader to end by itself, `term` after SIGTERM, then SIGKILL; the leader is
-    /// reaped last, because until then the group's number cannot be given to anybody else.
+    /// Waits `eof` for the leader to end by itself, `term` after SIGTERM, then SIGKILL, to whatever has left
+    /// the group as well. The leader is reaped last, because until then the group's number cannot be given
+    /// to anybody else.
     pub async fn stop(self, eof: Duration, term: Duration) -> Exit {
         let mut gone = timeout(eof, self.exited()).await.is_ok();
         if !gone {
@@ -159,7 +173,8 @@ impl Process {
             tracing::error!("a killed process does not end; it is left to the kernel");
             return Exit::Unknown;
         }
-        let Self { leader, ended, home, .. } = self;
+        let Self { leader, ended, confined, home, .. } = self;
+        confined.sweep().await;
         drop(ended);
         let exit = leader.reap();
         let _ = tokio::task::spawn_blocking(|| home.remove()).await;
@@ -193,19 +208,30 @@ async fn launched(control: StdUnixStream) -> Result<(), StartFailed> {
     }
 }
 
-fn orders(plan: &LaunchPlan, home: &Home) -> Orders {
+fn orders(plan: &LaunchPlan, home: &Home, search: &str, confinement: Confinement) -> Orders {
     let private = home.path().to_string_lossy();
-    let path = std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.into());
-    let base = [("PATH", &*path), ("HOME", &private), ("TMPDIR", &private), ("LANG", "C.UTF-8")];
+    let base =
+        [("PATH", search), ("HOME", &private), ("TMPDIR", &private), ("LANG", "C.UTF-8"), (MARK, &private)];
     let mut environment: Vec<(String, String)> =
         base.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     environment.extend(plan.environment().map(|(name, value)| (name.clone(), value.clone())));
     Orders {
+        stage: Stage::Leader,
         program: plan.program().clone(),
         argv: plan.argv().to_vec(),
         environment,
         home: home.path().to_owned(),
         parent: rustix::process::getpid().as_raw_nonzero().get(),
+        confinement,
+    }
+}
+
+impl From<Unconfined> for StartFailed {
+    fn from(reason: Unconfined) -> Self {
+        match reason {
+            Unconfined::Exhausted(exhausted) => Self::Exhausted(exhausted),
+            Unconfined::Host(error) => Self::Host(error),
+        }
     }
 }
 

@@ -3,20 +3,20 @@
 //! that the main thread adopts are never mistaken for these.
 
 use std::collections::HashSet;
-use std::io::{self, IoSlice, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use tokio::sync::oneshot;
 
-use super::home::Unprepared;
-use super::launcher::Orders;
+use super::super::sandbox::Confinement;
+use super::super::unprepared::Unprepared;
+use super::launcher::{self, Orders, Report, Step};
 use super::leader::Leader;
 
 /// Hands jobs to the spawning thread.
@@ -63,10 +63,37 @@ impl Spawner {
     /// Starts a launcher with these descriptors as its 0, 1 and 2 to be.
     pub(super) async fn spawn(&self, orders: Orders, descriptors: [OwnedFd; 3]) -> io::Result<Spawned> {
         let (reply, answer) = oneshot::channel();
-        self.jobs
-            .try_send(Job { orders, descriptors, reply })
-            .map_err(|_| io::Error::from(io::ErrorKind::WouldBlock))?;
+        self.order(Job { orders, descriptors, reply })?;
         answer.await.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?
+    }
+
+    /// Confines a process that then does nothing, to see whether that can be done. Blocks meanwhile.
+    pub(in crate::backend) fn rehearse(
+        &self,
+        home: &Path,
+        confinement: Confinement,
+    ) -> Result<(), (Step, io::Error)> {
+        let before = |error| (Step::Orders, error);
+        let nothing = || File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from);
+        let (reply, answer) = oneshot::channel();
+        let orders = Orders::rehearsal(home.to_owned(), confinement);
+        let descriptors =
+            [nothing().map_err(before)?, nothing().map_err(before)?, nothing().map_err(before)?];
+        self.order(Job { orders, descriptors, reply }).map_err(before)?;
+        let spawned = answer.blocking_recv().map_err(io::Error::other).flatten().map_err(before)?;
+        let Spawned { leader: _leader, mut control } = spawned;
+        let mut text = Vec::new();
+        control.read_to_end(&mut text).map_err(before)?;
+        match Report::last(&text) {
+            Some(Report::Ready) => Ok(()),
+            Some(Report::Failed(step, 0)) => Err((step, io::ErrorKind::Unsupported.into())),
+            Some(Report::Failed(step, errno)) => Err((step, io::Error::from_raw_os_error(errno))),
+            None => Err(before(io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+
+    fn order(&self, job: Job) -> io::Result<()> {
+        self.jobs.try_send(job).map_err(|_| io::ErrorKind::WouldBlock.into())
     }
 
     /// Kills every process group that is left.
@@ -106,20 +133,11 @@ fn run(inbox: &Receiver<Job>, roster: &Roster) {
 
 fn spawn(orders: &Orders, descriptors: &[OwnedFd; 3], roster: &Roster) -> io::Result<Spawned> {
     let (control, theirs) = UnixStream::pair()?;
-    // This path is our binary even after it was replaced on disk. With nothing but descriptors to set up,
-    // the library uses posix_spawn, whose cost does not grow with our memory.
-    let child = Command::new("/proc/self/exe")
-        .arg0("lockgate")
-        .arg(super::launcher::ARGUMENT)
-        .env_clear()
-        .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
+    let child = launcher::start(theirs)?;
     let pid = Pid::from_child(&child);
     let pidfd = pidfd_open(pid, PidfdFlags::empty()).inspect_err(|_| abandon(pid))?;
     let leader = Leader::new(pid, pidfd, roster.clone());
-    send(&control, orders, descriptors)?;
+    launcher::instruct(&control, orders, descriptors, None)?;
     Ok(Spawned { leader, control })
 }
 
@@ -127,15 +145,4 @@ fn spawn(orders: &Orders, descriptors: &[OwnedFd; 3], roster: &Roster) -> io::Re
 fn abandon(pid: Pid) {
     let _ = rustix::process::kill_process(pid, Signal::KILL);
     let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
-}
-
-fn send(mut control: &UnixStream, orders: &Orders, descriptors: &[OwnedFd; 3]) -> io::Result<()> {
-    let text = serde_json::to_vec(orders)?;
-    let length = u32::try_from(text.len()).map_err(io::Error::other)?.to_be_bytes();
-    let descriptors: [BorrowedFd<'_>; 3] = std::array::from_fn(|i| descriptors[i].as_fd());
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-    sendmsg(control, &[IoSlice::new(&length)], &mut ancillary, SendFlags::NOSIGNAL)?;
-    control.write_all(&text)
 }

@@ -1,0 +1,156 @@
+//! What a session's processes are kept from: other sessions, the gateway, and the host.
+//!
+//! [`Sandbox::prepare`] finds out what this host can do, by doing each part once, and from then on every
+//! session gets exactly that. [`Sandbox::confine`] makes one session's share of it: a user id, a control group,
+//! rules for files and system calls. The launcher puts it in force; [`Confined::sweep`] ends whatever the
+//! session has left, before its leader is reaped and its user id rests.
+
+mod calls;
+mod cgroup;
+mod confinement;
+mod files;
+mod namespaces;
+mod processes;
+mod rehearsal;
+mod report;
+mod sweeper;
+mod uids;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{Gid, Uid};
+
+pub use self::report::{Item, Report, State};
+pub use self::sweeper::{is_sweeper, sweep};
+pub use self::uids::Exhausted;
+
+pub(super) use self::confinement::Confinement;
+pub(super) use self::namespaces::{furnish, leave_host, leave_network};
+pub(super) use self::processes::MARK;
+
+use self::cgroup::{Group, Groups};
+use self::files::Files;
+use self::rehearsal::Found;
+use self::sweeper::Sweeper;
+use self::uids::{Lease, Uids};
+use super::child::Spawner;
+use super::unprepared::Unprepared;
+use crate::catalog::LaunchPlan;
+use crate::settings;
+
+/// The sandbox of this gateway.
+#[derive(Debug)]
+pub(super) struct Sandbox {
+    /// What each session gets, but for what is its own.
+    common: Confinement,
+    uids: Option<Arc<Uids>>,
+    groups: Option<Groups>,
+    sweeper: Sweeper,
+    report: Report,
+}
+
+/// One session's share. Dropping it sweeps too, without waiting.
+#[derive(Debug)]
+pub(super) struct Confined {
+    home: PathBuf,
+    group: Option<Group>,
+    lease: Option<Lease>,
+    sweeper: Sweeper,
+    swept: bool,
+}
+
+impl Sandbox {
+    /// Finds out what the host can do. `homes` is where the private directories will lie.
+    pub(super) fn prepare(
+        settings: &settings::Sandbox,
+        homes: &Path,
+        spawner: &Spawner,
+    ) -> Result<Self, Unprepared> {
+        let sweeper = Sweeper::start(homes.to_owned()).map_err(Unprepared::Sweeper)?;
+        let Found { common, uids, groups, report } =
+            rehearsal::rehearse(settings, homes, spawner, &sweeper)?;
+        Ok(Self { common, uids, groups, sweeper, report })
+    }
+
+    /// What is in force.
+    pub(super) fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// One session's share, and what its launcher is told. The private directory becomes its user's.
+    pub(super) async fn confine(
+        &self,
+        plan: &LaunchPlan,
+        home: &Path,
+        search: &str,
+    ) -> Result<(Confined, Confinement), Unconfined> {
+        let lease = match &self.uids {
+            Some(uids) => Some(uids.lease().await?),
+            None => None,
+        };
+        let name = home.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let group = self.groups.as_ref().map(|groups| groups.create(name)).transpose()?;
+        let uid = lease.as_ref().map(Lease::uid);
+        let confined =
+            Confined { home: home.to_owned(), group, lease, sweeper: self.sweeper.clone(), swept: false };
+        if let Some(uid) = uid {
+            give(home, uid)?;
+        }
+        let mut confinement = self.common.clone();
+        confinement.uid = uid;
+        confinement.doors = confined.group.as_ref().map(Group::doors).unwrap_or_default();
+        if let Some(common) = confinement.files.take() {
+            let mut files = Files::of(plan.program(), plan.argv(), search);
+            files.readable.extend(plan.readable().iter().cloned());
+            files.writable.extend(plan.writable().iter().cloned().chain(common.writable));
+            files.writable.push(home.to_owned());
+            confinement.files = Some(files);
+        }
+        Ok((confined, confinement))
+    }
+}
+
+/// Why one session cannot be confined.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unconfined {
+    #[error(transparent)]
+    Exhausted(#[from] Exhausted),
+    #[error(transparent)]
+    Host(#[from] io::Error),
+}
+
+impl Confined {
+    /// Ends every process of the session, and waits until they are gone.
+    pub(super) async fn sweep(mut self) {
+        self.swept = true;
+        let swept = match &self.lease {
+            Some(lease) => self.sweeper.kill(lease.uid()).await,
+            None => self.sweeper.find(self.home.clone()).await,
+        };
+        if let Err(error) = swept {
+            tracing::error!(%error, "a session could not be swept");
+            self.swept = false;
+        }
+        if let Some(group) = self.group.take() {
+            let removed = tokio::task::spawn_blocking(|| group.remove()).await;
+            if let Ok(Err(error)) = removed {
+                tracing::warn!(%error, "a session's control group could not be removed");
+            }
+        }
+    }
+}
+
+impl Drop for Confined {
+    fn drop(&mut self) {
+        if !self.swept {
+            self.sweeper.later(self.lease.as_ref().map(Lease::uid), self.home.clone());
+        }
+    }
+}
+
+/// Makes a directory somebody's own.
+fn give(path: &Path, uid: u32) -> io::Result<()> {
+    Ok(rustix::fs::chown(path, Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid)))?)
+}

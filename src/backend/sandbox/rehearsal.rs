@@ -1,0 +1,249 @@
+//! What this host can do: each part of the sandbox is put in force once, for a process that then does
+//! nothing. What fails is left out from then on and reported, or stops the start if it was asked for by name.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::calls::Denied;
+use super::cgroup::Groups;
+use super::confinement::Confinement;
+use super::files::{self, Files};
+use super::namespaces::SHARED_PLACES;
+use super::report::{Item, Report, State};
+use super::sweeper::Sweeper;
+use super::uids::Uids;
+use crate::backend::child::{Spawner, Step};
+use crate::backend::unprepared::Unprepared;
+use crate::settings::{self, NetworkAccess, Profile, UidRange};
+
+/// What was found.
+pub(super) struct Found {
+    pub(super) common: Confinement,
+    pub(super) uids: Option<Arc<Uids>>,
+    pub(super) groups: Option<Groups>,
+    pub(super) report: Report,
+}
+
+struct Rehearsal<'r> {
+    settings: &'r settings::Sandbox,
+    homes: &'r Path,
+    spawner: &'r Spawner,
+    is_root: bool,
+    common: Confinement,
+    items: Vec<Item>,
+}
+
+/// Where the locks of user ids are: one place for all gateways of a machine.
+const LOCKS: &str = "/run/lockgate";
+/// What a program may use where no group limits a session: node does not start with less.
+const LEAST_DATA: u64 = 1 << 30;
+const NOT_ROOT: &str = "the gateway does not run as root";
+
+pub(super) fn rehearse(
+    settings: &settings::Sandbox,
+    homes: &Path,
+    spawner: &Spawner,
+    sweeper: &Sweeper,
+) -> Result<Found, Unprepared> {
+    let mut rehearsal = Rehearsal {
+        settings,
+        homes,
+        spawner,
+        is_root: rustix::process::geteuid().is_root(),
+        common: Confinement::default(),
+        items: Vec::new(),
+    };
+    let uids = rehearsal.uids(sweeper)?;
+    let groups = rehearsal.groups();
+    rehearsal.limits(uids.is_some(), groups.is_some());
+    rehearsal.files();
+    rehearsal.calls();
+    rehearsal.namespaces();
+    rehearsal.network()?;
+    let Rehearsal { common, items, .. } = rehearsal;
+    let report = Report { profile: settings.profile, items };
+    let lacks: Vec<String> =
+        report.missing().map(|(item, reason)| format!("{} ({reason})", item.name)).collect();
+    if settings.profile == Profile::Strict && !lacks.is_empty() {
+        let (key, value, reasons) = ("profile", "strict", lacks.join("; "));
+        return Err(Unprepared::Lacking { key, value, reasons });
+    }
+    Ok(Found { common, uids, groups, report })
+}
+
+impl Rehearsal<'_> {
+    fn uids(&mut self, sweeper: &Sweeper) -> Result<Option<Arc<Uids>>, Unprepared> {
+        const PURPOSE: &str = "a user of its own for each session";
+        if self.settings.profile == Profile::Off {
+            self.note("uid", PURPOSE, State::NotWanted);
+            return Ok(None);
+        }
+        if !self.is_root {
+            let weaker = "; what escapes from a session is found by a variable in its environment, which it can remove";
+            self.note("uid", PURPOSE, State::Missing(format!("{NOT_ROOT}{weaker}")));
+            return Ok(None);
+        }
+        let range = self.settings.uids;
+        nobody_has(range)?;
+        let trial = Confinement { uid: Some(range.first), ..Confinement::default() };
+        match self.spawner.rehearse(self.homes, trial) {
+            Ok(()) => {}
+            // Not a matter of what the host can do. Without this, sessions would run as root.
+            Err((Step::Directory, error)) => {
+                return Err(Unprepared::Directory { place: self.homes.to_owned(), error });
+            }
+            Err((_, error)) => {
+                self.note("uid", PURPOSE, State::Missing(self.explain(&error)));
+                return Ok(None);
+            }
+        }
+        let uids = Uids::prepare(range, Path::new(LOCKS), sweeper.clone()).map_err(Unprepared::Uids)?;
+        self.note("uid", PURPOSE, State::InForce(format!("{range}, and a sweep by uid at the end")));
+        Ok(Some(Arc::new(uids)))
+    }
+
+    fn groups(&mut self) -> Option<Groups> {
+        const PURPOSE: &str = "memory, processes and processor of a session together";
+        if self.settings.profile == Profile::Off {
+            self.note("cgroup", PURPOSE, State::NotWanted);
+            return None;
+        }
+        match Groups::prepare(self.settings) {
+            Ok(groups) => {
+                let limits = format!("{} MiB, {} processes", self.settings.memory.as_u64() >> 20, self.settings.processes);
+                self.note("cgroup", PURPOSE, State::InForce(format!("{} ({limits})", groups.describe())));
+                Some(groups)
+            }
+            Err(reason) => {
+                self.note("cgroup", PURPOSE, State::Missing(reason));
+                None
+            }
+        }
+    }
+
+    /// What needs no privilege, and so cannot be missing.
+    fn limits(&mut self, own_user: bool, grouped: bool) {
+        const PURPOSE: &str = "no core files, no new privileges, death with the gateway";
+        if self.settings.profile == Profile::Off {
+            self.note("process", PURPOSE, State::InForce("always".into()));
+            return;
+        }
+        let memory = self.settings.memory.as_u64();
+        self.common.modest = true;
+        // The kernel counts by user, so this would count the gateway's own.
+        self.common.max_processes = own_user.then_some(self.settings.processes);
+        self.common.max_data = (!grouped).then_some(LEAST_DATA.max(memory.saturating_mul(2)));
+        let form = match (own_user, grouped) {
+            (_, true) => "and the first to go when memory is short",
+            (true, false) => "processes by user, memory by process",
+            (false, false) => "memory by process, processes without limit",
+        };
+        self.note("process", PURPOSE, State::InForce(form.into()));
+    }
+
+    fn files(&mut self) {
+        const PURPOSE: &str = "no file but programs, its own and those you name";
+        let files = Files::of(Path::new("/proc/self/exe"), &[], "");
+        let trial = Confinement { files: Some(with_home(files, self.homes)), ..Confinement::default() };
+        let form = || format!("Landlock {}", files::version().map_or("?".into(), |abi| format!("ABI {abi}")));
+        if self.part("landlock", PURPOSE, trial, form) {
+            self.common.files = Some(Files::default());
+        }
+    }
+
+    fn calls(&mut self) {
+        const PURPOSE: &str = "no system calls that leave something behind";
+        let strict = self.settings.profile == Profile::Strict;
+        let denied = if strict { Denied::Dangerous } else { Denied::Lasting };
+        let trial = Confinement { denied: Some(denied), ..Confinement::default() };
+        let form = || if strict { "and none that break out" } else { "IPC objects and keys" }.to_owned();
+        if self.part("seccomp", PURPOSE, trial, form) {
+            self.common.denied = Some(denied);
+        }
+    }
+
+    fn namespaces(&mut self) {
+        const PURPOSE: &str = "processes, mounts and IPC of its own";
+        if self.settings.profile != Profile::Strict {
+            self.note("namespaces", PURPOSE, State::NotWanted);
+            return;
+        }
+        let trial = Confinement { namespaces: true, ..Confinement::default() };
+        let form = || "pid, mount, ipc, uts; everything else read-only".into();
+        self.common.namespaces = self.part("namespaces", PURPOSE, trial, form);
+        if let Some(files) = self.common.files.as_mut().filter(|_| self.common.namespaces) {
+            // What is shared elsewhere is the session's own now.
+            files.writable.extend(SHARED_PLACES.map(Into::into));
+        }
+    }
+
+    fn network(&mut self) -> Result<(), Unprepared> {
+        const PURPOSE: &str = "no network but a loopback of its own";
+        if self.settings.network == NetworkAccess::Full || self.settings.profile == Profile::Off {
+            self.note("network", PURPOSE, State::NotWanted);
+            return Ok(());
+        }
+        let trial = Confinement { no_network: true, ..Confinement::default() };
+        if let Err(reasons) = self.attempt(trial) {
+            return Err(Unprepared::Lacking { key: "network", value: "none", reasons });
+        }
+        self.note("network", PURPOSE, State::InForce("none".into()));
+        self.common.no_network = true;
+        Ok(())
+    }
+
+    /// Tries one part. Says whether it is in force from now on.
+    fn part(
+        &mut self,
+        name: &'static str,
+        purpose: &'static str,
+        trial: Confinement,
+        form: impl Fn() -> String,
+    ) -> bool {
+        let state = match self.settings.profile {
+            Profile::Off => State::NotWanted,
+            Profile::Default | Profile::Strict => {
+                self.attempt(trial).map_or_else(State::Missing, |()| State::InForce(form()))
+            }
+        };
+        let in_force = matches!(state, State::InForce(_));
+        self.note(name, purpose, state);
+        in_force
+    }
+
+    fn attempt(&self, trial: Confinement) -> Result<(), String> {
+        self.spawner.rehearse(self.homes, trial).map_err(|(_, error)| self.explain(&error))
+    }
+
+    fn explain(&self, error: &io::Error) -> String {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied if self.is_root => {
+                format!("the host does not permit it: {error}; in a container, a capability or its seccomp profile is in the way")
+            }
+            io::ErrorKind::PermissionDenied => format!("{NOT_ROOT}: {error}"),
+            _ => error.to_string(),
+        }
+    }
+
+    fn note(&mut self, name: &'static str, purpose: &'static str, state: State) {
+        self.items.push(Item { name, purpose, state });
+    }
+}
+
+fn with_home(mut files: Files, home: &Path) -> Files {
+    files.writable.push(home.to_owned());
+    files
+}
+
+/// A session must not be anybody who has files on this machine.
+fn nobody_has(range: UidRange) -> Result<(), Unprepared> {
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let taken = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, uid) = (fields.next()?, fields.nth(1)?.parse().ok()?);
+        range.contains(uid).then(|| Unprepared::UidTaken { uid, name: name.to_owned() })
+    });
+    taken.map_or(Ok(()), Err)
+}

@@ -1,0 +1,144 @@
+//! `[sandbox]`: what a session's processes are kept from.
+
+use std::fmt;
+
+use bytesize::ByteSize;
+use serde::{Deserialize, Serialize};
+
+/// What a session's processes are kept from.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Sandbox {
+    /// How much of the sandbox is wanted.
+    pub profile: Profile,
+    /// User and group ids, one of each for each session, where the gateway is root.
+    pub uids: UidRange,
+    /// Memory of a session's processes together, in bytes.
+    pub memory: ByteSize,
+    /// Processes and threads of a session.
+    pub processes: u32,
+    /// What of the network they reach.
+    pub network: NetworkAccess,
+}
+
+/// How much of the sandbox is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", rename_all = "lowercase")]
+pub enum Profile {
+    /// Nothing: for debugging on a laptop.
+    Off,
+    /// Whatever the host can do; what it cannot is reported.
+    Default,
+    /// Everything, namespaces too; refuses to start if something is missing.
+    Strict,
+}
+
+/// What of the network a session reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", rename_all = "lowercase")]
+pub enum NetworkAccess {
+    /// What the gateway reaches.
+    Full,
+    /// Its own loopback only.
+    None,
+}
+
+/// User ids, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct UidRange {
+    /// The lowest.
+    pub first: u32,
+    /// The highest.
+    pub last: u32,
+}
+
+/// Ids below belong to the system.
+const LOWEST_UID: u32 = 1000;
+/// What a process of any use needs.
+const LEAST_MEMORY: ByteSize = ByteSize::mib(16);
+const LEAST_PROCESSES: u32 = 4;
+
+impl Sandbox {
+    pub(super) fn check(&self, sessions: usize) -> Result<(), (&'static str, String)> {
+        if (self.uids.len() as usize) < sessions {
+            let reason =
+                format!("holds {} ids, fewer than the {sessions} of limits.sessions", self.uids.len());
+            return Err(("sandbox.uids", reason));
+        }
+        if self.memory < LEAST_MEMORY {
+            return Err(("sandbox.memory", format!("{} is too little to run anything in", self.memory)));
+        }
+        if self.processes < LEAST_PROCESSES {
+            return Err(("sandbox.processes", format!("must be at least {LEAST_PROCESSES}")));
+        }
+        Ok(())
+    }
+}
+
+impl UidRange {
+    /// How many ids there are.
+    #[expect(clippy::len_without_is_empty, reason = "a range is never empty")]
+    pub fn len(&self) -> u32 {
+        self.last - self.first + 1
+    }
+
+    /// Whether an id is one of them.
+    pub fn contains(&self, uid: u32) -> bool {
+        (self.first..=self.last).contains(&uid)
+    }
+}
+
+impl TryFrom<String> for UidRange {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let range = text.split_once('-').and_then(|(first, last)| {
+            Some(Self { first: first.trim().parse().ok()?, last: last.trim().parse().ok()? })
+        });
+        match range {
+            Some(range) if range.first < LOWEST_UID => {
+                Err(format!("{text:?} begins below {LOWEST_UID}, where the system's own users are"))
+            }
+            // The last id means "none" to the kernel.
+            Some(range) if range.first <= range.last && range.last < u32::MAX => Ok(range),
+            _ => Err(format!("{text:?} is no range of user ids, such as \"20000-29999\"")),
+        }
+    }
+}
+
+impl From<UidRange> for String {
+    fn from(range: UidRange) -> Self {
+        range.to_string()
+    }
+}
+
+impl fmt::Display for UidRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.first, self.last)
+    }
+}
+
+impl TryFrom<String> for Profile {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.as_str() {
+            "off" => Ok(Self::Off),
+            "default" => Ok(Self::Default),
+            "strict" => Ok(Self::Strict),
+            _ => Err("must be \"off\", \"default\" or \"strict\""),
+        }
+    }
+}
+
+impl TryFrom<String> for NetworkAccess {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.as_str() {
+            "full" => Ok(Self::Full),
+            "none" => Ok(Self::None),
+            _ => Err("must be \"full\" or \"none\""),
+        }
+    }
+}
