@@ -16,11 +16,12 @@ mod spawner;
 mod stderr;
 
 pub use self::framer::Line;
-pub use self::launcher::{Step, is_launcher, launch};
+pub use self::launcher::{is_launcher, launch};
 pub use self::pipe::{Inlet, Outlet, Sent};
 pub use self::process::{Exit, StartFailed};
 
 pub(super) use self::home::Homes;
+pub(super) use self::launcher::Step;
 pub(super) use self::orphans::reap_orphans;
 pub(super) use self::process::{Process, Standard};
 pub(super) use self::spawner::Spawner;

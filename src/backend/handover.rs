@@ -32,9 +32,7 @@ pub(super) fn send(
 }
 
 /// Receives a value and the descriptors that came with it; `None` once the sender has closed its end.
-pub(super) fn receive<T: DeserializeOwned>(
-    mut socket: &UnixStream,
-) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
+pub(super) fn receive<T: DeserializeOwned>(mut socket: &UnixStream) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
     let mut length = [0u8; 4];
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);

@@ -69,8 +69,7 @@ impl Sandbox {
         spawner: &Spawner,
     ) -> Result<Self, Unprepared> {
         let sweeper = Sweeper::start(homes.to_owned()).map_err(Unprepared::Sweeper)?;
-        let Found { common, uids, groups, report } =
-            rehearsal::rehearse(settings, homes, spawner, &sweeper)?;
+        let Found { common, uids, groups, report } = rehearsal::rehearse(settings, homes, spawner, &sweeper)?;
         Ok(Self { common, uids, groups, sweeper, report })
     }
 

@@ -118,7 +118,7 @@ mod tests {
             at = fs::File::from(openat(&at, "d", DIRECTORY, Mode::empty()).unwrap());
         }
         fs::write(doomed.join("closed.txt"), "x").unwrap();
-        fs::set_permissions(doomed.join("closed"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(doomed.join("closed"), fs::Permissions::from_mode(0o0)).unwrap();
         remove(&doomed).unwrap();
         assert!(!doomed.exists() && kept.join("file").exists());
         remove(&doomed).unwrap();

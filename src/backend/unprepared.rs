@@ -21,10 +21,14 @@ pub enum Unprepared {
     #[error("the process that ends what sessions leave behind cannot be started: {0}")]
     Sweeper(io::Error),
     /// No user ids.
-    #[error("the user ids of sandbox.uids cannot be used: {0}; give a range of its own to each gateway of this machine")]
+    #[error(
+        "the user ids of sandbox.uids cannot be used: {0}; give a range of its own to each gateway of this machine"
+    )]
     Uids(io::Error),
     /// Ids of the range belong to somebody.
-    #[error("sandbox.uids holds {uid}, which is the user {name:?} of this machine; give a range that nobody uses")]
+    #[error(
+        "sandbox.uids holds {uid}, which is the user {name:?} of this machine; give a range that nobody uses"
+    )]
     UidTaken {
         /// The id.
         uid: u32,

@@ -71,8 +71,7 @@ fn the_typescript_sdk_uses_everything_by_short_name() {
 
 #[test]
 fn the_typescript_sdk_uses_everything_by_an_npx_command() {
-    let gateway =
-        gateway("[servers.everything]\nrun = \"npx -y @modelcontextprotocol/server-everything\"");
+    let gateway = gateway("[servers.everything]\nrun = \"npx -y @modelcontextprotocol/server-everything\"");
     passes(node("everything.mjs", &gateway, &["npx -y @modelcontextprotocol/server-everything"]));
 }
 

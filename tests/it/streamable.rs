@@ -242,7 +242,7 @@ async fn what_comes_before_the_listening_stream_waits_for_it_and_a_second_replac
 
 /// Has the server ask something, with id 9, while no call of ours is open that the question could belong to.
 async fn ask_unasked(gateway: &Gateway, session: &Endpoint) {
-    let mark = gateway.place.path().join("asked");
+    let mark = gateway.homes()[0].join("asked");
     let params = json!({ "id": 9, "mark": mark });
     let asking = session.post(&json!({ "jsonrpc": "2.0", "method": "ask", "params": params })).await;
     assert_eq!(asking.status(), 202);

@@ -118,10 +118,7 @@ pub fn launch() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == NOTHING) {
         return ExitCode::SUCCESS;
     }
-    let (orders, descriptors, mut control) = match take_orders() {
-        Ok(taken) => taken,
-        Err(_) => return EXIT_LAUNCH_FAILED.into(),
-    };
+    let Ok((orders, descriptors, mut control)) = take_orders() else { return EXIT_LAUNCH_FAILED.into() };
     let outcome = match orders.stage {
         Stage::Leader => lead(orders, descriptors, &control),
         Stage::Init => begin(orders, descriptors, &control),
@@ -283,7 +280,6 @@ pub(super) fn instruct(
     descriptors: &Descriptors,
     control: Option<&UnixStream>,
 ) -> io::Result<()> {
-    let descriptors: Vec<_> =
-        descriptors.iter().map(AsFd::as_fd).chain(control.map(AsFd::as_fd)).collect();
+    let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).chain(control.map(AsFd::as_fd)).collect();
     handover::send(socket, orders, &descriptors)
 }

@@ -69,8 +69,8 @@ impl Denied {
 fn any_namespace() -> io::Result<Vec<SeccompRule>> {
     let bits = (0..32).map(|bit| 1u64 << bit).filter(|bit| NAMESPACES as u64 & bit != 0);
     bits.map(|bit| {
-        let set =
-            SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(bit), bit).map_err(other)?;
+        let set = SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(bit), bit)
+            .map_err(other)?;
         SeccompRule::new(vec![set]).map_err(other)
     })
     .collect()

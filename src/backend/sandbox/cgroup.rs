@@ -60,8 +60,7 @@ impl Groups {
                 None => two,
             })
         })?;
-        let groups =
-            Self { hierarchies, memory: settings.memory.as_u64(), processes: settings.processes };
+        let groups = Self { hierarchies, memory: settings.memory.as_u64(), processes: settings.processes };
         groups.create("rehearsal").and_then(Group::remove).map_err(|error| error.to_string())?;
         Ok(groups)
     }

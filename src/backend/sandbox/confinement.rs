@@ -50,9 +50,8 @@ impl Confinement {
 
     /// Limits what single processes may use.
     pub(in crate::backend) fn limit(&self) -> io::Result<()> {
-        let most = |resource, n| {
-            rustix::process::setrlimit(resource, Rlimit { current: Some(n), maximum: Some(n) })
-        };
+        let most =
+            |resource, n| rustix::process::setrlimit(resource, Rlimit { current: Some(n), maximum: Some(n) });
         most(Resource::Core, 0)?;
         let hard = rustix::process::getrlimit(Resource::Nofile).maximum.unwrap_or(MAX_DESCRIPTORS);
         most(Resource::Nofile, hard.min(MAX_DESCRIPTORS))?;

@@ -107,7 +107,8 @@ fn surroundings(named: &Path) -> Vec<PathBuf> {
     const PROJECT: [&str; 2] = ["package.json", "pyproject.toml"];
     const MODULES: &str = "node_modules";
     let start = if named.is_dir() { Some(named) } else { named.parent() };
-    let project = named.ancestors().skip(1).find(|above| PROJECT.iter().any(|file| above.join(file).is_file()));
+    let project =
+        named.ancestors().skip(1).find(|above| PROJECT.iter().any(|file| above.join(file).is_file()));
     let modules = named.ancestors().map(|above| above.join(MODULES)).filter(|modules| modules.is_dir());
     start.into_iter().chain(project).map(Path::to_owned).chain(modules).collect()
 }

@@ -112,7 +112,11 @@ impl Rehearsal<'_> {
         }
         match Groups::prepare(self.settings) {
             Ok(groups) => {
-                let limits = format!("{} MiB, {} processes", self.settings.memory.as_u64() >> 20, self.settings.processes);
+                let limits = format!(
+                    "{} MiB, {} processes",
+                    self.settings.memory.as_u64() >> 20,
+                    self.settings.processes
+                );
                 self.note("cgroup", PURPOSE, State::InForce(format!("{} ({limits})", groups.describe())));
                 Some(groups)
             }
@@ -220,7 +224,9 @@ impl Rehearsal<'_> {
     fn explain(&self, error: &io::Error) -> String {
         match error.kind() {
             io::ErrorKind::PermissionDenied if self.is_root => {
-                format!("the host does not permit it: {error}; in a container, a capability or its seccomp profile is in the way")
+                format!(
+                    "the host does not permit it: {error}; in a container, a capability or its seccomp profile is in the way"
+                )
             }
             io::ErrorKind::PermissionDenied => format!("{NOT_ROOT}: {error}"),
             _ => error.to_string(),

@@ -97,7 +97,8 @@ impl Duty {
         }
         let id = Uid::from_raw;
         rustix::thread::set_thread_res_uid(id(own.first), id(uid), id(0))?;
-        let killed = nix::sys::signal::kill(nix::unistd::Pid::from_raw(-1), nix::sys::signal::Signal::SIGKILL);
+        let killed =
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(-1), nix::sys::signal::Signal::SIGKILL);
         // Whoever cannot come back must not go on.
         rustix::thread::set_thread_res_uid(id(0), id(0), id(0))?;
         match killed {
