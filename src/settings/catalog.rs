@@ -17,6 +17,9 @@ pub struct Server {
     /// Which protocol era the command speaks.
     #[serde(default)]
     pub era: ServerEra,
+    /// Whether the command may be one that starts containers.
+    #[serde(default)]
+    pub docker: bool,
     /// Live sessions of this server, if fewer than `limits.sessions_per_server`.
     pub sessions: Option<usize>,
 }
@@ -42,6 +45,7 @@ impl Server {
             env: BTreeMap::new(),
             env_allow: None,
             era: ServerEra::Auto,
+            docker: false,
             sessions: None,
         }
     }

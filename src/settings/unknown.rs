@@ -3,7 +3,7 @@
 use config::{Map, Value, ValueKind};
 
 /// Keys of one `[servers.*]` table.
-const SERVER: [&str; 5] = ["env", "env_allow", "era", "run", "sessions"];
+const SERVER: [&str; 6] = ["docker", "env", "env_allow", "era", "run", "sessions"];
 /// Keys of one `[tenants.*]` table.
 const TENANT: [&str; 2] = ["secrets", "servers"];
 
