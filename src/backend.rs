@@ -10,14 +10,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use self::child::{Exit, Inlet, Line, Outlet, Sent, StartFailed, Unprepared, is_launcher, launch};
 
-use self::child::{Homes, Process, Spawner, Standard};
-use crate::catalog::LaunchPlan;
+use self::child::{Containers, Homes, Process, Spawner, Standard};
+use crate::catalog::{Engine, LaunchPlan};
 use crate::lifecycle::Lifecycle;
 
 /// Starts backends, so many at once.
 #[derive(Debug)]
 pub struct Starter {
     spawner: Spawner,
+    /// Before the directory whose lock says whose they are.
+    containers: Containers,
     homes: Homes,
     slots: Arc<Semaphore>,
     lifecycle: Lifecycle,
@@ -48,9 +50,11 @@ impl Starter {
     /// # Errors
     /// If the host lets us have neither.
     pub fn new(slots: usize, max_line: usize, lifecycle: Lifecycle) -> Result<Self, Unprepared> {
+        let (spawner, homes) = (Spawner::start()?, Homes::prepare()?);
         Ok(Self {
-            spawner: Spawner::start()?,
-            homes: Homes::prepare()?,
+            containers: Containers::new(&homes, spawner.clone(), lifecycle.clone()),
+            spawner,
+            homes,
             slots: Arc::new(Semaphore::new(slots)),
             lifecycle,
             max_line,
@@ -78,8 +82,13 @@ impl Starter {
     pub async fn start(&self, plan: &LaunchPlan, _slot: &StartSlot) -> Result<Link, StartFailed> {
         let home = self.homes.create()?;
         let Standard { process, stdin, stdout } =
-            Process::start(&self.spawner, plan, home, &self.lifecycle).await?;
+            Process::start(&self.spawner, plan, home, &self.containers, &self.lifecycle).await?;
         Ok(Link { outlet: Outlet::new(stdin), inlet: Inlet::new(stdout, self.max_line), process })
+    }
+
+    /// Removes, in the background, the containers of gateways that were killed. Must be called on a runtime.
+    pub fn sweep_containers(&self, engines: Vec<Engine>) {
+        self.containers.sweep(engines);
     }
 
     /// Reaps orphans of children that ended before them. Must be called on the main thread, which is where

@@ -2,12 +2,17 @@
 //!
 //! `spawner` starts our own binary again as the `launcher`, which prepares a fresh single-threaded process
 //! and becomes the command. `process` owns the result until it is reaped, `pipe` and `framer` carry its
-//! messages, `leader` is its first process, `stderr` keeps its last words, `home` is its private directory.
+//! messages, `leader` is its first process, `stderr` keeps its last words, `home` is its private directory. Where
+//! the command starts a container, `containers` has it removed, `engine` asks its daemon, and `marks`
+//! remembers that there may be one.
 
+mod containers;
+mod engine;
 mod framer;
 mod home;
 mod launcher;
 mod leader;
+mod marks;
 mod orphans;
 mod pipe;
 mod process;
@@ -20,6 +25,7 @@ pub use self::launcher::{is_launcher, launch};
 pub use self::pipe::{Inlet, Outlet, Sent};
 pub use self::process::{Exit, StartFailed};
 
+pub(super) use self::containers::Containers;
 pub(super) use self::home::Homes;
 pub(super) use self::orphans::reap_orphans;
 pub(super) use self::process::{Process, Standard};

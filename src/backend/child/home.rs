@@ -59,6 +59,11 @@ impl Homes {
         Ok(Self { root, _lock: lock })
     }
 
+    /// The directory of this gateway. Its name is random, and its lock held for as long as the gateway lives.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     pub(in crate::backend) fn create(&self) -> io::Result<Home> {
         let path = self.root.join(random_name()?);
         private_dir(&path)?;
@@ -131,11 +136,12 @@ fn sweep(shared: &Path) {
     }
 }
 
-fn lock_of(root: &Path) -> PathBuf {
+/// The lock of the gateway with this directory, or with a file of the same stem.
+pub(super) fn lock_of(root: &Path) -> PathBuf {
     root.with_extension("lock")
 }
 
-fn random_name() -> io::Result<String> {
+pub(super) fn random_name() -> io::Result<String> {
     let mut bits = [0u8; 12];
     getrandom::fill(&mut bits).map_err(io::Error::other)?;
     Ok(URL_SAFE_NO_PAD.encode(bits))

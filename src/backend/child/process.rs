@@ -16,6 +16,7 @@ use tokio::net::unix::pipe;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::containers::{Container, Containers};
 use super::home::Home;
 use super::launcher::{Orders, Report, Step};
 use super::leader::Leader;
@@ -31,6 +32,8 @@ pub struct Process {
     /// First, so that it is killed before its directory goes.
     leader: Leader,
     ended: AsyncFd<Arc<OwnedFd>>,
+    /// What the leader is only the client of.
+    container: Option<Container>,
     home: Home,
     tail: Tail,
     /// Reads stderr for as long as somebody may ask for its end.
@@ -84,7 +87,7 @@ const LAUNCH_TIMEOUT: Duration = Duration::from_secs(20);
 const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What every child has of the gateway's environment: nothing but where programs are found.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 impl StartFailed {
     /// What a client may know of it.
@@ -103,17 +106,22 @@ impl Process {
         spawner: &Spawner,
         plan: &LaunchPlan,
         home: Home,
+        containers: &Containers,
         lifecycle: &Lifecycle,
     ) -> Result<Standard, StartFailed> {
         let (stdin, our_stdin) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
         let (our_stdout, stdout) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
         let (our_stderr, stderr) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
-        let Spawned { leader, control } = spawner.spawn(orders(plan, &home), [stdin, stdout, stderr]).await?;
+        let mut orders = orders(plan, &home);
+        let container = containers.expect(plan, &home)?;
+        container.iter().for_each(|container| container.adapt(&mut orders));
+        let Spawned { leader, control } = spawner.spawn(orders, [stdin, stdout, stderr]).await?;
         let tail = Tail::default();
         let stderr = pipe::Receiver::from_owned_fd(our_stderr)?;
         let process = Self {
             ended: watch(leader.pidfd())?,
             leader,
+            container,
             home,
             stderr: lifecycle.spawn_bound(tail.clone().follow(stderr)),
             tail,
@@ -159,9 +167,12 @@ impl Process {
             tracing::error!("a killed process does not end; it is left to the kernel");
             return Exit::Unknown;
         }
-        let Self { leader, ended, home, .. } = self;
+        let Self { leader, ended, container, home, .. } = self;
         drop(ended);
         let exit = leader.reap();
+        if let Some(container) = container {
+            container.remove(exit).await;
+        }
         let _ = tokio::task::spawn_blocking(|| home.remove()).await;
         exit
     }
@@ -171,12 +182,12 @@ impl Process {
     deprecated,
     reason = "its successor is unsafe; a pidfd that we own and never replace meets its conditions"
 )]
-fn watch(pidfd: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
+pub(super) fn watch(pidfd: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
     AsyncFd::new(pidfd)
 }
 
 /// Waits until the launcher has become the command.
-async fn launched(control: StdUnixStream) -> Result<(), StartFailed> {
+pub(super) async fn launched(control: StdUnixStream) -> Result<(), StartFailed> {
     control.set_nonblocking(true)?;
     let mut control = UnixStream::from_std(control)?;
     let mut text = Vec::new();
