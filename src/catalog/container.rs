@@ -260,6 +260,7 @@ fn refusal(flag: &Flag<'_>) -> Option<String> {
         "detach" => "nobody would be on its stdin and stdout",
         "tty" => "a terminal changes the bytes between us and the server",
         "name" => "the containers of two sessions cannot have the same",
+        "pod" => "the pod would stay",
         "cidfile" | "restart" => "Lockgate needs it for itself",
         "init" | "rm" | "interactive" if value.is_some_and(|value| value != "true") => {
             "without it the container could not be used or would stay"

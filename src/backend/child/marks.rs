@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::home::lock_of;
 
@@ -12,8 +12,8 @@ use super::home::lock_of;
 #[derive(Debug)]
 pub(super) struct Mark {
     path: PathBuf,
-    /// Containers that may still be there.
-    open: AtomicUsize,
+    /// Containers that may still be there. Locked while the file is made or removed.
+    open: Mutex<usize>,
 }
 
 /// The mark of a gateway that is no more.
@@ -29,19 +29,30 @@ const EXTENSION: &str = "containers";
 impl Mark {
     /// The mark of the gateway with this directory; none is made yet.
     pub(super) fn new(root: &Path) -> Self {
-        Self { path: root.with_extension(EXTENSION), open: AtomicUsize::new(0) }
+        Self { path: root.with_extension(EXTENSION), open: Mutex::new(0) }
     }
 
     /// There may be one more container, from now on.
     pub(super) fn add(&self) -> io::Result<()> {
-        File::create(&self.path)?;
-        self.open.fetch_add(1, Ordering::Relaxed);
+        let mut open = self.open();
+        if *open == 0 {
+            File::create(&self.path)?;
+        }
+        *open += 1;
         Ok(())
     }
 
     /// One is known to be gone.
     pub(super) fn take(&self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
+        let mut open = self.open();
+        *open = open.saturating_sub(1);
+        if *open == 0 {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, usize> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The marks of gateways that are no more: nobody holds their lock.
@@ -61,14 +72,6 @@ fn is_free(lock: &Path) -> bool {
     match File::open(lock) {
         Ok(lock) => lock.try_lock().is_ok(),
         Err(error) => error.kind() == io::ErrorKind::NotFound,
-    }
-}
-
-impl Drop for Mark {
-    fn drop(&mut self) {
-        if *self.open.get_mut() == 0 {
-            let _ = fs::remove_file(&self.path);
-        }
     }
 }
 
@@ -94,7 +97,7 @@ mod tests {
             mark.add().unwrap();
         }
         done.take();
-        drop((dead, done));
+        drop(dead);
         let mut left = live.left_by_others();
         assert_eq!(left.iter().map(|left| &*left.gateway).collect::<Vec<_>>(), ["dead"]);
         left.remove(0).remove();

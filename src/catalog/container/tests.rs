@@ -67,6 +67,7 @@ fn options_that_would_defeat_us_are_refused_wherever_they_stand() {
         ("--name=x", "name"),
         ("--cpus 2 --name=x", "name"),
         ("--cidfile /x", "cidfile"),
+        ("--pod new:x", "pod"),
         ("--restart always", "restart"),
         ("-a stdin", "attach"),
         ("--rm=false", "rm"),
