@@ -108,6 +108,7 @@ impl Containers {
                 left.remove();
             }
         }
+        tracing::info!("containers of gateways that were killed have been looked for");
     }
 
     /// Removes what has this label, and says whether nothing of it is left. `made` if nothing will be made

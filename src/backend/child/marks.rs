@@ -57,9 +57,9 @@ impl Mark {
 
     /// The marks of gateways that are no more: nobody holds their lock.
     pub(super) fn left_by_others(&self) -> Vec<Left> {
-        let beside = self.path.parent().map(fs::read_dir);
-        let paths = beside.into_iter().flatten().flatten().flatten().map(|entry| entry.path());
-        paths
+        let beside = self.path.parent().map(fs::read_dir).into_iter().flatten().flatten().flatten();
+        beside
+            .map(|entry| entry.path())
             .filter(|path| path.extension().is_some_and(|extension| extension == EXTENSION))
             .filter(|path| is_free(&lock_of(path)))
             .filter_map(|path| Some(Left { gateway: path.file_stem()?.to_str()?.to_owned(), path }))
