@@ -16,20 +16,19 @@ pub use self::child::{Exit, Inlet, Line, Outlet, Sent, StartFailed, is_launcher,
 pub use self::sandbox::{Exhausted, Item, Report, State, is_sweeper, sweep};
 pub use self::unprepared::Unprepared;
 
-use self::child::{Homes, Process, Spawner, Standard};
+use self::child::{Containers, Equipment, Homes, Process, Spawner, Standard};
 use self::sandbox::Sandbox;
-use crate::catalog::LaunchPlan;
+use crate::catalog::{Engine, LaunchPlan};
 use crate::lifecycle::Lifecycle;
 use crate::settings::Settings;
 
 /// Starts backends, so many at once.
 #[derive(Debug)]
 pub struct Starter {
-    spawner: Spawner,
-    sandbox: Sandbox,
+    /// Before the directory whose lock says that it is ours.
+    equipment: Equipment,
     homes: Homes,
     slots: Arc<Semaphore>,
-    lifecycle: Lifecycle,
     max_line: usize,
 }
 
@@ -58,21 +57,20 @@ impl Starter {
     /// # Errors
     /// If the host lets us not have what is needed or asked for.
     pub fn new(settings: &Settings, lifecycle: Lifecycle) -> Result<Self, Unprepared> {
-        let spawner = Spawner::start()?;
-        let homes = Homes::prepare()?;
+        let (spawner, homes) = (Spawner::start()?, Homes::prepare()?);
+        let sandbox = Sandbox::prepare(&settings.sandbox, homes.root(), &spawner)?;
+        let containers = Containers::new(&homes, spawner.clone(), lifecycle.clone());
         Ok(Self {
-            sandbox: Sandbox::prepare(&settings.sandbox, homes.root(), &spawner)?,
-            spawner,
+            equipment: Equipment { spawner, sandbox, containers, lifecycle },
             homes,
             slots: Arc::new(Semaphore::new(settings.limits.starts)),
-            lifecycle,
             max_line: usize::try_from(settings.limits.line.as_u64()).unwrap_or(usize::MAX),
         })
     }
 
     /// What sessions are kept from, and what the host cannot do.
     pub fn report(&self) -> &Report {
-        self.sandbox.report()
+        self.equipment.sandbox.report()
     }
 
     /// A slot if one is free now.
@@ -95,9 +93,13 @@ impl Starter {
     /// With the step that failed.
     pub async fn start(&self, plan: &LaunchPlan, _slot: &StartSlot) -> Result<Link, StartFailed> {
         let home = self.homes.create()?;
-        let Standard { process, stdin, stdout } =
-            Process::start(&self.spawner, &self.sandbox, plan, home, &self.lifecycle).await?;
+        let Standard { process, stdin, stdout } = Process::start(&self.equipment, plan, home).await?;
         Ok(Link { outlet: Outlet::new(stdin), inlet: Inlet::new(stdout, self.max_line), process })
+    }
+
+    /// Removes, in the background, the containers of gateways that were killed. Must be called on a runtime.
+    pub fn sweep_containers(&self, engines: Vec<Engine>) {
+        self.equipment.containers.sweep(engines);
     }
 
     /// Reaps orphans of children that ended before them. Must be called on the main thread, which is where
@@ -108,7 +110,7 @@ impl Starter {
 
     /// Ends every child at once, without waiting.
     pub fn kill_all(&self) {
-        self.spawner.kill_all();
+        self.equipment.spawner.kill_all();
     }
 
     /// How long a slot is held at most: long enough for a package runner to start, short enough that a

@@ -3,6 +3,7 @@
 //! The allowlist is compared whole. What it maps to was split and resolved when the settings were loaded,
 //! so nothing of a request ever becomes part of a command line.
 
+mod container;
 mod environment;
 mod target;
 
@@ -10,6 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use self::container::{ContainerRun, Engine};
 pub use self::environment::{BadVariable, Overrides};
 pub use self::target::{BadTarget, Target};
 
@@ -38,6 +40,8 @@ struct Entry {
     readable: Vec<PathBuf>,
     writable: Vec<PathBuf>,
     policy: Policy,
+    /// Present if the command starts a container.
+    container: Option<ContainerRun>,
     /// `None` until it is found out.
     era: Option<Era>,
     sessions: usize,
@@ -130,6 +134,17 @@ impl Catalog {
         })
     }
 
+    /// What may have containers of ours, each once.
+    pub fn engines(&self) -> Vec<Engine> {
+        let mut engines: Vec<Engine> = Vec::new();
+        for run in self.entries.values().filter_map(|entry| entry.container.as_ref()) {
+            if !engines.contains(run.engine()) {
+                engines.push(run.engine().clone());
+            }
+        }
+        engines
+    }
+
     fn entry(&self, permit: &Permit, target: &Target) -> Result<&Arc<Entry>, Refused> {
         self.entries
             .get(target.as_str())
@@ -145,8 +160,9 @@ impl Entry {
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
             return Err(("name", "may hold letters, digits and -_. only; it becomes part of a URL".into()));
         }
-        let argv = shell_words::split(&server.run).map_err(|e| ("run", format!("cannot be split: {e}")))?;
-        let first = argv.first().ok_or(("run", "is empty".to_owned()))?;
+        let mut argv =
+            shell_words::split(&server.run).map_err(|e| ("run", format!("cannot be split: {e}")))?;
+        let first = argv.first().ok_or(("run", "is empty".to_owned()))?.clone();
         if argv.iter().any(|word| word.contains('\0')) {
             return Err(("run", "holds a NUL byte".into()));
         }
@@ -165,9 +181,11 @@ impl Entry {
                 return Err((key, format!("holds {bad:?}, but a name must match [A-Z_][A-Z0-9_]{{0,127}}")));
             }
         }
+        let program = resolve(&first).map_err(|reason| ("run", reason))?;
+        let container = ContainerRun::read(server, &mut argv, &program)?;
         Ok(Self {
             name: ServerName::new(name),
-            program: resolve(first).map_err(|reason| ("run", reason))?,
+            program,
             argv,
             environment: server.env.clone(),
             readable: server.readable.clone(),
@@ -177,7 +195,12 @@ impl Entry {
                 ServerEra::Handshake => Some(Era::Handshake),
                 ServerEra::Stateless => Some(Era::Stateless),
             },
-            policy: Policy::new(server.env_allow.as_deref(), all.access.blocked_env),
+            policy: Policy::new(
+                server.env_allow.as_deref(),
+                container.as_ref().map(ContainerRun::passed),
+                all.access.blocked_env,
+            ),
+            container,
             sessions: server.sessions.unwrap_or(usize::MAX).min(all.limits.sessions_per_server),
         })
     }
@@ -256,6 +279,12 @@ impl LaunchPlan {
     /// What it may write to beside its private directory.
     pub fn writable(&self) -> &[PathBuf] {
         &self.entry.writable
+    }
+
+    /// Present if the command starts a container, which is no descendant of it: it has to be labelled, and
+    /// removed by its label. Such a command needs the daemon's socket, so it runs as the gateway's user.
+    pub fn container(&self) -> Option<&ContainerRun> {
+        self.entry.container.as_ref()
     }
 
     /// The child's variables beyond the base: the server's, then the client's.

@@ -89,6 +89,7 @@ impl Gateway {
         let mut server = http::serve(self.listening, &self.front, self.timeouts.stalled_reader)?;
         let handle = server.handle();
         let _tidy = self.lifecycle.spawn_bound(tidy(self.front.clone(), self.starter.clone())?);
+        self.starter.sweep_containers(self.front.catalog.engines());
         tokio::select! {
             result = &mut server => {
                 tracing::error!(error = ?result.err(), "the listener ended by itself");

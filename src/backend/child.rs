@@ -1,14 +1,19 @@
 //! A supervised child process that speaks newline-delimited JSON-RPC on stdin and stdout.
 //!
 //! `spawner` starts our own binary again as the `launcher`, which prepares a fresh single-threaded process
-//! and becomes the command; `init` is what stays of those that have others become it. `process` owns the result until it is reaped, `pipe` and `framer` carry its
-//! messages, `leader` is its first process, `stderr` keeps its last words, `home` is its private directory.
+//! and becomes the command; `init` is what stays of those that have another become it. `process` owns the
+//! result until it is reaped, `pipe` and `framer` carry its messages, `leader` is its first process, `stderr`
+//! keeps its last words, `home` is its private directory. Where the command starts a container, `containers`
+//! has it removed, `engine` asks its daemon, and `marks` remembers that there may be one.
 
+mod containers;
+mod engine;
 mod framer;
 mod home;
 mod init;
 mod launcher;
 mod leader;
+mod marks;
 mod orphans;
 mod pipe;
 mod process;
@@ -20,8 +25,9 @@ pub use self::launcher::{is_launcher, launch};
 pub use self::pipe::{Inlet, Outlet, Sent};
 pub use self::process::{Exit, StartFailed};
 
+pub(super) use self::containers::Containers;
 pub(super) use self::home::Homes;
 pub(super) use self::launcher::Step;
 pub(super) use self::orphans::reap_orphans;
-pub(super) use self::process::{Process, Standard};
+pub(super) use self::process::{Equipment, Process, Standard};
 pub(super) use self::spawner::Spawner;

@@ -85,15 +85,23 @@ impl Sandbox {
         home: &Path,
         search: &str,
     ) -> Result<(Confined, Confinement), Unconfined> {
-        let lease = match &self.uids {
-            Some(uids) => Some(uids.lease().await?),
-            None => None,
+        let mut confined = Confined {
+            home: home.to_owned(),
+            group: None,
+            lease: None,
+            sweeper: self.sweeper.clone(),
+            swept: false,
         };
+        if plan.container().is_some() {
+            // The command is the client of a daemon whose socket no session may reach.
+            return Ok((confined, Confinement::default()));
+        }
+        if let Some(uids) = &self.uids {
+            confined.lease = Some(uids.lease().await?);
+        }
         let name = home.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let group = self.groups.as_ref().map(|groups| groups.create(name)).transpose()?;
-        let uid = lease.as_ref().map(Lease::uid);
-        let confined =
-            Confined { home: home.to_owned(), group, lease, sweeper: self.sweeper.clone(), swept: false };
+        confined.group = self.groups.as_ref().map(|groups| groups.create(name)).transpose()?;
+        let uid = confined.lease.as_ref().map(Lease::uid);
         if let Some(uid) = uid {
             give(home, uid)?;
         }
@@ -122,7 +130,7 @@ pub(super) enum Unconfined {
 
 impl Confined {
     /// Ends every process of the session, and waits until they are gone.
-    pub(super) async fn sweep(mut self) {
+    pub(super) async fn sweep(&mut self) {
         self.swept = true;
         let swept = match &self.lease {
             Some(lease) => self.sweeper.kill(lease.uid()).await,

@@ -66,12 +66,14 @@ impl Overrides {
 #[derive(Debug)]
 pub(super) struct Policy {
     allowed: Option<Vec<String>>,
+    /// All that the command passes on, where it does not pass on everything.
+    passed: Option<Vec<String>>,
     blocked: BlockedEnv,
 }
 
 impl Policy {
-    pub(super) fn new(allowed: Option<&[String]>, blocked: BlockedEnv) -> Self {
-        Self { allowed: allowed.map(<[String]>::to_vec), blocked }
+    pub(super) fn new(allowed: Option<&[String]>, passed: Option<&[String]>, blocked: BlockedEnv) -> Self {
+        Self { allowed: allowed.map(<[String]>::to_vec), passed: passed.map(<[String]>::to_vec), blocked }
     }
 
     pub(super) fn filter(&self, overrides: Overrides) -> Result<BTreeMap<String, String>, BadVariable> {
@@ -87,7 +89,11 @@ impl Policy {
         match &self.allowed {
             Some(names) => names.iter().any(|allowed| allowed == name),
             // Old shells run functions from values of this form.
-            None => !is_blocked(name) && !value.starts_with("()"),
+            None => {
+                let passed =
+                    self.passed.as_ref().is_none_or(|names| names.iter().any(|passed| passed == name));
+                passed && !is_blocked(name) && !value.starts_with("()")
+            }
         }
     }
 }

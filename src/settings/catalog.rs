@@ -18,6 +18,9 @@ pub struct Server {
     /// Which protocol era the command speaks.
     #[serde(default)]
     pub era: ServerEra,
+    /// Whether the command may be one that starts containers.
+    #[serde(default)]
+    pub docker: bool,
     /// Live sessions of this server, if fewer than `limits.sessions_per_server`.
     pub sessions: Option<usize>,
     /// Files and directories that its sessions may read, beside those that every session may.
@@ -49,6 +52,7 @@ impl Server {
             env: BTreeMap::new(),
             env_allow: None,
             era: ServerEra::Auto,
+            docker: false,
             sessions: None,
             readable: Vec::new(),
             writable: Vec::new(),

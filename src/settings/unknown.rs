@@ -3,7 +3,10 @@
 use config::{Map, Value, ValueKind};
 
 /// Keys of one `[servers.*]` table.
-const SERVER: [&str; 7] = ["env", "env_allow", "era", "readable", "run", "sessions", "writable"];
+#[rustfmt::skip]
+const SERVER: [&str; 8] = [
+    "docker", "env", "env_allow", "era", "readable", "run", "sessions", "writable",
+];
 /// Keys of one `[tenants.*]` table.
 const TENANT: [&str; 2] = ["secrets", "servers"];
 

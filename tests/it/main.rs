@@ -8,6 +8,7 @@ mod clients;
 mod command_line;
 mod conformance;
 mod deploy;
+mod docker;
 mod environment;
 mod era;
 mod events;

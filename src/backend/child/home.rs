@@ -36,11 +36,6 @@ impl Homes {
         Self::prepare_in(&shared).map_err(|error| Unprepared::Directory { place: shared, error })
     }
 
-    /// Where they lie.
-    pub(in crate::backend) fn root(&self) -> &Path {
-        &self.root
-    }
-
     fn prepare_in(shared: &Path) -> io::Result<Self> {
         own_dir(shared, PASSABLE)?;
         sweep(shared);
@@ -49,6 +44,11 @@ impl Homes {
         let lock = File::create(lock_of(&root))?;
         lock.try_lock()?;
         Ok(Self { root, _lock: lock })
+    }
+
+    /// The directory of this gateway. Its name is random, and its lock held for as long as the gateway lives.
+    pub(in crate::backend) fn root(&self) -> &Path {
+        &self.root
     }
 
     pub(in crate::backend) fn create(&self) -> io::Result<Home> {
@@ -131,11 +131,12 @@ fn sweep(shared: &Path) {
     }
 }
 
-fn lock_of(root: &Path) -> PathBuf {
+/// The lock of the gateway with this directory, or with a file of the same stem.
+pub(super) fn lock_of(root: &Path) -> PathBuf {
     root.with_extension("lock")
 }
 
-fn random_name() -> io::Result<String> {
+pub(super) fn random_name() -> io::Result<String> {
     let mut bits = [0u8; 12];
     getrandom::fill(&mut bits).map_err(io::Error::other)?;
     Ok(URL_SAFE_NO_PAD.encode(bits))

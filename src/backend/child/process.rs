@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::super::sandbox::{Confined, Confinement, Exhausted, MARK, Sandbox, Unconfined};
+use super::containers::{Container, Containers};
 use super::home::Home;
 use super::launcher::{Orders, Report, Stage, Step};
 use super::leader::Leader;
@@ -34,10 +35,21 @@ pub struct Process {
     ended: AsyncFd<Arc<OwnedFd>>,
     /// Then everything that has escaped from its group.
     confined: Confined,
+    /// What the leader is only the client of.
+    container: Option<Container>,
     home: Home,
     tail: Tail,
     /// Reads stderr for as long as somebody may ask for its end.
     stderr: AbortOnDropHandle<()>,
+}
+
+/// What every child is started and ended with.
+#[derive(Debug)]
+pub(in crate::backend) struct Equipment {
+    pub(in crate::backend) spawner: Spawner,
+    pub(in crate::backend) sandbox: Sandbox,
+    pub(in crate::backend) containers: Containers,
+    pub(in crate::backend) lifecycle: Lifecycle,
 }
 
 /// How long the last words may take.
@@ -107,27 +119,28 @@ impl StartFailed {
 
 impl Process {
     pub(in crate::backend) async fn start(
-        spawner: &Spawner,
-        sandbox: &Sandbox,
+        equipment: &Equipment,
         plan: &LaunchPlan,
         home: Home,
-        lifecycle: &Lifecycle,
     ) -> Result<Standard, StartFailed> {
         let (stdin, our_stdin) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
         let (our_stdout, stdout) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
         let (our_stderr, stderr) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
-        let search = std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.into());
-        let (confined, confinement) = sandbox.confine(plan, home.path(), &search).await?;
-        let orders = orders(plan, &home, &search, confinement);
-        let Spawned { leader, control } = spawner.spawn(orders, [stdin, stdout, stderr]).await?;
+        let search = search_path();
+        let (confined, confinement) = equipment.sandbox.confine(plan, home.path(), &search).await?;
+        let mut orders = orders(plan, &home, &search, confinement);
+        let container = equipment.containers.expect(plan, &home)?;
+        container.iter().for_each(|container| container.adapt(&mut orders));
+        let Spawned { leader, control } = equipment.spawner.spawn(orders, [stdin, stdout, stderr]).await?;
         let tail = Tail::default();
         let stderr = pipe::Receiver::from_owned_fd(our_stderr)?;
         let process = Self {
             ended: watch(leader.pidfd())?,
             leader,
             confined,
+            container,
             home,
-            stderr: lifecycle.spawn_bound(tail.clone().follow(stderr)),
+            stderr: equipment.lifecycle.spawn_bound(tail.clone().follow(stderr)),
             tail,
         };
         launched(control).await?;
@@ -173,25 +186,35 @@ impl Process {
             tracing::error!("a killed process does not end; it is left to the kernel");
             return Exit::Unknown;
         }
-        let Self { leader, ended, confined, home, .. } = self;
+        let Self { leader, ended, mut confined, container, home, .. } = self;
         confined.sweep().await;
         drop(ended);
         let exit = leader.reap();
+        if let Some(container) = container {
+            container.remove(exit).await;
+        }
         let _ = tokio::task::spawn_blocking(|| home.remove()).await;
+        // Its user id rests from now on.
+        drop(confined);
         exit
     }
+}
+
+/// Where programs are found.
+pub(super) fn search_path() -> String {
+    std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.into())
 }
 
 #[expect(
     deprecated,
     reason = "its successor is unsafe; a pidfd that we own and never replace meets its conditions"
 )]
-fn watch(pidfd: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
+pub(super) fn watch(pidfd: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
     AsyncFd::new(pidfd)
 }
 
 /// Waits until the launcher has become the command.
-async fn launched(control: StdUnixStream) -> Result<(), StartFailed> {
+pub(super) async fn launched(control: StdUnixStream) -> Result<(), StartFailed> {
     control.set_nonblocking(true)?;
     let mut control = UnixStream::from_std(control)?;
     let mut text = Vec::new();
