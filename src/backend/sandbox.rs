@@ -10,6 +10,8 @@ mod cgroup;
 mod confinement;
 mod files;
 mod namespaces;
+mod netlink;
+mod platform;
 mod processes;
 mod rehearsal;
 mod report;

@@ -33,7 +33,7 @@ enum Version {
 /// One session's group, in each hierarchy.
 #[derive(Debug)]
 pub(super) struct Group {
-    paths: Vec<PathBuf>,
+    paths: Vec<(Version, PathBuf)>,
 }
 
 /// What every session needs; the processor's share is welcome.
@@ -78,7 +78,7 @@ impl Groups {
         for hierarchy in &self.hierarchies {
             let path = hierarchy.path.join(name);
             fs::create_dir(&path)?;
-            group.paths.push(path.clone());
+            group.paths.push((hierarchy.version, path.clone()));
             for controller in &hierarchy.controllers {
                 for (file, value, needed) in self.limits(hierarchy.version, controller) {
                     match fs::write(path.join(file), value) {
@@ -120,15 +120,22 @@ impl Drop for Groups {
 }
 
 impl Group {
-    /// A process joins by writing `0` to each of these.
+    /// A process of one thread joins by writing `0` to each of these.
+    ///
+    /// Version 1 can be told of a thread, for which the kernel need not wait until every processor has taken
+    /// notice, as it must for a process: 0.4 ms instead of 10.
     pub(super) fn doors(&self) -> Vec<PathBuf> {
-        self.paths.iter().map(|path| path.join("cgroup.procs")).collect()
+        let door = |version| match version {
+            Version::One => "tasks",
+            Version::Two => "cgroup.procs",
+        };
+        self.paths.iter().map(|(version, path)| path.join(door(*version))).collect()
     }
 
     /// Removes the group, which can be done once no process is in it. Blocks until then, for a second at
     /// most.
     pub(super) fn remove(mut self) -> io::Result<()> {
-        std::mem::take(&mut self.paths).iter().try_for_each(|path| remove(path, EMPTY_WITHIN))
+        std::mem::take(&mut self.paths).iter().try_for_each(|(_, path)| remove(path, EMPTY_WITHIN))
     }
 }
 
@@ -138,7 +145,7 @@ impl Drop for Group {
         if !self.paths.is_empty() {
             let paths = std::mem::take(&mut self.paths);
             std::thread::spawn(move || {
-                paths.iter().for_each(|path| drop(remove(path, EMPTY_WITHIN)));
+                paths.iter().for_each(|(_, path)| drop(remove(path, EMPTY_WITHIN)));
             });
         }
     }

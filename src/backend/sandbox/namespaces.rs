@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change, mount_remount};
-use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{AddressFamily, Protocol, SendFlags, SocketFlags, SocketType, sendto, socket_with};
+
+use super::netlink::{self, NEW_LINK};
 
 /// Where anybody may write; each session gets one of its own, in memory.
 pub(super) const SHARED_PLACES: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
@@ -118,26 +118,10 @@ fn unescape(text: &str) -> String {
         .fold(text.to_owned(), |text, (code, plain)| text.replace(code, plain))
 }
 
-/// `ip link set lo up`, in the words of the kernel (rtnetlink(7)): a header, and what to change of which
-/// interface.
+/// `ip link set lo up`: family and type, which interface, and which of its flags to change to what.
 fn raise_loopback() -> io::Result<()> {
-    const LOOPBACK: i32 = 1;
-    const RTM_NEWLINK: u16 = 16;
-    const NLM_F_REQUEST: u16 = 1;
-    const IFF_UP: u32 = 1;
-    /// Number 0, which stands for none elsewhere.
-    const ROUTE: Option<Protocol> = None;
-    const LENGTH: u32 = 32;
-    let mut message = Vec::with_capacity(LENGTH as usize);
-    message.extend(LENGTH.to_ne_bytes());
-    message.extend(RTM_NEWLINK.to_ne_bytes());
-    message.extend(NLM_F_REQUEST.to_ne_bytes());
-    message.extend([0; 8]); // sequence and port
-    message.extend([0; 4]); // family and type
-    message.extend(LOOPBACK.to_ne_bytes());
-    message.extend(IFF_UP.to_ne_bytes());
-    message.extend(IFF_UP.to_ne_bytes());
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, ROUTE)?;
-    sendto(&socket, &message, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
-    Ok(())
+    const LOOPBACK: u32 = 1;
+    const UP: u32 = 1;
+    let body = [0, LOOPBACK, UP, UP].map(u32::to_ne_bytes).concat();
+    netlink::request(NEW_LINK, 0, &body)
 }

@@ -11,6 +11,7 @@ use super::cgroup::Groups;
 use super::confinement::Confinement;
 use super::files::{self, Files};
 use super::namespaces::SHARED_PLACES;
+use super::platform;
 use super::report::{Item, Report, State};
 use super::sweeper::Sweeper;
 use super::uids::Uids;
@@ -62,6 +63,7 @@ pub(super) fn rehearse(
     rehearsal.calls();
     rehearsal.namespaces();
     rehearsal.network()?;
+    rehearsal.platform(uids.is_some());
     let Rehearsal { common, items, .. } = rehearsal;
     let report = Report { profile: settings.profile, items };
     let lacks: Vec<String> =
@@ -196,6 +198,24 @@ impl Rehearsal<'_> {
         self.note("network", PURPOSE, State::InForce("none".into()));
         self.common.no_network = true;
         Ok(())
+    }
+
+    /// What the machine's platform would let a session do.
+    fn platform(&mut self, own_users: bool) {
+        const PURPOSE: &str = "no identity and no private network of Fly.io";
+        if !platform::is_fly() || self.settings.profile == Profile::Off {
+            return;
+        }
+        let state = if own_users {
+            let kept = platform::keep_from(self.settings.uids);
+            kept.map_or_else(
+                |error| State::Missing(self.explain(&error)),
+                |()| State::InForce("by uid".into()),
+            )
+        } else {
+            State::Missing("sessions have no users of their own".into())
+        };
+        self.note("platform", PURPOSE, state);
     }
 
     /// Tries one part. Says whether it is in force from now on.
