@@ -23,6 +23,8 @@ use super::connections::Place;
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Idle connections between requests.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long the rest of a refused body is taken, so that the client gets to read why.
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// A socket that has its place among all connections for as long as it is open.
 #[derive(Debug)]
@@ -42,6 +44,8 @@ pub(super) struct Course {
     quiet_since: Cell<Instant>,
     /// When the first byte came after that.
     begun: Cell<Option<Instant>>,
+    /// There shall be no further request.
+    closing: Cell<bool>,
     /// Who is to look at the time again.
     waker: RefCell<Option<Waker>>,
 }
@@ -65,6 +69,7 @@ impl Connection {
             open: Cell::new(0),
             quiet_since: Cell::new(now),
             begun: Cell::new(None),
+            closing: Cell::new(false),
             waker: RefCell::new(None),
         };
         let timer = Box::pin(sleep_until(course.patience_ends()));
@@ -147,9 +152,21 @@ impl Course {
     }
 
     fn patience_ends(&self) -> Instant {
+        if self.closing.get() {
+            return self.quiet_since.get() + LINGER;
+        }
         // actix ends idle ones a little earlier.
         let idle = self.quiet_since.get() + KEEP_ALIVE + HEAD_TIMEOUT;
         self.begun.get().map_or(idle, |begun| idle.min(begun + HEAD_TIMEOUT))
+    }
+}
+
+// === impl Answering ===
+
+impl Answering {
+    /// The connection is to be closed behind this response.
+    pub(super) fn is_last(&self) {
+        self.0.closing.set(true);
     }
 }
 

@@ -8,15 +8,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_http::HttpService;
 use actix_http::error::DispatchError;
+use actix_http::{ConnectionType, HttpService};
 use actix_service::{Service as _, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::App;
 use actix_web::dev::{AppConfig, RequestHead, Server, ServiceRequest, ServiceResponse};
-use actix_web::http::header::HOST;
+use actix_web::http::header::{HOST, TRANSFER_ENCODING};
 use actix_web::rt::net::TcpStream;
 
-use super::connection::{Attended, Connection, Course, HEAD_TIMEOUT, KEEP_ALIVE};
+use super::connection::{Answering, Attended, Connection, Course, HEAD_TIMEOUT, KEEP_ALIVE, LINGER};
 use super::connections::Crowded;
 use super::{Front, error, routes};
 
@@ -28,8 +28,6 @@ pub struct Listening {
     pub address: SocketAddr,
 }
 
-/// How long the rest of a refused body is taken, so that the client gets to read why.
-const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// What the kernel holds of a stream that is not read. Left to itself it grows to megabytes.
 const SEND_BUFFER: usize = 256 * 1024;
 /// How long responses may take once every session has ended.
@@ -66,7 +64,7 @@ pub fn serve(listening: Listening, front: &Arc<Front>, stalled: Duration) -> io:
             // A client that closes its end of a stream is gone; else it would go unnoticed until the next write.
             .h1_allow_half_closed(false)
             .client_request_timeout(HEAD_TIMEOUT)
-            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+            .client_disconnect_timeout(LINGER)
             .keep_alive(KEEP_ALIVE)
             .on_connect_ext(|connection: &Connection, data| drop(data.insert(connection.course().clone())))
             .h1(map_config(app(&front), |()| AppConfig::default()));
@@ -89,15 +87,24 @@ fn app(
 > {
     App::new().configure(routes(front)).wrap_fn(|request, routes| {
         let answering = request.conn_data::<Rc<Course>>().map(Course::begin);
+        let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
         let response = match names_other_host(request.head()) {
             true => Ok(request.into_response(error::other_host())),
             false => Err(routes.call(request)),
         };
         async move {
-            let response = match response {
+            let mut response = match response {
                 Ok(refused) => refused,
                 Err(answer) => answer.await?,
             };
+            let head = response.response_mut().head_mut();
+            // What may be left of the body has no end that could be waited for.
+            if is_chunked && !head.status.is_success() {
+                head.set_connection_type(ConnectionType::Close);
+            }
+            if head.connection_type() == ConnectionType::Close {
+                answering.iter().for_each(Answering::is_last);
+            }
             Ok(response.map_body(|_, body| Attended { body, _answering: answering }))
         }
     })
