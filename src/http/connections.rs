@@ -66,7 +66,9 @@ impl Connections {
             (_, true) => Crowded::Address,
             _ => {
                 open.all += 1;
-                address.map(|address| *open.by_address.entry(address).or_default() += 1);
+                if let Some(address) = address {
+                    *open.by_address.entry(address).or_default() += 1;
+                }
                 return Ok(Place { connections: self.clone(), address });
             }
         };

@@ -63,7 +63,7 @@ pub(super) enum Refusal {
         "the body did not come in time; send it without pauses, 64 KiB a second or faster, or ask the operator about timeouts.body"
     )]
     Slow,
-    #[error("the body ended early; send as much as Content-Length says")]
+    #[error("the body ended early or was framed wrongly; send as much as Content-Length says")]
     Broken,
     #[error("this route takes {0} only")]
     Method(&'static str),
@@ -243,3 +243,6 @@ pub(super) fn other_host() -> HttpResponse {
 fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,9 @@ use crate::stateless::{enveloped, mirrored};
 /// "test", hashed.
 const ACME: &str = "[tenants.acme]\nsecrets = [\"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"]\nservers = [\"*\"]\n";
 
+/// "foo", hashed.
+const OTHER: &str = "[tenants.other]\nsecrets = [\"sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae\"]\nservers = [\"*\"]\n";
+
 #[tokio::test]
 async fn an_address_has_so_many_connections_and_however_one_ends_there_is_room() {
     let gateway = Gateway::start("[limits]\nconnections_per_address = 3");
@@ -23,7 +26,8 @@ async fn an_address_has_so_many_connections_and_however_one_ends_there_is_room()
         assert!(raw.is_served().await);
         open.push(raw);
     }
-    let ends: [(&str, fn(Raw)); 4] = [
+    type End = fn(Raw);
+    let ends: [(&str, End); 4] = [
         ("FIN", drop),
         ("RST", |raw| raw.0.set_zero_linger().unwrap()),
         ("FIN in a head", |raw| drop(raw.0.try_write(b"GET / HT"))),
@@ -213,66 +217,47 @@ async fn a_body_in_pieces_has_the_time_that_its_size_is_worth() {
     assert!(raw.response().await.starts_with("HTTP/1.1 200"));
 }
 
+/// Begins a body; when this returns, the gateway waits for the rest of it.
+async fn announce(gateway: &Gateway, secret: &str, bytes: usize) -> Raw {
+    let mut raw = Raw::connect(gateway).await;
+    let head = head(gateway, "POST /peer/mcp").replace(SECRET, secret);
+    raw.send(head + &format!("Expect: 100-continue\r\nContent-Length: {bytes}\r\n\r\n")).await;
+    assert!(raw.response().await.starts_with("HTTP/1.1 100"));
+    raw
+}
+
+/// A whole body that is no message; the answer.
+async fn post(gateway: &Gateway, secret: &str, bytes: usize, chunked: bool) -> String {
+    let body = " ".repeat(bytes);
+    let framed = match chunked {
+        true => format!("Transfer-Encoding: chunked\r\n\r\n{bytes:x}\r\n{body}\r\n0\r\n\r\n"),
+        false => format!("Content-Length: {bytes}\r\n\r\n{body}"),
+    };
+    let head = head(gateway, "POST /peer/mcp").replace(SECRET, secret);
+    exchange(gateway, head + "Connection: close\r\n" + &framed).await
+}
+
 #[tokio::test]
 async fn bodies_on_their_way_have_bounds_for_each_tenant_and_for_all() {
-    let other = ACME.replace("acme", "other").replace(
-        "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-        "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
-    );
+    const KIB: usize = 1024;
     let gateway =
-        Gateway::start(&format!("[limits]\nmessage = \"64KiB\"\nin_flight = \"128KiB\"\n{ACME}{other}"));
-    let announce = |secret: &'static str| {
-        let text = head(&gateway, "POST /peer/mcp").replace(SECRET, secret);
-        let gateway = &gateway;
-        async move {
-            let mut raw = Raw::connect(gateway).await;
-            raw.send(text + &format!("Content-Length: {}\r\n\r\n{{", 60 << 10)).await;
-            raw
-        }
+        Gateway::start(&format!("[limits]\nmessage = \"64KiB\"\nin_flight = \"100KiB\"\n{ACME}{OTHER}"));
+    let is_taken = |answer: String| answer.starts_with("HTTP/1.1 400") && answer.contains("-32700");
+    let is_refused = |answer: String, why: &str| {
+        let later = answer.starts_with("HTTP/1.1 503") && answer.contains("\r\nretry-after: ");
+        assert!(later && answer.contains(why), "{answer}");
     };
-    let small = |secret: &'static str| {
-        let text = head(&gateway, "POST /peer/mcp").replace(SECRET, secret);
-        let (gateway, body) = (&gateway, " ".repeat(16 << 10));
-        async move {
-            exchange(
-                gateway,
-                format!("{text}Connection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len()),
-            )
-            .await
-        }
-    };
-    let refused = async |secret: &'static str, why: &str| {
-        let answer = small(secret).await;
-        if answer.starts_with("HTTP/1.1 503") {
-            assert!(answer.contains("\r\nretry-after: ") && answer.contains(why), "{answer}");
-            return true;
-        }
-        // What it is without a bound.
-        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
-        false
-    };
-    let own = announce(SECRET).await;
-    until_told("the tenant's part is used up", async || refused(SECRET, "this tenant").await).await;
-    assert!(!refused("test", "").await, "another tenant has its own part");
-    let others = announce("test").await;
-    until_told("all is used up", async || refused("foo", "the gateway").await).await;
+    let own = announce(&gateway, SECRET, 60 * KIB).await;
+    is_refused(post(&gateway, SECRET, 16 * KIB, false).await, "this tenant");
+    is_refused(post(&gateway, SECRET, 16 * KIB, true).await, "this tenant");
+    assert!(is_taken(post(&gateway, "test", 16 * KIB, false).await), "another tenant has its own part");
+    let _acmes = announce(&gateway, "test", 30 * KIB).await;
+    is_refused(post(&gateway, "foo", 16 * KIB, false).await, "the gateway");
+    is_refused(post(&gateway, "foo", 16 * KIB, true).await, "the gateway");
     drop(own);
-    until_told("room again", async || !refused(SECRET, "").await).await;
-    until_told("room for all", async || !refused("foo", "").await).await;
-    drop(others);
-    // A body whose length is not announced counts as it comes.
-    let mut chunked = Raw::connect(&gateway).await;
-    let pad = " ".repeat(60 << 10);
-    chunked
-        .send(
-            head(&gateway, "POST /peer/mcp")
-                + &format!("Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{pad}\r\n", pad.len()),
-        )
-        .await;
-    until_told("chunks count", async || refused(SECRET, "this tenant").await).await;
-    chunked.send("0\r\n\r\n").await;
-    assert!(chunked.response().await.starts_with("HTTP/1.1 400"));
-    until_told("room again", async || !refused(SECRET, "").await).await;
+    until_told("room again", async || is_taken(post(&gateway, SECRET, 60 * KIB, false).await)).await;
+    assert!(is_taken(post(&gateway, SECRET, 60 * KIB, true).await));
+    assert!(is_taken(post(&gateway, "foo", 60 * KIB, true).await));
 }
 
 #[tokio::test]
