@@ -287,6 +287,11 @@ impl LaunchPlan {
         self.entry.container.as_ref()
     }
 
+    /// The names of those variables that the client has set.
+    pub fn accepted(&self) -> impl Iterator<Item = &str> {
+        self.overrides.keys().map(String::as_str)
+    }
+
     /// The child's variables beyond the base: the server's, then the client's.
     pub fn environment(&self) -> impl Iterator<Item = (&String, &String)> {
         let replaced = |name: &String| self.overrides.contains_key(name);

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::access::{Gate, Secret};
 use crate::backend::Starter;
 use crate::catalog::Catalog;
-use crate::http::{self, Front, Listening};
+use crate::http::{self, Bodies, Connections, Front, Listening};
 use crate::lifecycle::Lifecycle;
 use crate::session::Sessions;
 use crate::settings::{Settings, Timeouts};
@@ -56,7 +56,7 @@ impl Gateway {
         })?;
         let gate = Gate::new(settings, secret, listening.address).map_err(anyhow::Error::msg)?;
         let lifecycle = Lifecycle::default();
-        let bytes = |size: bytesize::ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
+        let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let starter = Arc::new(Starter::new(settings, lifecycle.clone())?);
         for (item, reason) in starter.report().missing() {
             tracing::warn!(item = item.name, purpose = item.purpose, reason, "the sandbox lacks a part");
@@ -66,7 +66,8 @@ impl Gateway {
             catalog,
             sessions: Sessions::new(settings, starter.clone(), lifecycle.clone()),
             base_path: settings.listen.base_path.clone(),
-            max_message: bytes(settings.limits.message),
+            connections: Connections::new(&settings.limits, descriptors.unwrap_or(u64::MAX)),
+            bodies: Bodies::new(settings),
             heartbeat: settings.timeouts.heartbeat,
             since: Instant::now(),
         };

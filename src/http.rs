@@ -4,15 +4,20 @@
 //! that knows which status a refusal has, `cors` what a browser needs. `sse` and `message` are the two
 //! halves of the `sse` transport; `mcp` is the endpoint that `streamable` and `stateless` clients share.
 //! `health` needs no secret.
+//! `server` listens; `connections` and `connection` see to it that nobody takes all connections or keeps one
+//! for nothing, `in_flight` the same for bodies.
 
 mod admitted;
 mod answer;
 mod body;
 mod call;
+mod connection;
+mod connections;
 mod cors;
 mod error;
 mod event;
 mod health;
+mod in_flight;
 mod mcp;
 mod message;
 mod server;
@@ -27,7 +32,9 @@ use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use tokio::time::Instant;
 
+pub use self::body::Bodies;
 pub use self::call::Call;
+pub use self::connections::Connections;
 pub use self::server::{Listening, bind, serve};
 
 use crate::access::Gate;
@@ -45,8 +52,10 @@ pub struct Front {
     pub sessions: Sessions,
     /// Prefix of every route.
     pub base_path: String,
-    /// The largest message of a client, in bytes.
-    pub max_message: usize,
+    /// Who is connected.
+    pub connections: Arc<Connections>,
+    /// What bodies of requests may take.
+    pub bodies: Bodies,
     /// After how much silence a stream gets a sign of life.
     pub heartbeat: Duration,
     /// When the gateway started.

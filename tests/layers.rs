@@ -30,6 +30,8 @@ const TABLE: &[(&str, &[&str])] = &[
 /// Crates that only some layers may know, so that the rest stays free of them.
 const KEPT_APART: &[(&str, &[&str])] = &[
     ("actix_web", &["http", "gateway", "cli"]),
+    ("actix_http", &["http"]),
+    ("actix_service", &["http"]),
     ("rustix", &["backend", "gateway", "cli"]),
     ("clap", &["cli"]),
 ];

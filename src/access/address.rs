@@ -1,15 +1,24 @@
 //! Who a client is on the network, for limits by address. A header counts only where somebody who may
 //! say so has set it; IPv6 counts by /64, which is what one household has.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use super::Presented;
+use super::{Gate, Presented};
 use crate::settings::{Access, ClientAddress, Network};
 
 #[derive(Debug)]
 pub(super) struct AddressRule {
     source: ClientAddress,
     trusted: Vec<Network>,
+}
+
+impl Gate {
+    /// Whose connection this is, as far as the other end of its socket tells: `None` for a proxy, through
+    /// which many clients come.
+    pub fn connecting(&self, peer: IpAddr) -> Option<IpAddr> {
+        let peer = peer.to_canonical();
+        (!self.addresses.is_proxy(peer)).then(|| household(peer))
+    }
 }
 
 impl AddressRule {
@@ -20,30 +29,36 @@ impl AddressRule {
     pub(super) fn client(&self, presented: &Presented<'_>) -> IpAddr {
         let peer = presented.peer.to_canonical();
         let claimed = match self.source {
+            _ if !self.is_proxy(peer) => None,
             ClientAddress::Peer => None,
-            // Other apps of the organisation reach us past Fly's proxy and could write the header themselves.
-            ClientAddress::Fly if is_fly_private(peer) => None,
             ClientAddress::Fly => match presented.fly_client_ip.as_slice() {
                 [one] => parse(one),
+                // The proxy sets exactly one.
                 _ => None,
             },
-            ClientAddress::Forwarded => self.last_untrusted_hop(peer, &presented.forwarded_for),
+            ClientAddress::Forwarded => self.last_untrusted_hop(&presented.forwarded_for),
         };
         household(claimed.unwrap_or(peer))
     }
 
+    /// Whether this peer (in canonical form) speaks for others.
+    fn is_proxy(&self, peer: IpAddr) -> bool {
+        self.is_trusted(peer) || self.source == ClientAddress::Fly && may_be_flys_proxy(peer)
+    }
+
+    fn is_trusted(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(address))
+    }
+
     /// Walks the hops from ours outwards, as long as each was told by a trusted one.
-    fn last_untrusted_hop(&self, peer: IpAddr, forwarded_for: &[&[u8]]) -> Option<IpAddr> {
-        let trusted = |address: IpAddr| self.trusted.iter().any(|network| network.contains(address));
-        if !trusted(peer) {
-            return None;
-        }
+    fn last_untrusted_hop(&self, forwarded_for: &[&[u8]]) -> Option<IpAddr> {
         let hops = forwarded_for.iter().rev().flat_map(|value| value.rsplit(|&byte| byte == b','));
         let mut last = None;
-        for hop in hops {
-            let address = parse(hop)?;
+        for hop in hops.filter(|hop| !hop.trim_ascii().is_empty()) {
+            // Not an address, such as `unknown`: the proxy that says so is as far as it can be followed.
+            let Some(address) = parse(hop) else { break };
             last = Some(address);
-            if !trusted(address) {
+            if !self.is_trusted(address) {
                 break;
             }
         }
@@ -51,18 +66,120 @@ impl AddressRule {
     }
 }
 
+/// An address as proxies write it: some add the port, and then brackets to IPv6.
 fn parse(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?.trim();
-    text.parse().ok().map(|address: IpAddr| address.to_canonical())
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let address: IpAddr = match text.parse::<SocketAddr>() {
+        Ok(with_port) => with_port.ip(),
+        Err(_) => bare.map_or_else(|| text.parse(), |v6| v6.parse::<Ipv6Addr>().map(IpAddr::V6)).ok()?,
+    };
+    Some(address.to_canonical())
 }
 
-fn is_fly_private(address: IpAddr) -> bool {
-    matches!(address, IpAddr::V6(v6) if v6.segments()[0] == 0xfdaa)
+/// Other apps of the organisation (fdaa::/16) and our own children (loopback) reach us past Fly's proxy,
+/// and could write its header themselves.
+fn may_be_flys_proxy(peer: IpAddr) -> bool {
+    let is_private = matches!(peer, IpAddr::V6(v6) if v6.segments()[0] == 0xfdaa);
+    !is_private && !peer.is_loopback()
 }
 
 fn household(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(source: ClientAddress, trusted: &[&str]) -> AddressRule {
+        AddressRule { source, trusted: trusted.iter().map(|network| network.parse().unwrap()).collect() }
+    }
+
+    fn client(rule: &AddressRule, peer: &str, fly: &[&str], forwarded: &[&str]) -> String {
+        let bytes = |values: &[&'static str]| values.iter().map(|value| value.as_bytes()).collect();
+        let leak = |values: &[&str]| -> Vec<&'static str> {
+            values.iter().map(|value| &*String::leak((*value).to_owned())).collect()
+        };
+        let presented = Presented {
+            authorization: vec![],
+            origin: vec![],
+            host: None,
+            peer: peer.parse().unwrap(),
+            fly_client_ip: bytes(&leak(fly)),
+            forwarded_for: bytes(&leak(forwarded)),
+        };
+        rule.client(&presented).to_string()
+    }
+
+    #[test]
+    fn what_a_trusted_proxy_forwards_is_followed_to_the_first_stranger() {
+        let rule = rule(ClientAddress::Forwarded, &["10.0.0.0/8", "fd00:1::/32"]);
+        for (peer, forwarded, is) in [
+            // Who is no proxy speaks for itself only.
+            ("192.0.2.1", &["203.0.113.9"][..], "192.0.2.1"),
+            ("127.0.0.1", &["203.0.113.9"], "127.0.0.1"),
+            ("2001:db8::1", &["203.0.113.9"], "2001:db8::"),
+            ("10.1.1.1", &[], "10.1.1.1"),
+            ("::ffff:10.1.1.1", &["203.0.113.9"], "203.0.113.9"),
+            ("fd00:1::7", &["203.0.113.9"], "203.0.113.9"),
+            // What a client writes stands to the left of what its proxy adds.
+            ("10.1.1.1", &["6.6.6.6, 203.0.113.9, 10.2.2.2"], "203.0.113.9"),
+            ("10.1.1.1", &["6.6.6.6", "203.0.113.9", "10.2.2.2"], "203.0.113.9"),
+            ("10.1.1.1", &["10.9.9.9, 203.0.113.9"], "203.0.113.9"),
+            // Only proxies: the outermost.
+            ("10.1.1.1", &["10.3.3.3, 10.2.2.2"], "10.3.3.3"),
+            // Ports, brackets, mapped addresses, spaces, empty elements.
+            ("10.1.1.1", &["203.0.113.9:5678"], "203.0.113.9"),
+            ("10.1.1.1", &["[2001:db8:1:2:3::4]:80"], "2001:db8:1:2::"),
+            ("10.1.1.1", &["[2001:db8:1:2:3::4]"], "2001:db8:1:2::"),
+            ("10.1.1.1", &["2001:db8:1:2:3::4"], "2001:db8:1:2::"),
+            ("10.1.1.1", &["6.6.6.6, [::ffff:203.0.113.9]:80"], "203.0.113.9"),
+            ("10.1.1.1", &["6.6.6.6,\t203.0.113.9 , ,10.2.2.2:1,"], "203.0.113.9"),
+            // What cannot be read ends the way: not a step past it.
+            ("10.1.1.1", &["203.0.113.9, unknown"], "10.1.1.1"),
+            ("10.1.1.1", &["203.0.113.9, unknown, 10.2.2.2"], "10.2.2.2"),
+            ("10.1.1.1", &["203.0.113.9, [203.0.113.8]"], "10.1.1.1"),
+            ("10.1.1.1", &["203.0.113.9, 203.0.113.8:http"], "10.1.1.1"),
+            ("10.1.1.1", &["\u{e9}"], "10.1.1.1"),
+            ("10.1.1.1", &[""], "10.1.1.1"),
+        ] {
+            assert_eq!(client(&rule, peer, &["6.6.6.6"], forwarded), is, "{peer} {forwarded:?}");
+        }
+    }
+
+    #[test]
+    fn flys_header_counts_from_flys_proxy_only_and_once() {
+        let rule = rule(ClientAddress::Fly, &["fdaa:0:1::5"]);
+        for (peer, fly, is) in [
+            ("172.16.0.2", &["203.0.113.9"][..], "203.0.113.9"),
+            ("172.16.0.2", &["2001:db8:1:2:3:4:5:6"], "2001:db8:1:2::"),
+            ("172.16.0.2", &["203.0.113.9", "203.0.113.9"], "172.16.0.2"),
+            ("172.16.0.2", &["203.0.113.9, 203.0.113.8"], "172.16.0.2"),
+            ("172.16.0.2", &[], "172.16.0.2"),
+            ("fdaa::5", &["203.0.113.9"], "fdaa::"),
+            ("127.0.0.1", &["203.0.113.9"], "127.0.0.1"),
+            ("::1", &["203.0.113.9"], "::"),
+            ("::ffff:127.0.0.1", &["203.0.113.9"], "127.0.0.1"),
+            // One of the organisation that is named as a proxy.
+            ("fdaa:0:1::5", &["203.0.113.9"], "203.0.113.9"),
+        ] {
+            assert_eq!(client(&rule, peer, fly, &["6.6.6.6"]), is, "{peer} {fly:?}");
+        }
+    }
+
+    #[test]
+    fn connections_count_by_household_but_not_those_of_proxies() {
+        let counted = |rule: &AddressRule, peer: &str| !rule.is_proxy(peer.parse().unwrap());
+        let peer = rule(ClientAddress::Peer, &[]);
+        assert!(counted(&peer, "192.0.2.1") && counted(&peer, "127.0.0.1"));
+        let trusting = rule(ClientAddress::Peer, &["10.0.0.0/8"]);
+        assert!(counted(&trusting, "192.0.2.1") && !counted(&trusting, "10.1.1.1"));
+        assert_eq!(client(&trusting, "10.1.1.1", &["6.6.6.6"], &["6.6.6.6"]), "10.1.1.1");
+        let fly = rule(ClientAddress::Fly, &[]);
+        assert!(!counted(&fly, "172.16.0.2") && counted(&fly, "fdaa::5") && counted(&fly, "127.0.0.1"));
     }
 }

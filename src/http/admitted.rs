@@ -64,3 +64,15 @@ impl<'a> Admitted<'a> {
         response
     }
 }
+
+/// The variables that a session starts with by its client's wish. Names only.
+pub(super) fn accepted_names(plan: &LaunchPlan) -> String {
+    plan.accepted().collect::<Vec<_>>().join(", ")
+}
+
+/// Lets a client see which of its variables came through: proxies drop headers without a word.
+pub(super) fn insert_accepted(response: &mut HttpResponseBuilder, names: String) {
+    if !names.is_empty() {
+        response.insert_header(("Lockgate-Env", names));
+    }
+}

@@ -1,37 +1,91 @@
-//! Request bodies.
+//! Request bodies: how large, how slow, and how many at once.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::{Bytes, BytesMut, Payload};
+use bytesize::ByteSize;
 use futures_core::Stream;
+use tokio::time::{Instant, timeout_at};
 
 use super::error::Refusal;
+use super::in_flight::{Held, InFlight};
+use crate::ids::TenantId;
+use crate::settings::Settings;
 
 /// Bodies below this size get bytes of their own.
 const SMALL: usize = 8 * 1024;
+/// So many bytes give a body another second.
+const PER_SECOND: usize = 64 * 1024;
 
-/// Reads a body that is within the limit, and no more than the limit of one that is not.
-pub(super) async fn read(request: &HttpRequest, mut body: Payload, limit: usize) -> Result<Bytes, Refusal> {
-    let too_large = || Refusal::TooLarge(bytesize::ByteSize(limit as u64));
-    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let announced: usize = announced.unwrap_or(0);
-    if announced > limit {
-        return Err(too_large());
+/// What bodies may take.
+#[derive(Debug)]
+pub struct Bodies {
+    /// The largest, in bytes.
+    limit: usize,
+    /// How long one may take that does not come.
+    patience: Duration,
+    in_flight: Arc<InFlight>,
+}
+
+/// A whole body. Its bytes count as on their way until `held` is dropped: that is for whoever passes them on.
+pub(super) struct Body {
+    pub(super) bytes: Bytes,
+    pub(super) held: Held,
+}
+
+impl Bodies {
+    /// As the settings have it.
+    pub fn new(settings: &Settings) -> Self {
+        let bytes = |size: ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
+        let limit = bytes(settings.limits.message);
+        let in_flight = InFlight::new(bytes(settings.limits.in_flight), limit);
+        Self { limit, patience: settings.timeouts.body, in_flight }
     }
-    let mut whole = BytesMut::new();
-    while let Some(piece) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_next(cx)).await {
-        let piece = piece.map_err(|_| Refusal::Broken)?;
-        if whole.is_empty() && piece.len() == announced {
-            // A small one would hold on to the whole buffer that it was read with.
-            return Ok(if announced < SMALL { Bytes::copy_from_slice(&piece) } else { piece });
-        }
-        if whole.len() + piece.len() > limit {
+
+    /// Reads a body that is within the limit, and no more than the limit of one that is not.
+    pub(super) async fn read(
+        &self,
+        request: &HttpRequest,
+        mut body: Payload,
+        tenant: &TenantId,
+    ) -> Result<Body, Refusal> {
+        let too_large = || Refusal::TooLarge(ByteSize(self.limit as u64));
+        let announced =
+            request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let announced: usize = announced.unwrap_or(0);
+        if announced > self.limit {
             return Err(too_large());
         }
-        whole.reserve(announced.saturating_sub(whole.len()).min(limit).max(piece.len()));
-        whole.extend_from_slice(&piece);
+        let mut held = self.in_flight.hold(tenant);
+        held.grow(announced)?;
+        let begun = Instant::now();
+        let mut whole = BytesMut::new();
+        loop {
+            let next = std::future::poll_fn(|cx| Pin::new(&mut body).poll_next(cx));
+            let until = begun + self.patience + earned(whole.len());
+            let Some(piece) = timeout_at(until, next).await.map_err(|_| Refusal::Slow)? else { break };
+            let piece = piece.map_err(|_| Refusal::Broken)?;
+            if whole.is_empty() && piece.len() == announced {
+                // A small one would hold on to the whole buffer that it was read with.
+                let bytes = if announced < SMALL { Bytes::copy_from_slice(&piece) } else { piece };
+                return Ok(Body { bytes, held });
+            }
+            if whole.len() + piece.len() > self.limit {
+                return Err(too_large());
+            }
+            held.grow(whole.len() + piece.len())?;
+            whole.reserve(announced.saturating_sub(whole.len()).min(self.limit).max(piece.len()));
+            whole.extend_from_slice(&piece);
+        }
+        Ok(Body { bytes: whole.freeze(), held })
     }
-    Ok(whole.freeze())
+}
+
+/// The time that what has come is worth.
+fn earned(bytes: usize) -> Duration {
+    Duration::from_secs((bytes / PER_SECOND) as u64)
 }

@@ -24,8 +24,8 @@ const ALLOWED: [&str; 8] = [
     "mcp-name",
 ];
 /// Headers that a page may read.
-const EXPOSED: &str =
-    "Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, Retry-After, RateLimit, RateLimit-Policy";
+const EXPOSED: &str = "Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, Retry-After, RateLimit, RateLimit-Policy, \
+                       Lockgate-Env";
 
 /// Answers `OPTIONS`: nothing is admitted or started.
 pub(super) fn preflight(

@@ -6,6 +6,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
+use super::connections;
+use super::in_flight::Crowded;
 use crate::access::{Allowance, Denied};
 use crate::catalog::{BadTarget, BadVariable, Refused};
 use crate::mcp::{Code, Failure, HANDSHAKE_VERSIONS, Malformed, Misfit, RequestId};
@@ -55,7 +57,13 @@ pub(super) enum Refusal {
     NotAcceptable,
     #[error("the message is larger than the {0} that limits.message allows; send less at once")]
     TooLarge(bytesize::ByteSize),
-    #[error("the body ended early")]
+    #[error(transparent)]
+    Crowded(#[from] Crowded),
+    #[error(
+        "the body did not come in time; send it without pauses, 64 KiB a second or faster, or ask the operator about timeouts.body"
+    )]
+    Slow,
+    #[error("the body ended early or was framed wrongly; send as much as Content-Length says")]
     Broken,
     #[error("this route takes {0} only")]
     Method(&'static str),
@@ -120,6 +128,8 @@ impl Refusal {
             Self::Content(_) => plain(S::UNSUPPORTED_MEDIA_TYPE, Code::Refused),
             Self::NotAcceptable | Self::NoEvents => plain(S::NOT_ACCEPTABLE, Code::Refused),
             Self::TooLarge(_) => plain(S::PAYLOAD_TOO_LARGE, Code::Refused),
+            Self::Crowded(_) => later(S::SERVICE_UNAVAILABLE, SOON),
+            Self::Slow => plain(S::REQUEST_TIMEOUT, Code::Refused),
             Self::Broken => plain(S::BAD_REQUEST, Code::Parse),
             Self::Method(_) | Self::NotInSession => plain(S::METHOD_NOT_ALLOWED, Code::Refused),
         }
@@ -141,6 +151,7 @@ impl Refusal {
         match self {
             Self::Method(methods) => drop(response.insert_header((ALLOW, *methods))),
             Self::NotInSession => drop(response.insert_header((ALLOW, "POST, OPTIONS"))),
+            Self::Slow => drop(response.force_close()),
             Self::NotResumed(NotResumed::Exhausted) => drop(response.insert_header((ALLOW, "POST, DELETE"))),
             _ => {}
         }
@@ -199,6 +210,39 @@ pub(super) fn not_found(request: &HttpRequest) -> HttpResponse {
     HttpResponse::NotFound().content_type("application/problem+json").body(problem.to_string())
 }
 
+/// The whole answer to a connection that is one too many: nothing of a request was read.
+pub(super) fn turned_away(reason: connections::Crowded) -> String {
+    let (status, text) = match reason {
+        connections::Crowded::All => {
+            ("503 Service Unavailable", "the gateway has as many connections as it takes; try again later")
+        }
+        connections::Crowded::Address => (
+            "429 Too Many Requests",
+            "there are too many connections from this address; close some, or use them again",
+        ),
+    };
+    let body = Code::Refused.body(None, text);
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+         Retry-After: {retry}\r\nConnection: close\r\n\r\n{body}",
+        length = body.len(),
+        retry = SOON.as_secs(),
+    )
+}
+
+/// A request whose target names another host than its `Host` header does.
+pub(super) fn other_host() -> HttpResponse {
+    let problem = serde_json::json!({
+        "title": "Bad Request",
+        "status": 400,
+        "detail": "The request line names another host than the Host header; send the path alone.",
+    });
+    HttpResponse::BadRequest().content_type("application/problem+json").body(problem.to_string())
+}
+
 fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,10 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::admitted::Admitted;
+use super::body::Body;
 use super::error::Refusal;
-use super::{Front, body, cors, stateless, streamable};
+use super::in_flight::Held;
+use super::{Front, cors, stateless, streamable};
 use crate::mcp::{Era, Frame, Kind, Malformed, RequestId, era_of};
 
 const METHODS: &str = "GET, POST, DELETE, OPTIONS";
@@ -47,7 +49,8 @@ async fn serve(
             if !admitted.takes_events() {
                 return Err(Refusal::NoEvents);
             }
-            post(&admitted, read(body::read(request, payload, front.max_message).await?)?, id).await
+            let Body { bytes, held } = front.bodies.read(request, payload, admitted.permit.tenant()).await?;
+            post(&admitted, read(bytes)?, held, id).await
         }
     }
 }
@@ -55,6 +58,7 @@ async fn serve(
 async fn post(
     admitted: &Admitted<'_>,
     content: Content,
+    held: Held,
     id: &mut Option<RequestId>,
 ) -> Result<HttpResponse, Refusal> {
     let mirror = admitted.call.mirror();
@@ -64,15 +68,15 @@ async fn post(
                 *id = Some(open.clone());
             }
             match era_of(&frame, &mirror)? {
-                Era::Handshake => streamable::post(admitted, Content::One(frame)).await,
-                Era::Stateless => stateless::post(admitted, frame, &mirror).await,
+                Era::Handshake => streamable::post(admitted, Content::One(frame), held).await,
+                Era::Stateless => stateless::post(admitted, frame, &mirror, held).await,
             }
         }
         Content::Batch(frames) => {
             if frames.iter().any(|frame| era_of(frame, &mirror) != Ok(Era::Handshake)) {
                 return Err(Refusal::Batch("protocol version 2026-07-28 has no batches"));
             }
-            streamable::post(admitted, Content::Batch(frames)).await
+            streamable::post(admitted, Content::Batch(frames), held).await
         }
     }
 }

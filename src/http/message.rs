@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::admitted::Admitted;
 use super::error::Refusal;
-use super::{Front, body, cors};
+use super::{Front, cors};
 use crate::mcp::{Frame, Kind, RequestId};
 use crate::session::Transport;
 
@@ -31,7 +31,8 @@ async fn post(
     let admitted = Admitted::read(request, front)?;
     let session = admitted.find(admitted.call.session_id(), Transport::Sse)?;
     admitted.call.check_content().map_err(Refusal::Content)?;
-    let frame = Frame::parse(body::read(request, payload, front.max_message).await?)?;
+    let body = front.bodies.read(request, payload, admitted.permit.tenant()).await?;
+    let frame = Frame::parse(body.bytes)?;
     if let Kind::Request(open, _) = frame.kind() {
         *id = Some(open.clone());
     }

@@ -1,17 +1,24 @@
 //! The listener and its workers.
 
-use std::any::Any;
+use std::future::ready;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::{Extensions, Server};
+use actix_http::error::DispatchError;
+use actix_http::{ConnectionType, HttpService};
+use actix_service::{Service as _, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
+use actix_web::App;
+use actix_web::dev::{AppConfig, RequestHead, Server, ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HOST, TRANSFER_ENCODING};
 use actix_web::rt::net::TcpStream;
-use actix_web::{App, HttpServer};
 
-use super::{Front, routes};
+use super::connection::{Answering, Attended, Connection, Course, HEAD_TIMEOUT, KEEP_ALIVE, LINGER};
+use super::connections::Crowded;
+use super::{Front, error, routes};
 
 /// A bound socket that nobody serves yet.
 #[derive(Debug)]
@@ -21,10 +28,6 @@ pub struct Listening {
     pub address: SocketAddr,
 }
 
-/// Request heads that take longer are cut off.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// Idle connections between requests.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// What the kernel holds of a stream that is not read. Left to itself it grows to megabytes.
 const SEND_BUFFER: usize = 256 * 1024;
 /// How long responses may take once every session has ended.
@@ -46,29 +49,108 @@ pub fn bind(address: SocketAddr) -> io::Result<Listening> {
 /// # Errors
 /// If the listener cannot be used.
 pub fn serve(listening: Listening, front: &Arc<Front>, stalled: Duration) -> io::Result<Server> {
-    let routes = routes(front);
     let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let server = HttpServer::new(move || App::new().configure(routes.clone()))
-        .workers(workers)
-        .disable_signals()
-        // A client that closes its end of a stream is gone; else it would go unnoticed until the next write.
-        .h1_allow_half_closed(false)
-        // Small messages must not wait for the acknowledgement of the one before.
-        .tcp_nodelay(true)
-        .client_request_timeout(HEAD_TIMEOUT)
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(LAST_RESPONSES)
-        .on_connect(move |connection, _: &mut Extensions| prepare(connection, stalled))
-        .listen(listening.listener)?;
+    let builder = Server::build().workers(workers).disable_signals().shutdown_timeout(LAST_RESPONSES);
+    let draining = builder.graceful_shutdown_signal();
+    let front = front.clone();
+    let server = builder.listen("http", listening.listener, move || {
+        let (door, front) = (front.clone(), front.clone());
+        let draining = draining.clone();
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let draining = draining.clone();
+                async move { draining.notified().await }
+            })
+            // A client that closes its end of a stream is gone; else it would go unnoticed until the next write.
+            .h1_allow_half_closed(false)
+            .client_request_timeout(HEAD_TIMEOUT)
+            .client_disconnect_timeout(LINGER)
+            .keep_alive(KEEP_ALIVE)
+            .on_connect_ext(|connection: &Connection, data| drop(data.insert(connection.course().clone())))
+            .h1(map_config(app(&front), |()| AppConfig::default()));
+        fn_service(move |socket| ready(enter(&door, socket, stalled))).and_then(http).map_err(drop)
+    })?;
     Ok(server.run())
+}
+
+/// What answers requests, with what every one of them goes through first.
+fn app(
+    front: &Arc<Front>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<Attended>,
+        Error = actix_web::Error,
+        InitError = (),
+    > + use<>,
+> {
+    App::new().configure(routes(front)).wrap_fn(|request, routes| {
+        let answering = request.conn_data::<Rc<Course>>().map(Course::begin);
+        let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
+        let response = match names_other_host(request.head()) {
+            true => Ok(request.into_response(error::other_host())),
+            false => Err(routes.call(request)),
+        };
+        async move {
+            let mut response = match response {
+                Ok(refused) => refused,
+                Err(answer) => answer.await?,
+            };
+            let head = response.response_mut().head_mut();
+            // What may be left of the body has no end that could be waited for.
+            if is_chunked && !head.status.is_success() {
+                head.set_connection_type(ConnectionType::Close);
+            }
+            if head.connection_type() == ConnectionType::Close {
+                answering.iter().for_each(Answering::is_last);
+            }
+            Ok(response.map_body(|_, body| Attended { body, _answering: answering }))
+        }
+    })
+}
+
+/// A target in absolute form would go before the `Host` header (RFC 9112 section 3.2.2), by which everything
+/// here goes; so they must agree.
+fn names_other_host(head: &RequestHead) -> bool {
+    let host = head.headers().get(HOST).map(|value| value.as_bytes());
+    head.uri
+        .authority()
+        .is_some_and(|named| !host.is_some_and(|host| host.eq_ignore_ascii_case(named.as_str().as_bytes())))
+}
+
+/// Lets a connection in, if there is a place for it.
+fn enter(
+    front: &Front,
+    socket: TcpStream,
+    stalled: Duration,
+) -> Result<(Connection, Option<SocketAddr>), DispatchError> {
+    let peer = socket.peer_addr()?;
+    match front.connections.place(front.gate.connecting(peer.ip())) {
+        Ok(place) => {
+            prepare(&socket, stalled);
+            Ok((Connection::new(socket, place), Some(peer)))
+        }
+        Err(crowded) => {
+            turn_away(&socket, crowded);
+            Err(io::Error::from(io::ErrorKind::ConnectionRefused).into())
+        }
+    }
 }
 
 /// A peer that vanished without a word is noticed by what it does not acknowledge; heartbeats see to it
 /// that there is something.
-fn prepare(connection: &dyn Any, stalled: Duration) {
-    if let Some(stream) = connection.downcast_ref::<TcpStream>() {
-        let socket = socket2::SockRef::from(stream);
-        let _ = socket.set_tcp_user_timeout(Some(stalled));
-        let _ = socket.set_send_buffer_size(SEND_BUFFER);
-    }
+fn prepare(socket: &TcpStream, stalled: Duration) {
+    // Small messages must not wait for the acknowledgement of the one before.
+    let _ = socket.set_nodelay(true);
+    let socket = socket2::SockRef::from(socket);
+    let _ = socket.set_tcp_user_timeout(Some(stalled));
+    let _ = socket.set_send_buffer_size(SEND_BUFFER);
+}
+
+/// Says why, as far as that goes without waiting.
+fn turn_away(socket: &TcpStream, crowded: Crowded) {
+    let socket = socket2::SockRef::from(socket);
+    let _ = socket.send(error::turned_away(crowded).as_bytes());
+    let _ = socket.shutdown(Shutdown::Write);
 }

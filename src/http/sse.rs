@@ -4,6 +4,7 @@ use actix_web::http::Method;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::admitted::{accepted_names, insert_accepted};
 use super::answer::{Events, stream};
 use super::call::Call;
 use super::error::{Refusal, insert_allowance};
@@ -28,10 +29,12 @@ async fn open(request: &HttpRequest, front: &Front) -> Result<HttpResponse, Refu
         return Err(Refusal::NotAcceptable);
     }
     let opening = front.gate.opening(&permit)?;
+    let accepted = accepted_names(&plan);
     let reader = front.sessions.open_sse(plan, opening).await?;
     let id = reader.session().id().reveal();
     let uri = format!("{}/{}/message?sessionId={id}", front.base_path, call.segment());
     let mut response = HttpResponse::Ok();
     insert_allowance(&mut response, permit.allowance());
+    insert_accepted(&mut response, accepted);
     Ok(stream(&mut response, Events::behind(event::endpoint(&uri), reader, front.heartbeat)))
 }

@@ -5,19 +5,21 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 
-use super::admitted::Admitted;
+use super::admitted::{Admitted, accepted_names, insert_accepted};
 use super::answer::{self, Form};
 use super::error::Refusal;
+use super::in_flight::Held;
 use crate::mcp::{Enveloped, Frame, Kind, Method, Mirror};
 
 /// Longer than a running server has to show its era: that is told by the status, too.
 const PATIENCE: Duration = Duration::from_secs(12);
 
-/// A message of a client.
+/// A message of a client; `held` is what its bytes count as until they are passed on.
 pub(super) async fn post(
     admitted: &Admitted<'_>,
     frame: Frame,
     mirror: &Mirror<'_>,
+    held: Held,
 ) -> Result<HttpResponse, Refusal> {
     let Admitted { permit, front, .. } = admitted;
     let Kind::Request(_, method) = frame.kind() else {
@@ -29,8 +31,13 @@ pub(super) async fn post(
     let request = Enveloped::check(frame, mirror)?;
     let plan = admitted.plan()?;
     let reader = front.sessions.call(&plan, request, mirror, || front.gate.opening(permit)).await?;
+    drop(held);
     let streams = listens || !admitted.takes_json();
     let patience = if streams { Duration::ZERO } else { PATIENCE };
     let form = Form { patience, batch: false, primes: false };
-    Ok(answer::answer(reader, form, front.heartbeat, |response, _| admitted.add_allowance(response)).await)
+    Ok(answer::answer(reader, form, front.heartbeat, |response, _| {
+        admitted.add_allowance(response);
+        insert_accepted(response, accepted_names(&plan));
+    })
+    .await)
 }

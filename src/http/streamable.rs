@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use actix_web::{HttpResponse, HttpResponseBuilder};
 
-use super::admitted::Admitted;
+use super::admitted::{Admitted, accepted_names, insert_accepted};
 use super::answer::{self, Events, Form};
 use super::error::Refusal;
+use super::in_flight::Held;
 use super::mcp::Content;
 use crate::mcp::{Frame, Kind, Method};
 use crate::session::{NotResumed, Session, Transport, Undelivered};
@@ -19,11 +20,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The only revision with batches.
 const BATCHES: &str = "2025-03-26";
 
-/// A message or a batch of a client.
-pub(super) async fn post(admitted: &Admitted<'_>, content: Content) -> Result<HttpResponse, Refusal> {
+/// A message or a batch of a client; `held` is what its bytes count as until they are passed on.
+pub(super) async fn post(
+    admitted: &Admitted<'_>,
+    content: Content,
+    held: Held,
+) -> Result<HttpResponse, Refusal> {
     match (content, admitted.call.named_session()) {
-        (content, Some(_)) => deliver(admitted, content).await,
-        (Content::One(frame), None) if begins(&frame) => open(admitted, frame).await,
+        (content, Some(_)) => deliver(admitted, content, held).await,
+        (Content::One(frame), None) if begins(&frame) => open(admitted, frame, held).await,
         (Content::Batch(frames), None) if frames.iter().any(begins) => {
             Err(Refusal::Batch("`initialize` must be sent by itself"))
         }
@@ -42,17 +47,20 @@ fn begins(frame: &Frame) -> bool {
 
 /// `initialize`: a session, which the client learns of with the answer. Until then nobody else knows it, so
 /// it ends if the client leaves or the answer is an error.
-async fn open(admitted: &Admitted<'_>, frame: Frame) -> Result<HttpResponse, Refusal> {
+async fn open(admitted: &Admitted<'_>, frame: Frame, held: Held) -> Result<HttpResponse, Refusal> {
     let Admitted { permit, front, .. } = admitted;
     let plan = admitted.plan()?;
+    let accepted = accepted_names(&plan);
     let opening = front.gate.opening(permit)?;
     let opened = front.sessions.open(plan, opening, Transport::Streamable).await?;
     let session = opened.session().clone();
     let reader = session.deliver([frame], None)?.ok_or(Undelivered::NoSession)?;
+    drop(held);
     let patience = patience(admitted);
     let form = Form { patience, batch: false, primes: false };
     Ok(answer::answer(reader, form, front.heartbeat, |response, answer| {
         admitted.add_allowance(response);
+        insert_accepted(response, accepted);
         if answer.is_none_or(|answer| !answer.is_error()) {
             name_session(response, &session);
             opened.keep();
@@ -61,7 +69,7 @@ async fn open(admitted: &Admitted<'_>, frame: Frame) -> Result<HttpResponse, Ref
     .await)
 }
 
-async fn deliver(admitted: &Admitted<'_>, content: Content) -> Result<HttpResponse, Refusal> {
+async fn deliver(admitted: &Admitted<'_>, content: Content, held: Held) -> Result<HttpResponse, Refusal> {
     let session = find(admitted)?;
     let revision = session.revision();
     let batch = matches!(content, Content::Batch(_));
@@ -74,6 +82,7 @@ async fn deliver(admitted: &Admitted<'_>, content: Content) -> Result<HttpRespon
         }
         Content::Batch(frames) => session.deliver(frames, None)?,
     };
+    drop(held);
     let Some(reader) = reader else {
         return Ok(admitted.accepted().finish());
     };

@@ -14,7 +14,7 @@ pub struct Access {
     pub hosts: Vec<String>,
     /// Where a client's address is read from.
     pub client_address: ClientAddress,
-    /// Whose `X-Forwarded-For` is believed.
+    /// Proxies: whose word on a client's address is believed.
     pub trusted_proxies: Vec<Network>,
     /// What becomes of a blocked environment name.
     pub blocked_env: BlockedEnv,
@@ -119,7 +119,12 @@ impl FromStr for Network {
         let address: IpAddr = address.parse().map_err(|_| refuse())?;
         let width = if address.is_ipv4() { 32 } else { 128 };
         let prefix = prefix.map_or(Ok(width), str::parse).map_err(|_| refuse())?;
-        if prefix > width { Err(refuse()) } else { Ok(Self { address, prefix }) }
+        match address.to_canonical() {
+            _ if prefix > width => Err(refuse()),
+            // A mapped IPv4 network: addresses are compared in their plain form.
+            plain if plain != address && prefix >= 96 => Ok(Self { address: plain, prefix: prefix - 96 }),
+            _ => Ok(Self { address, prefix }),
+        }
     }
 }
 
@@ -148,6 +153,9 @@ mod tests {
             ("192.168.1.7", "192.168.1.7", "192.168.1.8"),
             ("fdaa::/16", "fdaa:1::2", "fdab::1"),
             ("0.0.0.0/0", "8.8.8.8", "::1"),
+            ("::ffff:10.0.0.0/104", "10.200.1.1", "11.0.0.1"),
+            ("::ffff:10.0.0.1", "10.0.0.1", "10.0.0.2"),
+            ("::/0", "2001:db8::1", "10.0.0.1"),
         ] {
             let parsed: Network = network.parse().unwrap();
             assert!(parsed.contains(inside.parse().unwrap()), "{network} {inside}");

@@ -37,6 +37,12 @@ pub struct Limits {
     pub sessions_per_server: usize,
     /// Children being started at once.
     pub starts: usize,
+    /// Open connections in all. Descriptors may allow less.
+    pub connections: usize,
+    /// Open connections of one address; zero is any number.
+    pub connections_per_address: usize,
+    /// Bodies of requests that are being taken, of all clients together, in bytes.
+    pub in_flight: ByteSize,
 }
 
 /// How long anything may take.
@@ -45,6 +51,9 @@ pub struct Timeouts {
     /// Until a child's first answer.
     #[serde(with = "humantime_serde")]
     pub start: Duration,
+    /// Until the body of a request is whole; large ones have longer, as they come in.
+    #[serde(with = "humantime_serde")]
+    pub body: Duration,
     /// Until a request is answered; zero is for ever.
     #[serde(with = "humantime_serde")]
     pub request: Duration,
@@ -83,6 +92,14 @@ impl Limits {
                 return Err((key, format!("{size} is outside 1KiB to 1GiB")));
             }
         }
+        if self.in_flight < self.message {
+            let reason =
+                format!("is {}, but one message may be {} (limits.message)", self.in_flight, self.message);
+            return Err(("limits.in_flight", reason + "; give at least four times that"));
+        }
+        if self.connections == 0 {
+            return Err(("limits.connections", "0 would refuse everybody; give at least 1".into()));
+        }
         for (key, count) in [
             ("limits.sessions", self.sessions),
             ("limits.sessions_per_tenant", self.sessions_per_tenant),
@@ -101,6 +118,7 @@ impl Timeouts {
     pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
         for (key, duration) in [
             ("timeouts.start", self.start),
+            ("timeouts.body", self.body),
             ("timeouts.idle", self.idle),
             ("timeouts.warm", self.warm),
             ("timeouts.lifetime", self.lifetime),

@@ -205,6 +205,12 @@ impl Peer {
                 self.raw(b"hello\n\n{\"not\":\"a message\"}\n[1,2]\n\xff\xfe\n{\n");
                 self.reply(id, json!("done"));
             }
+            // A text as it is.
+            "say" => {
+                self.raw(params["text"].as_str().expect("text").as_bytes());
+                self.raw(b"\n");
+                self.reply(id, json!("done"));
+            }
             // A small note behind each of many large lines of noise.
             "padded_notes" => {
                 for n in 0..params["count"].as_u64().expect("count") {

@@ -1,0 +1,196 @@
+//! A client's connection, as the HTTP machinery reads and writes it. It ends when nothing comes of it.
+//!
+//! actix times the first head of a connection and idle ones. What it leaves open for as long as a client
+//! likes (actix-http 3.20) is timed here: a later head that does not become whole, and the rest of a
+//! chunked body that was refused.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::rt::net::TcpStream;
+use actix_web::web::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::connections::Place;
+
+/// A head that takes longer is cut off.
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Idle connections between requests.
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long the rest of a refused body is taken, so that the client gets to read why.
+pub(super) const LINGER: Duration = Duration::from_secs(1);
+
+/// A socket that has its place among all connections for as long as it is open.
+#[derive(Debug)]
+pub(super) struct Connection {
+    socket: TcpStream,
+    course: Rc<Course>,
+    timer: Pin<Box<Sleep>>,
+    _place: Place,
+}
+
+/// How a connection gets on. Known to its socket and to the requests on it.
+#[derive(Debug)]
+pub(super) struct Course {
+    /// Requests that are being answered.
+    open: Cell<usize>,
+    /// Since when there is none.
+    quiet_since: Cell<Instant>,
+    /// When the first byte came after that.
+    begun: Cell<Option<Instant>>,
+    /// There shall be no further request.
+    closing: Cell<bool>,
+    /// Who is to look at the time again.
+    waker: RefCell<Option<Waker>>,
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub(super) struct Answering(Rc<Course>);
+
+/// The body of a response, and what goes on until it is sent or given up.
+pub(super) struct Attended {
+    pub(super) body: BoxBody,
+    pub(super) _answering: Option<Answering>,
+}
+
+// === impl Connection ===
+
+impl Connection {
+    pub(super) fn new(socket: TcpStream, place: Place) -> Self {
+        let now = Instant::now();
+        let course = Course {
+            open: Cell::new(0),
+            quiet_since: Cell::new(now),
+            begun: Cell::new(None),
+            closing: Cell::new(false),
+            waker: RefCell::new(None),
+        };
+        let timer = Box::pin(sleep_until(course.patience_ends()));
+        Self { socket, course: Rc::new(course), timer, _place: place }
+    }
+
+    pub(super) fn course(&self) -> &Rc<Course> {
+        &self.course
+    }
+
+    /// Nothing has come: ready once it is too late for it.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.course.open.get() > 0 {
+            *self.course.waker.borrow_mut() = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let end = self.course.patience_ends();
+        // A timer that is early finds out when it fires.
+        if end < self.timer.deadline() {
+            self.timer.as_mut().reset(end);
+        }
+        while self.timer.as_mut().poll(cx).is_ready() {
+            if end <= Instant::now() {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(end);
+        }
+        Poll::Pending
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        match Pin::new(&mut self.socket).poll_read(cx, into) {
+            // The end, as if the client had closed it.
+            Poll::Pending => self.poll_patience(cx).map(Ok),
+            ready => {
+                if into.filled().len() > before {
+                    self.course.heard();
+                }
+                ready
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, text: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(cx, text)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+// === impl Course ===
+
+impl Course {
+    /// A request is whole as far as its head goes.
+    pub(super) fn begin(self: &Rc<Self>) -> Answering {
+        self.open.set(self.open.get() + 1);
+        self.begun.set(None);
+        Answering(self.clone())
+    }
+
+    fn heard(&self) {
+        if self.open.get() == 0 && self.begun.get().is_none() {
+            self.begun.set(Some(Instant::now()));
+        }
+    }
+
+    fn patience_ends(&self) -> Instant {
+        if self.closing.get() {
+            return self.quiet_since.get() + LINGER;
+        }
+        // actix ends idle ones a little earlier.
+        let idle = self.quiet_since.get() + KEEP_ALIVE + HEAD_TIMEOUT;
+        self.begun.get().map_or(idle, |begun| idle.min(begun + HEAD_TIMEOUT))
+    }
+}
+
+// === impl Answering ===
+
+impl Answering {
+    /// The connection is to be closed behind this response.
+    pub(super) fn is_last(&self) {
+        self.0.closing.set(true);
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        let course = &self.0;
+        course.open.set(course.open.get() - 1);
+        course.quiet_since.set(Instant::now());
+        if let Some(waker) = course.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+// === impl Attended ===
+
+impl MessageBody for Attended {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.body).poll_next(cx)
+    }
+}
