@@ -14,6 +14,7 @@
 //! Imports only point down; `tests/layers.rs` holds the table of who may use whom.
 
 pub mod access;
+pub mod audit;
 pub mod backend;
 pub mod catalog;
 pub mod cli;

@@ -1,6 +1,7 @@
 //! `lockgate serve`.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
@@ -19,7 +20,8 @@ pub(super) fn run(args: &SettingsArgs, secret: Option<Secret>) -> anyhow::Result
         None if invented => Some(one_time_secret(&settings)?),
         given => given,
     };
-    let gateway = Gateway::build(&settings, secret.as_ref())?;
+    let again = args.clone();
+    let gateway = Gateway::build(&settings, secret.as_ref(), Arc::new(move || again.load()))?;
     if let Some(secret) = secret.as_ref().filter(|_| invented) {
         greet(&gateway, &settings, secret);
     }

@@ -47,7 +47,8 @@ async fn serve(
             if !admitted.takes_events() {
                 return Err(Refusal::NoEvents);
             }
-            post(&admitted, read(body::read(request, payload, front.max_message).await?)?, id).await
+            let body = body::read(request, payload, admitted.policy.max_message).await?;
+            post(&admitted, read(body)?, id).await
         }
     }
 }

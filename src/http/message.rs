@@ -31,7 +31,7 @@ async fn post(
     let admitted = Admitted::read(request, front)?;
     let session = admitted.find(admitted.call.session_id(), Transport::Sse)?;
     admitted.call.check_content().map_err(Refusal::Content)?;
-    let frame = Frame::parse(body::read(request, payload, front.max_message).await?)?;
+    let frame = Frame::parse(body::read(request, payload, admitted.policy.max_message).await?)?;
     if let Kind::Request(open, _) = frame.kind() {
         *id = Some(open.clone());
     }

@@ -19,7 +19,7 @@ pub(super) async fn post(
     frame: Frame,
     mirror: &Mirror<'_>,
 ) -> Result<HttpResponse, Refusal> {
-    let Admitted { permit, front, .. } = admitted;
+    let Admitted { policy, front, .. } = admitted;
     let Kind::Request(_, method) = frame.kind() else {
         // No notification has a meaning here: what one would cancel is cancelled by closing its stream, and
         // an id of the caller's choosing could be somebody else's.
@@ -28,7 +28,7 @@ pub(super) async fn post(
     let listens = *method == Method::Listen;
     let request = Enveloped::check(frame, mirror)?;
     let plan = admitted.plan()?;
-    let reader = front.sessions.call(&plan, request, mirror, || front.gate.opening(permit)).await?;
+    let reader = policy.sessions.call(&plan, request, mirror, || admitted.opening()).await?;
     let streams = listens || !admitted.takes_json();
     let patience = if streams { Duration::ZERO } else { PATIENCE };
     let form = Form { patience, batch: false, primes: false };
