@@ -100,8 +100,11 @@ impl Gateway {
         let mut signals = Signals::listen(by_hand)?;
         let reloads = if by_hand { None } else { Some(self.reloader.on_hangup()?) };
         let _reloads = reloads.map(|reloads| self.lifecycle.spawn_bound(reloads));
+        let address = self.listening.address;
         let mut server = http::serve(self.listening, &self.front, self.timeouts.stalled_reader)?;
         let handle = server.handle();
+        // From here on a signal does what it should.
+        tracing::info!(%address, "listening");
         let _tidy = self.lifecycle.spawn_bound(tidy(self.front.clone(), self.starter.clone())?);
         tokio::select! {
             result = &mut server => {

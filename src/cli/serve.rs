@@ -25,7 +25,6 @@ pub(super) fn run(args: &SettingsArgs, secret: Option<Secret>) -> anyhow::Result
     if let Some(secret) = secret.as_ref().filter(|_| invented) {
         greet(&gateway, &settings, secret);
     }
-    tracing::info!(address = %gateway.address(), servers = settings.servers.len(), "listening");
     let outcome: Outcome = actix_web::rt::System::new().block_on(gateway.run())?;
     Ok(outcome.into())
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::events::{Endpoint, fault};
+use crate::events::Endpoint;
 use crate::gateway::{Gateway, peer, until};
 use crate::stateless::{enveloped, mirrored};
 use crate::tenants::{ask, client, tenant};
@@ -61,8 +61,8 @@ async fn a_revoked_secret_ends_its_sessions_and_no_others() {
         session.send(&json!({ "jsonrpc": "2.0", "id": "q", "result": { "roots": [] } })).await;
         assert_eq!(session.answer(*id).await["result"], json!({ "roots": [] }));
     }
+    until("both have ended", || gateway.audit("session_ended").len() == 2).await;
     let ended = gateway.audit("session_ended");
-    assert_eq!(ended.len(), 2);
     assert!(
         ended.iter().all(|line| line["tenant"] == "a" && line["reason"].as_str().unwrap().contains("secret"))
     );
@@ -99,6 +99,19 @@ async fn a_shared_server_outlives_a_secret_and_calls_that_came_with_it_do_not() 
     assert!(answer["error"]["message"].as_str().unwrap().contains("not valid any more"), "{answer}");
     until("the server is gone", || gateway.descendants().is_empty()).await;
     assert_eq!(ask(&gateway, "new", &pid).await.status(), 401);
+}
+
+#[tokio::test]
+async fn a_session_that_waits_for_its_start_ends_too() {
+    let gateway = Gateway::start(&format!("[limits]\nstarts = 1\n{}", tenant("a", &["a"], "")));
+    let _first = gateway.client().open("peer").await;
+    let mut waits = client(&gateway, "a").open("peer").await;
+    let asked = waits.request("initialize", json!({})).await;
+    gateway.reload("[limits]\nstarts = 1\n").await;
+    let told = waits.answer(asked).await["error"]["message"].as_str().unwrap().to_owned();
+    assert!(told.contains("not valid any more"), "{told}");
+    gateway.until_active(1).await;
+    assert_eq!(gateway.audit("server_started").len(), 1);
 }
 
 #[tokio::test]
@@ -236,11 +249,24 @@ async fn what_cannot_change_while_running_is_named() {
     gateway.client().connect("peer").await;
 }
 
-#[tokio::test]
-async fn an_unknown_session_is_told_so_after_a_reload_too() {
-    let gateway = Gateway::start("");
-    let session = Endpoint::new(&gateway, "peer").in_session(&"A".repeat(43));
-    gateway.reload("").await;
-    let refused = session.post(&json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" })).await;
-    assert_eq!(fault(refused).await.0, 404);
+/// Starts a gateway on a terminal of its own, hangs up, and prints its exit code.
+const HANG_UP: &str = "
+import os, pty, signal, subprocess, sys
+terminal, ours = pty.openpty()
+gateway = subprocess.Popen(sys.argv[1:], stdin=ours, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+next(line for line in gateway.stderr if b'listening' in line)
+os.kill(gateway.pid, signal.SIGHUP)
+try:
+    print(gateway.wait(timeout=30))
+finally:
+    gateway.kill()
+";
+
+#[test]
+fn of_a_gateway_on_a_terminal_a_hang_up_is_the_end() {
+    let place = tempfile::tempdir().unwrap();
+    let mut python = std::process::Command::new("python3");
+    python.args(["-c", HANG_UP, env!("CARGO_BIN_EXE_lockgate"), "--port", "0"]).env("TMPDIR", place.path());
+    let output = python.output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "0", "{output:?}");
 }

@@ -110,8 +110,10 @@ async fn each_tenant_has_rates_of_its_own_and_uses_up_nobody_elses() {
 async fn each_tenant_has_a_quota_of_its_own() {
     let tenants =
         [tenant("a", &["a"], "sessions = 1"), tenant("b", &["b"], "sessions = 3"), tenant("c", &["c"], "")];
-    let gateway =
-        Gateway::start(&format!("[limits]\nsessions = 5\nsessions_per_tenant = 2\n{}", tenants.concat()));
+    let gateway = Gateway::start(&format!(
+        "[limits]\nstarts = 8\nsessions = 5\nsessions_per_tenant = 2\n{}",
+        tenants.concat()
+    ));
     let mut open = Vec::new();
     let mut refused = Vec::new();
     for secret in ["a", "a", "b", "b", "b", "b"] {
@@ -133,7 +135,8 @@ async fn each_tenant_has_a_quota_of_its_own() {
     open.push(client(&gateway, "c").open("peer").await);
     let full = client(&gateway, "c").get("/peer/sse").send().await.unwrap();
     assert_eq!((full.status().as_u16(), full.headers().contains_key("retry-after")), (503, true));
-    assert_eq!(gateway.descendants().len(), 5);
+    until("all run", || gateway.descendants().len() == 5).await;
+    until("the last is told", || gateway.audit("limit_hit").len() == 3).await;
     let limits: Vec<_> =
         gateway.audit("limit_hit").iter().map(|l| format!("{} {}", l["tenant"], l["limit"])).collect();
     assert_eq!(
@@ -163,24 +166,30 @@ async fn the_audit_lines_say_what_happened_and_nothing_secret() {
     let a = tenant("acme", &["secret-of-acme"], "env = { DEEP = \"hidden-value\" }");
     let settings = format!("[timeouts]\neof = \"10ms\"\nterm = \"10ms\"\n{a}");
     // A log of little else, and still they are there.
-    let gateway = Gateway::start_at("error,lockgate::cli=info", &settings);
+    let gateway = Gateway::start_at("error,lockgate::gateway=info", &settings);
     let acme = || client(&gateway, "secret-of-acme");
     let session = acme().header("ENV_NAME", "value-of-client").connect("stubborn").await;
     let id = session.endpoint.split('=').nth(1).unwrap().to_owned();
+    until("it is told", || !gateway.audit("server_started").is_empty()).await;
     let opened = lines(&gateway, "session_opened").pop().unwrap();
     assert_eq!((&opened["tenant"], &opened["server"]), (&json!("acme"), &json!("stubborn")));
     assert_eq!(opened["session"].as_str().unwrap().len(), 8);
     assert_eq!(opened.as_object().unwrap().len(), 3);
-    assert_eq!(lines(&gateway, "server_started"), [opened.clone()]);
+    assert_eq!(lines(&gateway, "server_started"), std::slice::from_ref(&opened));
     drop(session);
     until("it has ended", || !gateway.audit("session_ended").is_empty()).await;
-    assert_eq!(lines(&gateway, "server_killed"), [opened.clone()]);
+    assert_eq!(lines(&gateway, "server_killed"), std::slice::from_ref(&opened));
     let mut ended = opened;
     ended["reason"] = json!("the client closed its stream");
     assert_eq!(lines(&gateway, "session_ended"), [ended]);
     // A server that ends when it is asked to is not killed.
     drop(acme().connect("peer").await);
     until("it has ended", || gateway.audit("session_ended").len() == 2).await;
+    // Nor is one that somebody else killed.
+    let mut session = acme().connect("peer").await;
+    let pid = session.call("pid", json!({})).await.as_u64().unwrap();
+    crate::gateway::send_signal(u32::try_from(pid).unwrap(), "KILL");
+    until("it has ended", || gateway.audit("session_ended").len() == 3).await;
     assert_eq!(gateway.audit("server_killed").len(), 1);
 
     assert_eq!(acme().get("/path-of-nobody/sse").send().await.unwrap().status(), 403);
@@ -190,9 +199,11 @@ async fn the_audit_lines_say_what_happened_and_nothing_secret() {
         json!({ "tenant": "acme", "reason": "the server is not on the allowlist, or not for this tenant" });
     let variable =
         json!({ "tenant": "acme", "server": "peer", "reason": "an environment variable may not be set" });
+    until("both are told", || gateway.audit("session_refused").len() == 2).await;
     assert_eq!(lines(&gateway, "session_refused"), [off_list, variable]);
     let wrong = client(&gateway, "wrong-secret").get("/peer/sse").send().await.unwrap();
     assert_eq!(wrong.status(), 401);
+    until("it is told", || !gateway.audit("secret_refused").is_empty()).await;
     assert_eq!(lines(&gateway, "secret_refused"), [json!({ "address": "127.0.0.1" })]);
     let log = gateway.log();
     for hidden in [
