@@ -8,6 +8,7 @@ mod origin;
 mod rate;
 mod rights;
 mod secret;
+mod tenant;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -20,12 +21,13 @@ pub use self::secret::{Secret, SecretHash};
 
 use self::address::AddressRule;
 use self::origin::OriginRule;
-use self::rate::{Failures, Rates};
-use self::rights::{Rights, Servers};
+use self::rate::Failures;
+use self::rights::Rights;
 use self::secret::Keyring;
+use self::tenant::{Tenant, keyring};
 use crate::audit::{self, Event};
 use crate::ids::{ServerName, TenantId};
-use crate::settings::{self, Settings};
+use crate::settings::Settings;
 
 /// Everything about a request that decides whether it is admitted. Headers as raw values, in order.
 #[derive(Clone, Debug)]
@@ -56,17 +58,6 @@ pub struct Permit {
 /// Proof that a tenant may open a session now: opening has a rate of its own.
 #[derive(Debug)]
 pub struct Opening(());
-
-/// A tenant as the gate knows it.
-#[derive(Debug)]
-struct Tenant {
-    id: TenantId,
-    servers: Servers,
-    environment: BTreeMap<String, String>,
-    /// Live sessions, if that is not what every tenant may have.
-    sessions: Option<usize>,
-    rates: Rates,
-}
 
 /// Why a request is not admitted. The caller is at fault in each case.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,9 +94,6 @@ pub struct Gate {
     failures: Failures,
     rights: Rights,
 }
-
-/// Whom the secret from the environment belongs to.
-const DEFAULT_TENANT: &str = "default";
 
 // === impl Gate ===
 
@@ -217,55 +205,6 @@ impl Gate {
     }
 }
 
-fn keyring(
-    settings: &Settings,
-    default_secret: Option<SecretHash>,
-    before: Option<&Keyring<Arc<Tenant>>>,
-) -> Result<Keyring<Arc<Tenant>>, String> {
-    let mut keyring = Keyring::default();
-    let rates = |id: &TenantId, own| {
-        let known = before.and_then(|before| before.keys().find(|(_, owner)| owner.id == *id));
-        Rates::new(&settings.rate, own, known.map(|(_, tenant)| &tenant.rates))
-    };
-    let mut default_owner = None;
-    for (name, tenant) in &settings.tenants {
-        let id = TenantId::new(name);
-        let owner = Arc::new(Tenant::new(&id, tenant, settings, rates(&id, tenant.rate)));
-        for text in &tenant.secrets {
-            let place = || format!("tenants.{name}.secrets");
-            let hash = text.parse::<SecretHash>().map_err(|e| format!("{} {e}", place()))?;
-            keyring.add(hash, owner.clone()).map_err(|e| format!("{} {e}", place()))?;
-        }
-        if name == DEFAULT_TENANT {
-            default_owner = Some(owner);
-        }
-    }
-    if let Some(hash) = default_secret {
-        let id = TenantId::new(DEFAULT_TENANT);
-        let all = settings::Tenant { servers: vec!["*".into()], ..settings::Tenant::default() };
-        let owner =
-            default_owner.unwrap_or_else(|| Arc::new(Tenant::new(&id, &all, settings, rates(&id, all.rate))));
-        keyring.add(hash, owner).map_err(|e| format!("LOCKGATE_SECRET {e}"))?;
-    }
-    Ok(keyring)
-}
-
-// === impl Tenant ===
-
-impl Tenant {
-    fn new(id: &TenantId, tenant: &settings::Tenant, all: &Settings, rates: Rates) -> Self {
-        let every = tenant.servers.iter().any(|name| name == "*");
-        let named = |name: &&String| every || tenant.servers.contains(*name);
-        Self {
-            id: id.clone(),
-            servers: all.servers.keys().filter(named).map(|name| ServerName::new(name)).collect(),
-            environment: tenant.env.clone(),
-            sessions: tenant.sessions,
-            rates,
-        }
-    }
-}
-
 // === impl Permit ===
 
 impl Permit {
@@ -312,7 +251,7 @@ impl Permit {
             servers: servers.iter().map(|name| ServerName::new(name)).collect(),
             environment: environment.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect(),
             sessions: None,
-            rates: Rates::default(),
+            rates: rate::Rates::default(),
         };
         let (tenant, mut keyring) = (Arc::new(tenant), Keyring::default());
         let key = Secret::new("secret".into()).expect("a token").hash();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::Tenant;
 use super::secret::{Keyring, SecretHash};
+use super::tenant::Tenant;
 use crate::ids::{ServerName, TenantId};
 
 /// Who may do what, as it is now. Clones see the same, across reloads.
