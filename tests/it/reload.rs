@@ -101,6 +101,26 @@ async fn a_shared_server_outlives_a_secret_and_calls_that_came_with_it_do_not() 
     assert_eq!(ask(&gateway, "new", &pid).await.status(), 401);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_slips_in_while_a_secret_is_revoked() {
+    let gateway = Gateway::start(&format!("[limits]\nstarts = 50\n{}", tenant("a", &["a"], "")));
+    let never = enveloped(7, "never", json!({}));
+    let mut held = Vec::new();
+    for _ in 0..20 {
+        held.push(tokio::spawn(client(&gateway, "a").get("/peer/sse").send()));
+        let (endpoint, never) = (mirrored(&gateway, "stateless", &never).of_tenant("a"), never.clone());
+        held.push(tokio::spawn(async move { Ok(endpoint.post(&never).await) }));
+    }
+    gateway.reload("[limits]\nstarts = 50\n").await;
+    let mut responses = Vec::new();
+    for one in held {
+        responses.push(one.await.unwrap().unwrap());
+    }
+    // Every client is still there, and yet nothing is left for it.
+    until("nothing is left", || gateway.descendants().is_empty()).await;
+    gateway.until_active(0).await;
+}
+
 #[tokio::test]
 async fn a_session_that_waits_for_its_start_ends_too() {
     let gateway = Gateway::start(&format!("[limits]\nstarts = 1\n{}", tenant("a", &["a"], "")));
