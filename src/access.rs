@@ -6,19 +6,26 @@
 mod address;
 mod origin;
 mod rate;
+mod rights;
 mod secret;
+mod tenant;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::rate::Allowance;
+pub use self::rights::{Lost, Standing};
 pub use self::secret::{Secret, SecretHash};
 
 use self::address::AddressRule;
 use self::origin::OriginRule;
-use self::rate::Rates;
+use self::rate::Failures;
+use self::rights::Rights;
 use self::secret::Keyring;
+use self::tenant::{Tenant, keyring};
+use crate::audit::{self, Event};
 use crate::ids::{ServerName, TenantId};
 use crate::settings::Settings;
 
@@ -43,20 +50,14 @@ pub struct Presented<'a> {
 #[derive(Clone, Debug)]
 pub struct Permit {
     tenant: Arc<Tenant>,
+    key: SecretHash,
+    rights: Rights,
     allowance: Option<Allowance>,
 }
 
 /// Proof that a tenant may open a session now: opening has a rate of its own.
 #[derive(Debug)]
 pub struct Opening(());
-
-/// A tenant as the gate knows it.
-#[derive(Debug)]
-struct Tenant {
-    id: TenantId,
-    /// `None` may use every server.
-    servers: Option<Vec<ServerName>>,
-}
 
 /// Why a request is not admitted. The caller is at fault in each case.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,16 +85,21 @@ pub enum Denied {
 /// The one place where requests are admitted.
 #[derive(Debug)]
 pub struct Gate {
+    bound: SocketAddr,
     origins: OriginRule,
     addresses: AddressRule,
-    keyring: Keyring<Arc<Tenant>>,
-    rates: Rates,
+    /// The secret that no settings file has.
+    default_secret: Option<SecretHash>,
+    keyring: Arc<Keyring<Arc<Tenant>>>,
+    failures: Failures,
+    rights: Rights,
 }
 
 // === impl Gate ===
 
 impl Gate {
-    /// Builds the gate; `default_secret` belongs to a tenant `default` that may use every server.
+    /// Builds the gate; `default_secret` belongs to the tenant `default`, which may use every server unless
+    /// the settings say otherwise. `bound` is the address that clients connect to.
     ///
     /// # Errors
     /// With the key and the reason, if a secret's hash is malformed or belongs to two tenants.
@@ -102,27 +108,45 @@ impl Gate {
         default_secret: Option<&Secret>,
         bound: SocketAddr,
     ) -> Result<Self, String> {
-        let mut keyring = Keyring::default();
-        if let Some(secret) = default_secret {
-            let tenant = Tenant { id: TenantId::new("default"), servers: None };
-            keyring.add(secret.hash(), Arc::new(tenant)).map_err(|e| format!("LOCKGATE_SECRET {e}"))?;
-        }
-        for (id, tenant) in &settings.tenants {
-            let all = tenant.servers.iter().any(|name| name == "*");
-            let servers = (!all).then(|| tenant.servers.iter().map(|name| ServerName::new(name)).collect());
-            let owner = Arc::new(Tenant { id: TenantId::new(id), servers });
-            for text in &tenant.secrets {
-                let place = || format!("tenants.{id}.secrets");
-                let hash = text.parse::<SecretHash>().map_err(|e| format!("{} {e}", place()))?;
-                keyring.add(hash, owner.clone()).map_err(|e| format!("{} {e}", place()))?;
-            }
-        }
+        let default_secret = default_secret.map(Secret::hash);
+        let keyring = Arc::new(keyring(settings, default_secret, None)?);
         Ok(Self {
+            bound,
             origins: OriginRule::new(&settings.access, bound),
             addresses: AddressRule::new(&settings.access),
+            default_secret,
+            failures: Failures::new(&settings.rate, None),
+            rights: Rights::new(keyring.clone()),
             keyring,
-            rates: Rates::new(&settings.rate),
         })
+    }
+
+    /// The gate after a reload. What tenants and addresses have used of rates that stay the same is used.
+    /// Nothing changes for anybody before [`Self::take_effect`].
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn renewed(&self, settings: &Settings) -> Result<Self, String> {
+        Ok(Self {
+            bound: self.bound,
+            origins: OriginRule::new(&settings.access, self.bound),
+            addresses: AddressRule::new(&settings.access),
+            default_secret: self.default_secret,
+            keyring: Arc::new(keyring(settings, self.default_secret, Some(&self.keyring))?),
+            failures: Failures::new(&settings.rate, Some(&self.failures)),
+            rights: self.rights.clone(),
+        })
+    }
+
+    /// Tells every [`Standing`] what this gate knows. To be called before the gate is used: its first
+    /// permit must not meet the rights of the gate before it.
+    pub fn take_effect(&self) {
+        self.rights.set(self.keyring.clone());
+    }
+
+    /// Whether nobody at all can be admitted.
+    pub fn is_closed(&self) -> bool {
+        self.keyring.keys().next().is_none()
     }
 
     /// Admits a request, or says why not.
@@ -132,12 +156,27 @@ impl Gate {
     pub fn admit(&self, presented: &Presented<'_>) -> Result<Permit, Denied> {
         self.check_origin(presented)?;
         let secret = secret::bearer(&presented.authorization).map_err(Denied::Credentials)?;
-        let Some(tenant) = self.keyring.owner(secret) else {
-            let client = self.addresses.client(presented);
-            return Err(self.rates.failure(client).map_or_else(Denied::Failures, |()| Denied::Secret));
+        let Some((key, tenant)) = self.keyring.owner(secret) else {
+            return Err(self.refuse(self.addresses.client(presented)));
         };
-        let allowance = self.rates.request(&tenant.id).map_err(|a| Denied::Rate("request", a))?;
-        Ok(Permit { tenant: tenant.clone(), allowance })
+        let allowance = tenant.rates.request().map_err(|allowance| {
+            audit::record(Event::TenantLimited(&tenant.id, "requests"));
+            Denied::Rate("request", allowance)
+        })?;
+        Ok(Permit { tenant: tenant.clone(), key: *key, rights: self.rights.clone(), allowance })
+    }
+
+    fn refuse(&self, client: IpAddr) -> Denied {
+        match self.failures.count(client) {
+            Ok(()) => {
+                audit::record(Event::SecretRefused(client));
+                Denied::Secret
+            }
+            Err(wait) => {
+                audit::record(Event::AddressLimited(client));
+                Denied::Failures(wait)
+            }
+        }
     }
 
     /// Lets an admitted tenant open a session.
@@ -145,7 +184,10 @@ impl Gate {
     /// # Errors
     /// If it has opened too many of late.
     pub fn opening(&self, permit: &Permit) -> Result<Opening, Denied> {
-        self.rates.opening(permit.tenant()).map_err(|a| Denied::Rate("session opening", a))?;
+        permit.tenant.rates.opening().map_err(|allowance| {
+            audit::record(Event::TenantLimited(permit.tenant(), "openings"));
+            Denied::Rate("session opening", allowance)
+        })?;
         Ok(Opening(()))
     }
 
@@ -159,7 +201,7 @@ impl Gate {
 
     /// Forgets limiter keys that have recovered; called on a timer.
     pub fn forget_idle_keys(&self) {
-        self.rates.forget_idle_keys();
+        self.failures.forget_idle_keys();
     }
 }
 
@@ -173,7 +215,27 @@ impl Permit {
 
     /// Whether this tenant may use the server.
     pub fn may_use(&self, server: &ServerName) -> bool {
-        self.tenant.servers.as_ref().is_none_or(|servers| servers.contains(server))
+        self.tenant.servers.contains(server)
+    }
+
+    /// The environment of every session of this tenant.
+    pub fn environment(&self) -> &BTreeMap<String, String> {
+        &self.tenant.environment
+    }
+
+    /// How many sessions this tenant may have at once, if that is not what every tenant may have.
+    pub fn max_sessions(&self) -> Option<usize> {
+        self.tenant.sessions
+    }
+
+    /// Which secret was shown.
+    pub fn key(&self) -> &SecretHash {
+        &self.key
+    }
+
+    /// Follows whether the secret that was shown opens this server.
+    pub fn follow(&self, server: &ServerName) -> Standing {
+        self.rights.follow(self.key, self.tenant.id.clone(), server.clone())
     }
 
     /// What is left of the tenant's request rate; `None` without a limit.
@@ -181,10 +243,20 @@ impl Permit {
         self.allowance.as_ref()
     }
 
-    /// A permit as `admit` makes it for a tenant that may use everything.
+    /// A permit as `admit` makes it for a tenant with this environment that may use these servers.
     #[cfg(test)]
-    pub(crate) fn for_test(tenant: &str) -> Self {
-        Self { tenant: Arc::new(Tenant { id: TenantId::new(tenant), servers: None }), allowance: None }
+    pub(crate) fn for_test(servers: &[&str], environment: &[(&str, &str)]) -> Self {
+        let tenant = Tenant {
+            id: TenantId::new("t"),
+            servers: servers.iter().map(|name| ServerName::new(name)).collect(),
+            environment: environment.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect(),
+            sessions: None,
+            rates: rate::Rates::default(),
+        };
+        let (tenant, mut keyring) = (Arc::new(tenant), Keyring::default());
+        let key = Secret::new("secret".into()).expect("a token").hash();
+        keyring.add(key, tenant.clone()).expect("the only one");
+        Self { tenant, key, rights: Rights::new(Arc::new(keyring)), allowance: None }
     }
 }
 

@@ -34,6 +34,7 @@ pub struct Catalog {
 #[derive(Debug)]
 struct Entry {
     name: ServerName,
+    run: String,
     program: PathBuf,
     argv: Vec<String>,
     environment: BTreeMap<String, String>,
@@ -54,8 +55,7 @@ pub struct Fingerprint([u8; 32]);
 /// Everything that a backend needs to start: made by [`Catalog::plan`] only, so it is always allowed.
 #[derive(Clone, Debug)]
 pub struct LaunchPlan {
-    server: ServerName,
-    tenant: TenantId,
+    permit: Permit,
     entry: Arc<Entry>,
     overrides: BTreeMap<String, String>,
 }
@@ -75,9 +75,9 @@ pub enum Refused {
 
 /// Why the allowlist cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("`servers.{server}.{key}` {reason}")]
+#[error("`{place}.{key}` {reason}")]
 pub struct Unusable {
-    server: String,
+    place: String,
     key: &'static str,
     reason: String,
 }
@@ -88,11 +88,12 @@ impl Catalog {
     /// Splits every command once and finds its program.
     ///
     /// # Errors
-    /// With the key and the reason, for the first server that cannot be used.
+    /// With the key and the reason, for the first server that cannot be used, or the first tenant whose
+    /// environment cannot.
     pub fn load(settings: &Settings) -> Result<Self, Unusable> {
         let mut entries = HashMap::new();
         for (name, server) in &settings.servers {
-            let fault = |key, reason| Unusable { server: name.clone(), key, reason };
+            let fault = |key, reason| Unusable { place: format!("servers.{name}"), key, reason };
             let entry = Arc::new(Entry::load(name, server, settings).map_err(|(key, r)| fault(key, r))?);
             for (key, value) in [("name", name), ("run", &server.run)] {
                 if let Some(other) = entries.insert(value.clone(), entry.clone())
@@ -102,6 +103,10 @@ impl Catalog {
                     return Err(fault(key, reason));
                 }
             }
+        }
+        for (id, tenant) in &settings.tenants {
+            let fault = |reason| Unusable { place: format!("tenants.{id}"), key: "env", reason };
+            environment::check(&tenant.env).map_err(fault)?;
         }
         Ok(Self { entries })
     }
@@ -126,12 +131,7 @@ impl Catalog {
     ) -> Result<LaunchPlan, Refused> {
         let entry = self.entry(permit, target)?;
         let overrides = entry.policy.filter(overrides)?;
-        Ok(LaunchPlan {
-            server: entry.name.clone(),
-            tenant: permit.tenant().clone(),
-            entry: entry.clone(),
-            overrides,
-        })
+        Ok(LaunchPlan { permit: permit.clone(), entry: entry.clone(), overrides })
     }
 
     /// What may have containers of ours, each once.
@@ -173,18 +173,14 @@ impl Entry {
                 format!("holds {word:?}, but no shell reads it; put the line in a script and name that");
             return Err(("run", reason));
         }
-        for (key, names) in [
-            ("env", server.env.keys().collect::<Vec<_>>()),
-            ("env_allow", server.env_allow.iter().flatten().collect()),
-        ] {
-            if let Some(bad) = names.into_iter().find(|name| !environment::is_name(name)) {
-                return Err((key, format!("holds {bad:?}, but a name must match [A-Z_][A-Z0-9_]{{0,127}}")));
-            }
-        }
+        environment::check(&server.env).map_err(|reason| ("env", reason))?;
+        environment::check_names(server.env_allow.iter().flatten())
+            .map_err(|reason| ("env_allow", reason))?;
         let program = resolve(&first).map_err(|reason| ("run", reason))?;
         let container = ContainerRun::read(server, &mut argv, &program)?;
         Ok(Self {
             name: ServerName::new(name),
+            run: server.run.clone(),
             program,
             argv,
             environment: server.env.clone(),
@@ -225,12 +221,23 @@ fn resolve(program: &str) -> Result<PathBuf, String> {
 impl LaunchPlan {
     /// The server to be started.
     pub fn server(&self) -> &ServerName {
-        &self.server
+        &self.entry.name
     }
 
     /// Who asked.
     pub fn tenant(&self) -> &TenantId {
-        &self.tenant
+        self.permit.tenant()
+    }
+
+    /// What it was made for.
+    pub fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
+    /// Whether a path that names this target means the server as it was when the plan was made: a reload
+    /// may have given the name another command since.
+    pub fn is_for(&self, target: &Target) -> bool {
+        [self.entry.name.as_str(), &self.entry.run].contains(&target.as_str())
     }
 
     /// Sessions that this server may have at once.
@@ -250,8 +257,8 @@ impl LaunchPlan {
             digest.update((text.len() as u64).to_le_bytes());
             digest.update(text);
         };
-        add(&self.tenant.to_string());
-        add(self.server.as_str());
+        add(&self.tenant().to_string());
+        add(self.server().as_str());
         self.entry.argv.iter().for_each(|word| add(word));
         add("");
         for (name, value) in self.environment() {
@@ -292,10 +299,11 @@ impl LaunchPlan {
         self.overrides.keys().map(String::as_str)
     }
 
-    /// The child's variables beyond the base: the server's, then the client's.
+    /// The child's variables beyond the base: the server's, the tenant's, the client's; later ones win.
     pub fn environment(&self) -> impl Iterator<Item = (&String, &String)> {
-        let replaced = |name: &String| self.overrides.contains_key(name);
-        self.entry.environment.iter().filter(move |(name, _)| !replaced(name)).chain(&self.overrides)
+        let (tenants, clients) = (self.permit.environment(), &self.overrides);
+        let servers = self.entry.environment.iter().filter(|(name, _)| !tenants.contains_key(*name));
+        servers.chain(tenants).filter(|(name, _)| !clients.contains_key(*name)).chain(clients)
     }
 }
 

@@ -30,7 +30,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve until SIGTERM or Ctrl-C (this is also what happens without a subcommand)
+    /// Serve until SIGTERM or Ctrl-C; SIGHUP reads the settings again, unless this was started from a
+    /// terminal (serving is also what happens without a subcommand)
     Serve(SettingsArgs),
     /// Say whether the settings are valid, and print the effective ones with secrets masked
     Check(SettingsArgs),

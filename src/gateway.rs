@@ -1,18 +1,27 @@
 //! The composition root: settings become parts, leaf to edge; then they run until told to stop.
 
+mod reload;
+
+use std::future::poll_fn;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
+pub use self::reload::Load;
+
+use self::reload::Reloader;
 use crate::access::{Gate, Secret};
 use crate::backend::Starter;
 use crate::catalog::Catalog;
-use crate::http::{self, Bodies, Connections, Front, Listening};
+use crate::http::{self, Bodies, Connections, Front, Listening, Policy};
 use crate::lifecycle::Lifecycle;
 use crate::session::Sessions;
 use crate::settings::{Settings, Timeouts};
@@ -21,6 +30,7 @@ use crate::settings::{Settings, Timeouts};
 #[derive(Debug)]
 pub struct Gateway {
     front: Arc<Front>,
+    reloader: Reloader,
     starter: Arc<Starter>,
     listening: Listening,
     lifecycle: Lifecycle,
@@ -44,11 +54,12 @@ const TIDY_EVERY: Duration = Duration::from_secs(60);
 const SLACK: Duration = Duration::from_secs(2);
 
 impl Gateway {
-    /// Puts everything together and takes the address.
+    /// Puts everything together and takes the address. `load` reads the settings again when they have
+    /// changed.
     ///
     /// # Errors
     /// With what is wrong and what to do, for people.
-    pub fn build(settings: &Settings, secret: Option<&Secret>) -> anyhow::Result<Self> {
+    pub fn build(settings: &Settings, secret: Option<&Secret>, load: Load) -> anyhow::Result<Self> {
         let catalog = Catalog::load(settings)?;
         let wanted = settings.listen.address;
         let listening = http::bind(wanted).map_err(|error| {
@@ -61,18 +72,19 @@ impl Gateway {
         for (item, reason) in starter.report().missing() {
             tracing::warn!(item = item.name, purpose = item.purpose, reason, "the sandbox lacks a part");
         }
+        let sessions = Sessions::new(settings, starter.clone(), lifecycle.clone());
+        let bodies = Bodies::new(settings);
+        let (sender, policy) = watch::channel(Arc::new(Policy { gate, catalog, sessions, bodies }));
+        let reloader = Reloader::new(load, settings.clone(), sender);
         let front = Front {
-            gate,
-            catalog,
-            sessions: Sessions::new(settings, starter.clone(), lifecycle.clone()),
+            policy,
             base_path: settings.listen.base_path.clone(),
             connections: Connections::new(&settings.limits, descriptors.unwrap_or(u64::MAX)),
-            bodies: Bodies::new(settings),
             heartbeat: settings.timeouts.heartbeat,
             since: Instant::now(),
         };
         let timeouts = settings.timeouts.clone();
-        Ok(Self { front: Arc::new(front), starter, listening, lifecycle, timeouts })
+        Ok(Self { front: Arc::new(front), reloader, starter, listening, lifecycle, timeouts })
     }
 
     /// Where clients connect.
@@ -86,11 +98,18 @@ impl Gateway {
     /// If the host refuses what every gateway needs.
     pub async fn run(self) -> anyhow::Result<Outcome> {
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-        let mut signals = Signals::listen()?;
+        // Of a gateway that somebody started by hand, a hang-up says that the terminal is gone.
+        let by_hand = std::io::stdin().is_terminal();
+        let mut signals = Signals::listen(by_hand)?;
+        let reloads = if by_hand { None } else { Some(self.reloader.on_hangup()?) };
+        let _reloads = reloads.map(|reloads| self.lifecycle.spawn_bound(reloads));
+        let address = self.listening.address;
         let mut server = http::serve(self.listening, &self.front, self.timeouts.stalled_reader)?;
         let handle = server.handle();
+        // From here on a signal does what it should.
+        tracing::info!(%address, "listening");
         let _tidy = self.lifecycle.spawn_bound(tidy(self.front.clone(), self.starter.clone())?);
-        self.starter.sweep_containers(self.front.catalog.engines());
+        self.starter.sweep_containers(self.front.policy().catalog.engines());
         tokio::select! {
             result = &mut server => {
                 tracing::error!(error = ?result.err(), "the listener ended by itself");
@@ -133,32 +152,30 @@ fn tidy(front: Arc<Front>, starter: Arc<Starter>) -> std::io::Result<impl Future
         loop {
             tokio::select! {
                 _ = children.recv() => starter.reap_orphans(),
-                _ = timer.tick() => front.gate.forget_idle_keys(),
+                _ = timer.tick() => front.policy().gate.forget_idle_keys(),
             }
         }
     })
 }
 
-/// What asks a gateway to stop. A hang-up does too: the terminal it belonged to is gone.
-struct Signals([(Signal, i32); 3]);
+/// What asks a gateway to stop.
+struct Signals(Vec<(Signal, i32)>);
 
 impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        let listen = |kind: SignalKind| Ok::<_, std::io::Error>((signal(kind)?, kind.as_raw_value()));
-        Ok(Self([
-            listen(SignalKind::terminate())?,
-            listen(SignalKind::interrupt())?,
-            listen(SignalKind::hangup())?,
-        ]))
+    fn listen(hangup_too: bool) -> std::io::Result<Self> {
+        let mut kinds = vec![SignalKind::terminate(), SignalKind::interrupt()];
+        kinds.extend(hangup_too.then(SignalKind::hangup));
+        let listen = |kind: SignalKind| Ok((signal(kind)?, kind.as_raw_value()));
+        kinds.into_iter().map(listen).collect::<std::io::Result<_>>().map(Self)
     }
 
     async fn next(&mut self) -> i32 {
-        let [(terminate, one), (interrupt, two), (hangup, three)] = &mut self.0;
-        tokio::select! {
-            _ = terminate.recv() => *one,
-            _ = interrupt.recv() => *two,
-            _ = hangup.recv() => *three,
-        }
+        poll_fn(|cx| {
+            let came =
+                |(signal, number): &mut (Signal, i32)| signal.poll_recv(cx).is_ready().then_some(*number);
+            self.0.iter_mut().find_map(came).map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
     }
 }
 

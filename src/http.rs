@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use self::body::Bodies;
@@ -44,22 +45,36 @@ use crate::session::Sessions;
 /// What the routes work with.
 #[derive(Debug)]
 pub struct Front {
-    /// Who may come in.
-    pub gate: Gate,
-    /// What may be started.
-    pub catalog: Catalog,
-    /// What runs.
-    pub sessions: Sessions,
+    /// What a reload can change.
+    pub policy: watch::Receiver<Arc<Policy>>,
     /// Prefix of every route.
     pub base_path: String,
     /// Who is connected.
     pub connections: Arc<Connections>,
-    /// What bodies of requests may take.
-    pub bodies: Bodies,
     /// After how much silence a stream gets a sign of life.
     pub heartbeat: Duration,
     /// When the gateway started.
     pub since: Instant,
+}
+
+/// What one version of the settings makes of a request. A request sees one version from end to end.
+#[derive(Debug)]
+pub struct Policy {
+    /// Who may come in.
+    pub gate: Gate,
+    /// What may be started.
+    pub catalog: Catalog,
+    /// What runs, and how much may.
+    pub sessions: Sessions,
+    /// What bodies of requests may take.
+    pub bodies: Bodies,
+}
+
+impl Front {
+    /// What holds now.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy.borrow().clone()
+    }
 }
 
 fn routes(front: &Arc<Front>) -> impl Fn(&mut ServiceConfig) + Clone + use<> {

@@ -22,7 +22,7 @@ mod registry;
 mod shared;
 mod task;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -39,9 +39,11 @@ pub use self::refusal::{Full, NotCalled, NotOpened, NotResumed, Undelivered};
 use self::exchange::{Addressed, Exchange, FromClient, Unfit};
 use self::outbox::{Outbox, StreamId};
 use self::shared::Tools;
+use crate::access::SecretHash;
+use crate::audit::Of;
 use crate::backend::{Outlet, Sent};
 use crate::catalog::LaunchPlan;
-use crate::ids::{ServerName, SessionId, TenantId};
+use crate::ids::SessionId;
 use crate::lifecycle::Lifecycle;
 use crate::mcp::{Code, Failure, Frame, Kind, error_frame};
 use crate::settings::{Limits, Timeouts};
@@ -61,8 +63,7 @@ pub enum Transport {
 #[derive(Debug)]
 pub struct Session {
     id: SessionId,
-    tenant: TenantId,
-    server: ServerName,
+    plan: LaunchPlan,
     transport: Transport,
     max_queue: usize,
     start_timeout: Duration,
@@ -86,6 +87,8 @@ struct State {
     to_backend: VecDeque<Bytes>,
     to_backend_bytes: usize,
     outbox: Outbox,
+    /// With which secret each stream of a shared session was asked for.
+    callers: BTreeMap<StreamId, SecretHash>,
     last_message: Instant,
     /// When the client first asked for something that the backend must answer.
     first_request: Option<Instant>,
@@ -103,7 +106,7 @@ struct State {
 
 impl Session {
     fn new(
-        plan: &LaunchPlan,
+        plan: LaunchPlan,
         transport: Transport,
         limits: &Limits,
         timeouts: &Timeouts,
@@ -113,8 +116,7 @@ impl Session {
         let max_queue = usize::try_from(limits.queue.as_u64()).unwrap_or(usize::MAX);
         Ok(Self {
             id: SessionId::draw().map_err(|_| NotOpened::NoRandom)?,
-            tenant: plan.tenant().clone(),
-            server: plan.server().clone(),
+            plan,
             transport,
             max_queue,
             start_timeout: timeouts.start,
@@ -125,6 +127,7 @@ impl Session {
                 to_backend: VecDeque::new(),
                 to_backend_bytes: 0,
                 outbox: Outbox::new(max_queue, transport == Transport::Streamable, now),
+                callers: BTreeMap::new(),
                 last_message: now,
                 first_request: None,
                 task_wakes_at: now,
@@ -141,6 +144,11 @@ impl Session {
     /// The session's id.
     pub fn id(&self) -> &SessionId {
         &self.id
+    }
+
+    /// How the operator knows it.
+    fn of(&self) -> Of<'_> {
+        Of { tenant: self.plan.tenant(), server: self.plan.server(), session: self.id.tag() }
     }
 
     /// How its clients speak to us.

@@ -9,10 +9,11 @@ mod catalog;
 mod limits;
 mod listen;
 mod load;
+mod reload;
 mod sandbox;
 mod unknown;
 
-pub use self::access::{Access, BlockedEnv, ClientAddress, Network, Tenant};
+pub use self::access::{Access, BlockedEnv, ClientAddress, Network, Tenant, TenantRate};
 pub use self::catalog::{Server, ServerEra};
 pub use self::limits::{Limits, Rate, Timeouts};
 pub use self::listen::Listen;

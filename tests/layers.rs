@@ -10,16 +10,21 @@ use std::path::Path;
 const TABLE: &[(&str, &[&str])] = &[
     ("ids", &[]),
     ("lifecycle", &[]),
-    ("telemetry", &[]),
+    // What is refused is told where it is refused, so every layer that decides may use it.
+    ("audit", &["ids"]),
+    ("telemetry", &["audit"]),
     ("mcp", &[]),
     ("settings", &["ids"]),
-    ("access", &["ids", "settings"]),
+    ("access", &["ids", "audit", "settings"]),
     ("catalog", &["ids", "mcp", "settings", "access"]),
     ("backend", &["ids", "settings", "lifecycle", "mcp", "catalog"]),
     // A session is opened with the proof that its tenant may do so now.
-    ("session", &["ids", "settings", "lifecycle", "mcp", "access", "catalog", "backend"]),
-    ("http", &["ids", "settings", "lifecycle", "mcp", "access", "catalog", "session"]),
-    ("gateway", &["ids", "settings", "lifecycle", "access", "catalog", "backend", "session", "http"]),
+    ("session", &["ids", "audit", "settings", "lifecycle", "mcp", "access", "catalog", "backend"]),
+    ("http", &["ids", "audit", "settings", "lifecycle", "mcp", "access", "catalog", "session"]),
+    (
+        "gateway",
+        &["ids", "audit", "settings", "lifecycle", "access", "catalog", "backend", "session", "http"],
+    ),
     ("demo", &["mcp"]),
     ("cli", &["ids", "settings", "telemetry", "access", "catalog", "gateway", "demo"]),
     // `main` is the binary: it sees the library by its name.

@@ -125,8 +125,9 @@ impl<T> Keyring<T> {
         Ok(())
     }
 
-    /// Whose secret this is. One digest, then every key is compared, whichever matches.
-    pub(super) fn owner(&self, secret: &[u8]) -> Option<&T> {
+    /// Whose secret this is, and as what it is kept. One digest, then every key is compared, whichever
+    /// matches.
+    pub(super) fn owner(&self, secret: &[u8]) -> Option<&(SecretHash, T)> {
         let presented = SecretHash::of(secret);
         let (mut found, mut index) = (Choice::from(0), 0u64);
         for (position, (hash, _)) in (0u64..).zip(&self.keys) {
@@ -135,7 +136,12 @@ impl<T> Keyring<T> {
             found |= equal;
         }
         let index = usize::try_from(index).ok()?;
-        bool::from(found).then(|| &self.keys[index].1)
+        bool::from(found).then(|| &self.keys[index])
+    }
+
+    /// Every secret with its owner.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &(SecretHash, T)> {
+        self.keys.iter()
     }
 }
 

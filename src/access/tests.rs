@@ -138,3 +138,107 @@ fn client_addresses_come_only_from_who_may_say_so() {
     assert_eq!(client(&forwarded, "10.1.1.1", "", "6.6.6.6, 203.0.113.9, 10.2.2.2"), "203.0.113.9");
     assert_eq!(client(&forwarded, "192.0.2.1", "", "203.0.113.9"), "192.0.2.1");
 }
+
+/// Tenants `a` with the secrets `a1` and `a2`, and `b` with `b1`; for each its further settings.
+fn tenants(a: &str, b: &str, rate: &str) -> Settings {
+    let hash = |secret: &str| Secret::new(secret.into()).unwrap().hash();
+    let (a1, a2, b1) = (hash("a1"), hash("a2"), hash("b1"));
+    let text = format!(
+        "{rate}\n[servers.x]\nrun = \"true\"\n[servers.y]\nrun = \"false\"
+         [tenants.a]\nsecrets = [\"{a1}\", \"{a2}\"]\n{a}\n[tenants.b]\nsecrets = [\"{b1}\"]\n{b}"
+    );
+    load(&text)
+}
+
+fn load(text: &str) -> Settings {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, text).unwrap();
+    let flags = Flags { file: Some(file.path().to_owned()), ..Flags::default() };
+    Settings::load(&flags, &Platform::default()).unwrap()
+}
+
+const ALL: &str = "servers = [\"*\"]";
+
+fn gate_of(settings: &Settings) -> Gate {
+    Gate::new(settings, None, LOOPBACK.parse().unwrap()).unwrap()
+}
+
+/// How often a secret passes before its tenant is limited.
+fn passes(gate: &Gate, secret: &str) -> usize {
+    let header = format!("Bearer {secret}");
+    (0..20).take_while(|_| gate.admit(&presented(&[&header])).is_ok()).count()
+}
+
+#[test]
+fn each_tenant_has_rates_of_its_own() {
+    let rate = "[rate]\nper_minute = 1\nburst = 5\nopens_per_minute = 3";
+    let own = format!("{ALL}\nrate = {{ burst = 2, opens_per_minute = 1 }}");
+    let gate = gate_of(&tenants(&own, ALL, rate));
+    let permit = gate.admit(&presented(&["Bearer a1"])).unwrap();
+    assert_eq!(permit.allowance().unwrap().per_minute, 1, "what is left out is as for everybody");
+    assert!(gate.opening(&permit).is_ok() && gate.opening(&permit).is_err());
+    assert_eq!((passes(&gate, "a2"), passes(&gate, "a1")), (1, 0), "one bucket for both secrets");
+    assert_eq!(passes(&gate, "b1"), 5, "one tenant's used-up rate is nobody else's");
+    let unlimited = format!("{ALL}\nrate = {{ per_minute = 0 }}");
+    assert_eq!(passes(&gate_of(&tenants(&unlimited, ALL, rate)), "a1"), 20);
+}
+
+#[test]
+fn a_reload_gives_nobody_a_fresh_burst() {
+    let rate = "[rate]\nper_minute = 1\nburst = 5\nfailures_per_minute = 2";
+    let gate = gate_of(&tenants(ALL, ALL, rate));
+    assert_eq!((passes(&gate, "a1"), passes(&gate, "b1")), (5, 5));
+    assert_eq!((passes(&gate, "wrong"), passes(&gate, "wrong")), (0, 0));
+    let other = format!("{ALL}\nrate = {{ burst = 3 }}");
+    let gate = gate.renewed(&tenants(ALL, &other, rate)).unwrap();
+    assert_eq!((passes(&gate, "a1"), passes(&gate, "b1")), (0, 3), "only what has changed begins anew");
+    let wrong = gate.admit(&presented(&["Bearer wrong"])).unwrap_err();
+    assert!(matches!(wrong, Denied::Failures(_)), "{wrong:?}");
+}
+
+#[test]
+fn the_secret_of_the_environment_stays_and_is_the_default_tenants() {
+    let secret = Secret::new("right".into()).unwrap();
+    let before = load("[servers.x]\nrun = \"true\"");
+    let gate = Gate::new(&before, Some(&secret), LOOPBACK.parse().unwrap()).unwrap();
+    let after =
+        load("[servers.x]\nrun = \"true\"\n[tenants.default]\nsecrets = []\nservers = []\nsessions = 3");
+    let gate = gate.renewed(&after).unwrap();
+    let permit = gate.admit(&presented(&["Bearer right"])).unwrap();
+    assert_eq!((permit.tenant().to_string(), permit.max_sessions()), ("default".into(), Some(3)));
+    assert!(!permit.may_use(&ServerName::new("x")), "what the settings say of it holds");
+}
+
+#[test]
+fn what_a_session_rests_on_is_lost_with_the_secret_the_tenant_and_the_server() {
+    let (x, y) = (ServerName::new("x"), ServerName::new("y"));
+    let gate = gate_of(&tenants(ALL, ALL, ""));
+    let admit = |gate: &Gate, secret: &str| gate.admit(&presented(&[&format!("Bearer {secret}")])).unwrap();
+    let (mut one, two) = (admit(&gate, "a1").follow(&x), admit(&gate, "a2").follow(&y));
+    let others = admit(&gate, "b1").follow(&y);
+    assert!(one.take_change() && !one.take_change(), "it is looked at once in any case");
+    let same = gate.renewed(&tenants(ALL, ALL, "")).unwrap();
+    same.take_effect();
+    assert!(one.take_change());
+    assert_eq!((one.check(), two.check(), others.check()), (Ok(()), Ok(()), Ok(())));
+
+    let narrowed = same.renewed(&tenants("servers = [\"x\"]", ALL, "")).unwrap();
+    assert_eq!(two.check(), Ok(()), "nothing happens before it takes effect");
+    narrowed.take_effect();
+    assert_eq!((one.check(), two.check(), others.check()), (Ok(()), Err(Lost::Server), Ok(())));
+
+    // The first secret is now the other tenant's: that is not the same right.
+    let mut moved = tenants(ALL, ALL, "");
+    let secret = moved.tenants.get_mut("a").unwrap().secrets.remove(0);
+    moved.tenants.get_mut("b").unwrap().secrets.push(secret);
+    let moved = narrowed.renewed(&moved).unwrap();
+    moved.take_effect();
+    assert_eq!((one.check(), one.check_tenant(), two.check()), (Err(Lost::Secret), Ok(()), Ok(())));
+    assert!(!two.holds(admit(&moved, "a1").key()) && two.holds(admit(&moved, "a2").key()));
+
+    let mut gone = tenants(ALL, ALL, "");
+    gone.tenants.remove("a");
+    gone.servers.remove("y");
+    moved.renewed(&gone).unwrap().take_effect();
+    assert_eq!((two.check_tenant(), others.check()), (Err(Lost::Secret), Err(Lost::Server)));
+}

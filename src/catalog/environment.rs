@@ -98,8 +98,25 @@ impl Policy {
     }
 }
 
+/// Whether these can be variables of a child.
+pub(super) fn check(variables: &BTreeMap<String, String>) -> Result<(), String> {
+    check_names(variables.keys())?;
+    match variables.iter().find(|(_, value)| value.contains('\0')) {
+        Some((name, _)) => Err(format!("holds a NUL byte in the value of {name}; no variable can")),
+        None => Ok(()),
+    }
+}
+
+/// Whether these can be names of variables.
+pub(super) fn check_names<'a>(names: impl IntoIterator<Item = &'a String>) -> Result<(), String> {
+    match names.into_iter().find(|name| !is_name(name)) {
+        Some(bad) => Err(format!("holds {bad:?}, but a name must match [A-Z_][A-Z0-9_]{{0,127}}")),
+        None => Ok(()),
+    }
+}
+
 /// Whether this can be a variable's name, upper-cased.
-pub(super) fn is_name(name: &str) -> bool {
+fn is_name(name: &str) -> bool {
     let bytes = name.as_bytes();
     (1..=MAX_NAME).contains(&bytes.len())
         && !bytes[0].is_ascii_digit()

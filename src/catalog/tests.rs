@@ -27,7 +27,7 @@ fn variables(pairs: &[(&str, &str)]) -> Overrides {
 #[test]
 fn a_server_is_reached_by_its_name_or_its_exact_command_and_by_nothing_else() {
     let catalog = catalog("[servers.s]\nrun = \"sh -c 'echo  @a/b+c'\"");
-    let permit = Permit::for_test("t");
+    let permit = Permit::for_test(&["s"], &[]);
     for segment in ["s", "sh%20-c%20%27echo%20%20%40a%2Fb+c%27", "%73"] {
         assert_eq!(catalog.find(&permit, &target(segment)).unwrap().as_str(), "s", "{segment}");
     }
@@ -83,7 +83,7 @@ proptest! {
 fn the_plan_carries_the_resolved_program_and_the_split_arguments() {
     let catalog = catalog("[servers.s]\nrun = \"sh -c 'a b'\"\nenv = { A = \"1\", B = \"2\" }");
     let overrides = variables(&[("b", "3"), ("C", "4")]);
-    let plan = catalog.plan(&Permit::for_test("t"), &target("s"), overrides).unwrap();
+    let plan = catalog.plan(&Permit::for_test(&["s"], &[]), &target("s"), overrides).unwrap();
     assert!(plan.program().is_absolute());
     assert_eq!(plan.argv(), ["sh", "-c", "a b"]);
     let mut environment: Vec<_> = plan.environment().map(|(n, v)| format!("{n}={v}")).collect();
@@ -92,9 +92,25 @@ fn the_plan_carries_the_resolved_program_and_the_split_arguments() {
 }
 
 #[test]
+fn the_environment_is_the_servers_then_the_tenants_then_the_clients() {
+    let catalog = catalog("[servers.s]\nrun = \"sh\"\nenv = { A = \"s\", B = \"s\", C = \"s\" }");
+    let plan = |tenants: &[(&str, &str)]| {
+        let permit = Permit::for_test(&["s"], tenants);
+        catalog.plan(&permit, &target("s"), variables(&[("C", "c"), ("E", "c")])).unwrap()
+    };
+    let one = plan(&[("B", "t"), ("C", "t"), ("D", "t"), ("E", "t")]);
+    let mut environment: Vec<_> = one.environment().map(|(n, v)| format!("{n}={v}")).collect();
+    environment.sort();
+    assert_eq!(environment, ["A=s", "B=t", "C=c", "D=t", "E=c"]);
+    assert_ne!(one.fingerprint(), plan(&[("B", "t"), ("C", "t"), ("D", "x"), ("E", "t")]).fingerprint());
+    assert_eq!(one.fingerprint(), plan(&[("B", "t"), ("C", "x"), ("D", "t"), ("E", "x")]).fingerprint());
+}
+
+#[test]
 fn blocked_names_and_families_are_refused_by_name() {
     let catalog = catalog("[servers.s]\nrun = \"sh\"");
-    let plan = |pairs: &[(&str, &str)]| catalog.plan(&Permit::for_test("t"), &target("s"), variables(pairs));
+    let plan =
+        |pairs: &[(&str, &str)]| catalog.plan(&Permit::for_test(&["s"], &[]), &target("s"), variables(pairs));
     for name in [
         "PATH",
         "TOKEN",
@@ -125,7 +141,7 @@ fn blocked_names_and_families_are_refused_by_name() {
 #[test]
 fn an_allow_list_overrules_the_blocklist() {
     let catalog = catalog("[servers.s]\nrun = \"sh\"\nenv_allow = [\"API_KEY\"]");
-    let plan = |name| catalog.plan(&Permit::for_test("t"), &target("s"), variables(&[(name, "x")]));
+    let plan = |name| catalog.plan(&Permit::for_test(&["s"], &[]), &target("s"), variables(&[(name, "x")]));
     assert!(plan("API_KEY").is_ok());
     assert!(plan("FOO").is_err());
 }
@@ -134,7 +150,7 @@ fn an_allow_list_overrules_the_blocklist() {
 fn blocked_names_can_be_dropped_instead() {
     let catalog = catalog("[access]\nblocked_env = \"ignore\"\n[servers.s]\nrun = \"sh\"");
     let overrides = variables(&[("PATH", "x"), ("FOO", "y")]);
-    let plan = catalog.plan(&Permit::for_test("t"), &target("s"), overrides).unwrap();
+    let plan = catalog.plan(&Permit::for_test(&["s"], &[]), &target("s"), overrides).unwrap();
     assert_eq!(plan.environment().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["FOO"]);
 }
 
@@ -164,6 +180,11 @@ fn a_server_that_cannot_be_used_stops_the_start() {
         ("[servers.s]\nrun = \"cat | sh\"", "no shell reads it"),
         ("[servers.s]\nrun = \"sh\"\n[servers.t]\nrun = \"sh\"", "is also what"),
         ("[servers.s]\nrun = \"sh\"\nenv = { a = \"1\" }", "`servers.s.env` holds \"a\""),
+        ("[servers.s]\nrun = \"sh\"\nenv = { A = \"\\u0000\" }", "a NUL byte in the value of A"),
+        (
+            "[tenants.t]\nsecrets = []\nservers = []\nenv = { a = \"1\" }",
+            "`tenants.t.env` holds \"a\", but a name must match",
+        ),
         ("[servers.\"a/b\"]\nrun = \"sh\"", "becomes part of a URL"),
     ] {
         let error = Catalog::load(&settings(file)).unwrap_err().to_string();

@@ -13,6 +13,7 @@ pub(super) fn run(args: &SettingsArgs, secret: Option<&Secret>) -> anyhow::Resul
     Catalog::load(&settings)?;
     Gate::new(&settings, secret, settings.listen.address).map_err(anyhow::Error::msg)?;
     for tenant in settings.tenants.values_mut() {
+        tenant.env.values_mut().for_each(|value| MASK.clone_into(value));
         tenant.secrets.iter_mut().for_each(|secret| MASK.clone_into(secret));
     }
     for server in settings.servers.values_mut() {

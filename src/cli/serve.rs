@@ -1,6 +1,7 @@
 //! `lockgate serve`.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
@@ -19,11 +20,11 @@ pub(super) fn run(args: &SettingsArgs, secret: Option<Secret>) -> anyhow::Result
         None if invented => Some(one_time_secret(&settings)?),
         given => given,
     };
-    let gateway = Gateway::build(&settings, secret.as_ref())?;
+    let again = args.clone();
+    let gateway = Gateway::build(&settings, secret.as_ref(), Arc::new(move || again.load()))?;
     if let Some(secret) = secret.as_ref().filter(|_| invented) {
         greet(&gateway, &settings, secret);
     }
-    tracing::info!(address = %gateway.address(), servers = settings.servers.len(), "listening");
     let outcome: Outcome = actix_web::rt::System::new().block_on(gateway.run())?;
     Ok(outcome.into())
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
-use super::Front;
 use super::call::Call;
 use super::error::{Refusal, insert_allowance};
-use crate::access::Permit;
-use crate::catalog::LaunchPlan;
+use super::{Front, Policy};
+use crate::access::{Denied, Opening, Permit};
+use crate::audit::{self, Event};
+use crate::catalog::{LaunchPlan, Refused};
 use crate::ids::{ServerName, SessionId};
 use crate::session::{Session, Transport, Undelivered};
 
@@ -16,6 +17,7 @@ use crate::session::{Session, Transport, Undelivered};
 pub(super) struct Admitted<'a> {
     pub(super) call: Call<'a>,
     pub(super) permit: Permit,
+    pub(super) policy: Arc<Policy>,
     pub(super) front: &'a Front,
     server: ServerName,
 }
@@ -24,9 +26,18 @@ impl<'a> Admitted<'a> {
     /// Lets a request in, before anything of its body is read.
     pub(super) fn read(request: &'a HttpRequest, front: &'a Front) -> Result<Self, Refusal> {
         let call = Call::read(request, &front.base_path);
-        let permit = front.gate.admit(&call.presented())?;
-        let server = front.catalog.find(&permit, &call.target()?)?;
-        Ok(Self { call, permit, front, server })
+        let policy = front.policy();
+        let permit = policy.gate.admit(&call.presented())?;
+        let target = call.target()?;
+        let server = match policy.catalog.find(&permit, &target) {
+            Ok(server) => server,
+            Err(refused) => {
+                let named = call.session_id().or_else(|| call.named_session().flatten());
+                let live = named.and_then(|id| policy.sessions.server_of(&id, permit.tenant(), &target));
+                live.ok_or_else(|| refuse(&permit, None, refused))?
+            }
+        };
+        Ok(Self { call, permit, policy, front, server })
     }
 
     /// The session that it names, if that is its to use.
@@ -36,12 +47,20 @@ impl<'a> Admitted<'a> {
         transport: Transport,
     ) -> Result<Arc<Session>, Undelivered> {
         let id = id.ok_or(Undelivered::NoSession)?;
-        self.front.sessions.find(&id, transport, self.permit.tenant(), &self.server)
+        self.policy.sessions.find(&id, transport, self.permit.tenant(), &self.server)
     }
 
     /// What to start for it.
     pub(super) fn plan(&self) -> Result<LaunchPlan, Refusal> {
-        Ok(self.front.catalog.plan(&self.permit, &self.call.target()?, self.call.overrides()?)?)
+        let refuse = |refused: Refused| refuse(&self.permit, Some(&self.server), refused);
+        let overrides = self.call.overrides().map_err(|fault| refuse(fault.into()))?;
+        let plan = self.policy.catalog.plan(&self.permit, &self.call.target()?, overrides);
+        Ok(plan.map_err(refuse)?)
+    }
+
+    /// Lets it open a session.
+    pub(super) fn opening(&self) -> Result<Opening, Denied> {
+        self.policy.gate.opening(&self.permit)
     }
 
     pub(super) fn takes_json(&self) -> bool {
@@ -75,4 +94,14 @@ pub(super) fn insert_accepted(response: &mut HttpResponseBuilder, names: String)
     if !names.is_empty() {
         response.insert_header(("Lockgate-Env", names));
     }
+}
+
+/// Tells the operator what a tenant may not have. Without the text, which holds what the client sent.
+fn refuse(permit: &Permit, server: Option<&ServerName>, refused: Refused) -> Refused {
+    let reason = match refused {
+        Refused::NotAllowed => "the server is not on the allowlist, or not for this tenant",
+        Refused::Variable(_) => "an environment variable may not be set",
+    };
+    audit::record(Event::SessionRefused(permit.tenant(), server, reason));
+    refused
 }

@@ -61,7 +61,10 @@ impl Bodies {
             return Err(too_large());
         }
         let mut held = self.in_flight.hold(tenant);
-        held.grow(announced)?;
+        // Small ones are bounded by the number of connections, and need no lock that all share.
+        if announced >= SMALL {
+            held.grow(announced)?;
+        }
         let begun = Instant::now();
         let mut whole = BytesMut::new();
         loop {
@@ -77,7 +80,9 @@ impl Bodies {
             if whole.len() + piece.len() > self.limit {
                 return Err(too_large());
             }
-            held.grow(whole.len() + piece.len())?;
+            if whole.len() + piece.len() >= SMALL {
+                held.grow(whole.len() + piece.len())?;
+            }
             whole.reserve(announced.saturating_sub(whole.len()).min(self.limit).max(piece.len()));
             whole.extend_from_slice(&piece);
         }

@@ -33,7 +33,7 @@ pub(super) fn preflight(
     front: &Front,
     methods: &'static str,
 ) -> Result<HttpResponse, Refusal> {
-    front.gate.check_origin(&Call::read(request, &front.base_path).presented())?;
+    front.policy().gate.check_origin(&Call::read(request, &front.base_path).presented())?;
     let wanted = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS).and_then(|value| value.to_str().ok());
     let granted: Vec<String> = wanted
         .unwrap_or_default()
@@ -71,7 +71,7 @@ pub(super) fn respond(
 fn share(request: &HttpRequest, front: &Front, response: &mut HttpResponse) {
     response.headers_mut().append(VARY, HeaderValue::from_static("Origin"));
     let Some(origin) = request.headers().get(ORIGIN) else { return };
-    if front.gate.check_origin(&Call::read(request, &front.base_path).presented()).is_ok() {
+    if front.policy().gate.check_origin(&Call::read(request, &front.base_path).presented()).is_ok() {
         let headers = response.headers_mut();
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));

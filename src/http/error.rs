@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
 use super::connections;
 use super::in_flight::Crowded;
-use crate::access::{Allowance, Denied};
+use crate::access::{Allowance, Denied, Lost};
 use crate::catalog::{BadTarget, BadVariable, Refused};
 use crate::mcp::{Code, Failure, HANDSHAKE_VERSIONS, Malformed, Misfit, RequestId};
 use crate::session::{Full, NotCalled, NotOpened, NotResumed, Undelivered};
@@ -170,6 +170,8 @@ impl From<NotCalled> for Refusal {
         match reason {
             NotCalled::Misfit(misfit) => misfit.into(),
             NotCalled::Denied(denied) => denied.into(),
+            NotCalled::Lost(Lost::Secret) => Denied::Secret.into(),
+            NotCalled::Lost(Lost::Server) => Refused::NotAllowed.into(),
             NotCalled::NotOpened(reason) => reason.into(),
             NotCalled::Undelivered(reason) => reason.into(),
             NotCalled::Failed(failure) => Self::Failed(failure),

@@ -8,11 +8,12 @@ use super::Front;
 
 /// Everything at a glance; `503` while draining.
 pub(super) async fn health(request: HttpRequest, front: Data<Front>) -> HttpResponse {
+    let sessions = &front.policy().sessions;
     let body = json!({
-        "status": if front.sessions.is_draining() { "draining" } else { "ok" },
+        "status": if sessions.is_draining() { "draining" } else { "ok" },
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": front.since.elapsed().as_secs(),
-        "sessions": { "active": front.sessions.active(), "total": front.sessions.total() },
+        "sessions": { "active": sessions.active(), "total": sessions.total() },
     });
     answer(&request, ready_status(&front), &body)
 }
@@ -24,12 +25,16 @@ pub(super) async fn live(request: HttpRequest) -> HttpResponse {
 
 /// It takes new sessions.
 pub(super) async fn ready(request: HttpRequest, front: Data<Front>) -> HttpResponse {
-    let status = if front.sessions.is_draining() { "draining" } else { "ok" };
+    let status = if front.policy().sessions.is_draining() { "draining" } else { "ok" };
     answer(&request, ready_status(&front), &json!({ "status": status }))
 }
 
 fn ready_status(front: &Front) -> HttpResponseBuilder {
-    if front.sessions.is_draining() { HttpResponse::ServiceUnavailable() } else { HttpResponse::Ok() }
+    if front.policy().sessions.is_draining() {
+        HttpResponse::ServiceUnavailable()
+    } else {
+        HttpResponse::Ok()
+    }
 }
 
 fn answer(

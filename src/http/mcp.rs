@@ -49,7 +49,8 @@ async fn serve(
             if !admitted.takes_events() {
                 return Err(Refusal::NoEvents);
             }
-            let Body { bytes, held } = front.bodies.read(request, payload, admitted.permit.tenant()).await?;
+            let Body { bytes, held } =
+                admitted.policy.bodies.read(request, payload, admitted.permit.tenant()).await?;
             post(&admitted, read(bytes)?, held, id).await
         }
     }

@@ -126,7 +126,7 @@ fn enter(
     stalled: Duration,
 ) -> Result<(Connection, Option<SocketAddr>), DispatchError> {
     let peer = socket.peer_addr()?;
-    match front.connections.place(front.gate.connecting(peer.ip())) {
+    match front.connections.place(front.policy().gate.connecting(peer.ip())) {
         Ok(place) => {
             prepare(&socket, stalled);
             Ok((Connection::new(socket, place), Some(peer)))

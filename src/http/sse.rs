@@ -4,10 +4,9 @@ use actix_web::http::Method;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::admitted::{accepted_names, insert_accepted};
+use super::admitted::{Admitted, accepted_names, insert_accepted};
 use super::answer::{Events, stream};
-use super::call::Call;
-use super::error::{Refusal, insert_allowance};
+use super::error::Refusal;
 use super::{Front, cors, event};
 
 const METHODS: &str = "GET, OPTIONS";
@@ -22,19 +21,18 @@ pub(super) async fn route(request: HttpRequest, front: Data<Front>) -> HttpRespo
 }
 
 async fn open(request: &HttpRequest, front: &Front) -> Result<HttpResponse, Refusal> {
-    let call = Call::read(request, &front.base_path);
-    let permit = front.gate.admit(&call.presented())?;
-    let plan = front.catalog.plan(&permit, &call.target()?, call.overrides()?)?;
-    if !call.accepts("text", "event-stream") {
+    let admitted = Admitted::read(request, front)?;
+    let plan = admitted.plan()?;
+    if !admitted.takes_events() {
         return Err(Refusal::NotAcceptable);
     }
-    let opening = front.gate.opening(&permit)?;
+    let opening = admitted.opening()?;
     let accepted = accepted_names(&plan);
-    let reader = front.sessions.open_sse(plan, opening).await?;
+    let reader = admitted.policy.sessions.open_sse(plan, opening).await?;
     let id = reader.session().id().reveal();
-    let uri = format!("{}/{}/message?sessionId={id}", front.base_path, call.segment());
+    let uri = format!("{}/{}/message?sessionId={id}", front.base_path, admitted.call.segment());
     let mut response = HttpResponse::Ok();
-    insert_allowance(&mut response, permit.allowance());
+    admitted.add_allowance(&mut response);
     insert_accepted(&mut response, accepted);
     Ok(stream(&mut response, Events::behind(event::endpoint(&uri), reader, front.heartbeat)))
 }

@@ -21,7 +21,7 @@ pub(super) async fn post(
     mirror: &Mirror<'_>,
     held: Held,
 ) -> Result<HttpResponse, Refusal> {
-    let Admitted { permit, front, .. } = admitted;
+    let Admitted { policy, front, .. } = admitted;
     let Kind::Request(_, method) = frame.kind() else {
         // No notification has a meaning here: what one would cancel is cancelled by closing its stream, and
         // an id of the caller's choosing could be somebody else's.
@@ -30,7 +30,7 @@ pub(super) async fn post(
     let listens = *method == Method::Listen;
     let request = Enveloped::check(frame, mirror)?;
     let plan = admitted.plan()?;
-    let reader = front.sessions.call(&plan, request, mirror, || front.gate.opening(permit)).await?;
+    let reader = policy.sessions.call(&plan, request, mirror, || admitted.opening()).await?;
     drop(held);
     let streams = listens || !admitted.takes_json();
     let patience = if streams { Duration::ZERO } else { PATIENCE };

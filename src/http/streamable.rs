@@ -48,17 +48,16 @@ fn begins(frame: &Frame) -> bool {
 /// `initialize`: a session, which the client learns of with the answer. Until then nobody else knows it, so
 /// it ends if the client leaves or the answer is an error.
 async fn open(admitted: &Admitted<'_>, frame: Frame, held: Held) -> Result<HttpResponse, Refusal> {
-    let Admitted { permit, front, .. } = admitted;
     let plan = admitted.plan()?;
     let accepted = accepted_names(&plan);
-    let opening = front.gate.opening(permit)?;
-    let opened = front.sessions.open(plan, opening, Transport::Streamable).await?;
+    let opening = admitted.opening()?;
+    let opened = admitted.policy.sessions.open(plan, opening, Transport::Streamable).await?;
     let session = opened.session().clone();
     let reader = session.deliver([frame], None)?.ok_or(Undelivered::NoSession)?;
     drop(held);
     let patience = patience(admitted);
     let form = Form { patience, batch: false, primes: false };
-    Ok(answer::answer(reader, form, front.heartbeat, |response, answer| {
+    Ok(answer::answer(reader, form, admitted.front.heartbeat, |response, answer| {
         admitted.add_allowance(response);
         insert_accepted(response, accepted);
         if answer.is_none_or(|answer| !answer.is_error()) {

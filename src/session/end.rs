@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use humantime_serde::re::humantime::{FormattedDuration, format_duration};
 
+use crate::access::Lost;
 use crate::backend::{Exit, StartFailed};
 use crate::ids::ServerName;
 use crate::settings::Timeouts;
@@ -31,6 +32,8 @@ pub(super) enum End {
     Lifetime,
     /// `timeouts.stalled_reader`
     Stalled,
+    /// Nobody may use it any more.
+    Revoked(Lost),
     /// Nothing was open when the gateway began to shut down, or any more.
     Drained,
     /// Something was still open when `timeouts.drain` was over.
@@ -70,6 +73,7 @@ impl End {
             (Self::Stalled, _) => {
                 format!("the client read nothing for {}", for_people(timeouts.stalled_reader))
             }
+            (Self::Revoked(lost), _) => lost.reason().into(),
             (Self::Drained | Self::ShutDown, _) => {
                 "the gateway is shutting down; open a new session shortly".into()
             }

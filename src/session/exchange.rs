@@ -26,7 +26,7 @@ use tokio::time::Instant;
 pub(in crate::session) use self::greeting::wrong_era;
 pub(in crate::session) use self::ruling::{Addressed, FromBackend, FromClient, Unfit};
 
-use self::requests::{Purpose, Request, Requests};
+use self::requests::{Purpose, Request, Requests, Settled};
 use super::Transport;
 use super::outbox::{EventId, StreamId};
 use crate::mcp::{
@@ -230,9 +230,24 @@ impl Exchange {
 
     /// Settles the requests whose time is up; each one's error for the client, and what tells the backend.
     pub(super) fn expire(&mut self, now: Instant, reason: &str) -> Vec<(Addressed, Option<Frame>)> {
-        let failure = Failure::new(Code::Internal, reason);
         let expired = self.requests.take_expired(now);
-        expired.iter().map(|s| (Addressed::failure(s, &failure), self.call_off(&s.id, "timed out"))).collect()
+        self.give_up(&expired, reason, "timed out")
+    }
+
+    /// Settles the requests of this stream, whose client may not have made them; the same of each.
+    pub(super) fn revoke(&mut self, stream: StreamId, reason: &str) -> Vec<(Addressed, Option<Frame>)> {
+        let revoked = self.requests.take_if(|request| request.stream == stream);
+        self.give_up(&revoked, reason, "the client may not use this server any more")
+    }
+
+    fn give_up(
+        &mut self,
+        settled: &[Settled],
+        reason: &str,
+        to_backend: &str,
+    ) -> Vec<(Addressed, Option<Frame>)> {
+        let failure = Failure::new(Code::Internal, reason);
+        settled.iter().map(|s| (Addressed::failure(s, &failure), self.call_off(&s.id, to_backend))).collect()
     }
 
     /// What tells the backend that nobody waits for a request any more; nothing if it never heard of it.

@@ -6,13 +6,14 @@ use tokio::sync::oneshot;
 
 use super::era::Verdicts;
 use super::refusal::{NotOpened, Undelivered};
-use super::registry::Registry;
+use super::registry::{Registry, Seat};
 use super::shared::Shared;
 use super::task::Task;
 use super::{Reader, Session, Transport};
 use crate::access::Opening;
+use crate::audit::{self, Event};
 use crate::backend::Starter;
-use crate::catalog::LaunchPlan;
+use crate::catalog::{LaunchPlan, Target};
 use crate::ids::{ServerName, SessionId, TenantId};
 use crate::lifecycle::Lifecycle;
 use crate::mcp::{Era, Misfit};
@@ -61,7 +62,7 @@ impl Sessions {
     /// No sessions yet.
     pub fn new(settings: &Settings, starter: Arc<Starter>, lifecycle: Lifecycle) -> Self {
         Self {
-            registry: Arc::new(Registry::new(&settings.limits)),
+            registry: Arc::default(),
             shared: Arc::default(),
             verdicts: Arc::default(),
             starter,
@@ -69,6 +70,11 @@ impl Sessions {
             limits: settings.limits.clone(),
             timeouts: settings.timeouts.clone(),
         }
+    }
+
+    /// The same sessions; further ones are opened under these settings.
+    pub fn renewed(&self, settings: &Settings) -> Self {
+        Self { limits: settings.limits.clone(), timeouts: settings.timeouts.clone(), ..self.clone() }
     }
 
     /// Opens a session of the `sse` transport and reads its one stream; otherwise as [`Self::open`].
@@ -94,21 +100,14 @@ impl Sessions {
         _opening: Opening,
         transport: Transport,
     ) -> Result<Opened, NotOpened> {
-        if self.lifecycle.is_draining() {
-            return Err(NotOpened::Draining);
-        }
-        if plan.era() == Some(Era::Stateless) {
-            return Err(NotOpened::OtherEra(Misfit::version("up to 2025-11-25", Era::Stateless)));
-        }
-        let seat = self.registry.seat(&plan).map_err(NotOpened::Full)?;
-        let session = self.make(&plan, transport)?;
+        let server = plan.server().clone();
+        let (session, seat) = self.seat(plan, transport)?;
         self.registry.insert(session.clone());
         let opened = Opened { session: session.clone(), kept: false };
-        let server = plan.server().clone();
         let slot = self.starter.try_slot();
         let waits = slot.is_some();
         let (started, outcome) = oneshot::channel();
-        let task = Task::new(session, plan, seat, self);
+        let task = Task::new(session, seat, self);
         self.lifecycle.spawn(task.run(slot, Some(started)));
         if waits && let Ok(Err(failed)) = outcome.await {
             return Err(NotOpened::Start(server, failed));
@@ -116,9 +115,27 @@ impl Sessions {
         Ok(opened)
     }
 
-    pub(super) fn make(&self, plan: &LaunchPlan, transport: Transport) -> Result<Arc<Session>, NotOpened> {
+    /// Makes room for a session. The operator hears of it, or why there is none.
+    pub(super) fn seat(
+        &self,
+        plan: LaunchPlan,
+        transport: Transport,
+    ) -> Result<(Arc<Session>, Seat), NotOpened> {
+        let seat = self.try_seat(&plan, transport).inspect_err(|refusal| refusal.tell(&plan))?;
         let lifecycle = self.lifecycle.clone();
-        Session::new(plan, transport, &self.limits, &self.timeouts, lifecycle).map(Arc::new)
+        let session = Arc::new(Session::new(plan, transport, &self.limits, &self.timeouts, lifecycle)?);
+        audit::record(Event::SessionOpened(session.of()));
+        Ok((session, seat))
+    }
+
+    fn try_seat(&self, plan: &LaunchPlan, transport: Transport) -> Result<Seat, NotOpened> {
+        if self.lifecycle.is_draining() {
+            return Err(NotOpened::Draining);
+        }
+        if plan.era() == Some(Era::Stateless) && transport != Transport::Stateless {
+            return Err(NotOpened::OtherEra(Misfit::version("up to 2025-11-25", Era::Stateless)));
+        }
+        self.registry.seat(plan, &self.limits).map_err(NotOpened::Full)
     }
 
     /// The session with this id, if it is of this transport and belongs to this tenant and server.
@@ -133,8 +150,16 @@ impl Sessions {
         server: &ServerName,
     ) -> Result<Arc<Session>, Undelivered> {
         let session = self.registry.find(id).ok_or(Undelivered::NoSession)?;
-        let theirs = session.tenant == *tenant && session.server == *server && session.transport == transport;
+        let plan = &session.plan;
+        let theirs = plan.tenant() == tenant && plan.server() == server && session.transport == transport;
         if theirs && !session.state().abandoned { Ok(session) } else { Err(Undelivered::NoSession) }
+    }
+
+    /// The server of this tenant's session, if it was opened for the server that the target means. A reload
+    /// may have taken the command off the allowlist since, in favour of another.
+    pub fn server_of(&self, id: &SessionId, tenant: &TenantId, target: &Target) -> Option<ServerName> {
+        let plan = &self.registry.find(id)?.plan;
+        (plan.tenant() == tenant && plan.is_for(target)).then(|| plan.server().clone())
     }
 
     /// How many sessions there are now.

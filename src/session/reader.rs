@@ -9,6 +9,8 @@ use tokio::time::Instant;
 use super::outbox::{Delivery, EventId, StreamId};
 use super::refusal::NotResumed;
 use super::{Session, Transport};
+use crate::access::Lost;
+use crate::catalog::LaunchPlan;
 
 /// Reads one stream of a session.
 ///
@@ -27,6 +29,15 @@ pub struct Reader {
 impl Reader {
     pub(super) fn new(session: Arc<Session>, (ticket, origin): (u64, EventId)) -> Self {
         Self { session, ticket, origin, resumable: origin.stream == StreamId::LISTENING }
+    }
+
+    /// Ties the request of a stateless client to the secret it came with, which may have been revoked since
+    /// it was admitted.
+    pub(super) fn called_by(self, plan: &LaunchPlan) -> Result<Self, Lost> {
+        let permit = plan.permit();
+        self.session.state().callers.insert(self.origin.stream, *permit.key());
+        // From here on the session's task sees to it.
+        permit.follow(plan.server()).check().map(|()| self)
     }
 
     /// The session.
@@ -88,6 +99,7 @@ impl Drop for Reader {
             Transport::Streamable => state.outbox.forget(self.origin.stream, Some(self.ticket)),
             Transport::Stateless => {
                 state.outbox.forget(self.origin.stream, None);
+                state.callers.remove(&self.origin.stream);
                 let cancelled = state.exchange.abandon(self.origin.stream);
                 wake = !cancelled.is_empty();
                 state.forward(cancelled);

@@ -1,7 +1,9 @@
 //! Why a session cannot be opened or a message not taken.
 
-use crate::access::Denied;
+use crate::access::{Denied, Lost};
+use crate::audit::{self, Event};
 use crate::backend::StartFailed;
+use crate::catalog::LaunchPlan;
 use crate::ids::{ServerName, SessionTag};
 use crate::mcp::{Failure, Misfit};
 
@@ -85,12 +87,30 @@ pub enum NotCalled {
     /// There is no backend for it, and none can be started.
     #[error(transparent)]
     NotOpened(#[from] NotOpened),
+    /// A reload has taken away the right to it meanwhile.
+    #[error("{}", .0.reason())]
+    Lost(Lost),
     /// The backend does not take it.
     #[error(transparent)]
     Undelivered(#[from] Undelivered),
     /// The backend ended while it was asked which headers its tools want.
     #[error("{}", .0.message)]
     Failed(Failure),
+}
+
+impl NotOpened {
+    /// Tells the operator that a tenant does not get a session.
+    pub(super) fn tell(&self, plan: &LaunchPlan) {
+        let tenant = plan.tenant();
+        audit::record(match self {
+            Self::Full(Full::Host) => Event::TenantLimited(tenant, "sessions of the host"),
+            Self::Full(Full::Tenant) => Event::TenantLimited(tenant, "sessions of the tenant"),
+            Self::Full(Full::Server) => Event::TenantLimited(tenant, "sessions of the server"),
+            other => {
+                return audit::record(Event::SessionRefused(tenant, Some(plan.server()), &other.to_string()));
+            }
+        });
+    }
 }
 
 impl Full {

@@ -9,13 +9,11 @@ use crate::catalog::LaunchPlan;
 use crate::ids::{ServerName, SessionId, TenantId};
 use crate::settings::Limits;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Registry {
     live: RwLock<HashMap<SessionId, Arc<Session>>>,
     seats: Mutex<Seats>,
     total: AtomicU64,
-    max_sessions: usize,
-    max_per_tenant: usize,
 }
 
 #[derive(Debug, Default)]
@@ -34,24 +32,15 @@ pub(super) struct Seat {
 }
 
 impl Registry {
-    pub(super) fn new(limits: &Limits) -> Self {
-        Self {
-            live: RwLock::default(),
-            seats: Mutex::default(),
-            total: AtomicU64::new(0),
-            max_sessions: limits.sessions,
-            max_per_tenant: limits.sessions_per_tenant,
-        }
-    }
-
     /// Takes a seat, before anything is started.
-    pub(super) fn seat(self: &Arc<Self>, plan: &LaunchPlan) -> Result<Seat, Full> {
+    pub(super) fn seat(self: &Arc<Self>, plan: &LaunchPlan, limits: &Limits) -> Result<Seat, Full> {
+        let per_tenant = plan.permit().max_sessions().unwrap_or(limits.sessions_per_tenant);
         let mut seats = self.seats();
         let count = |map: Option<&usize>| map.copied().unwrap_or(0);
-        if seats.taken >= self.max_sessions {
+        if seats.taken >= limits.sessions {
             return Err(Full::Host);
         }
-        if count(seats.by_tenant.get(plan.tenant())) >= self.max_per_tenant {
+        if count(seats.by_tenant.get(plan.tenant())) >= per_tenant {
             return Err(Full::Tenant);
         }
         if count(seats.by_server.get(plan.server())) >= plan.max_sessions() {

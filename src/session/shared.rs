@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::opening::Sessions;
 use super::reader::Reader;
-use super::refusal::{NotCalled, NotOpened, Undelivered};
+use super::refusal::{NotCalled, Undelivered};
 use super::task::Task;
 use super::{Session, Transport};
 use crate::access::{Denied, Opening};
@@ -103,7 +103,7 @@ impl Sessions {
             }
             tries -= 1;
             match session.deliver([call.frame().clone()], None) {
-                Ok(Some(reader)) => return Ok(reader),
+                Ok(Some(reader)) => return reader.called_by(plan).map_err(NotCalled::Lost),
                 Ok(None) | Err(Undelivered::NoSession) => {
                     let failure =
                         session.state().failure.clone().filter(|_| call.tool().is_some() || tries == 0);
@@ -158,19 +158,15 @@ impl Sessions {
         era: Option<Era>,
         opening: impl Fn() -> Result<Opening, Denied>,
     ) -> Result<Arc<Session>, NotCalled> {
-        if self.lifecycle.is_draining() {
-            return Err(NotOpened::Draining.into());
-        }
         let _opening = opening()?;
-        let seat = self.registry.seat(plan).map_err(NotOpened::Full)?;
-        let session = self.make(plan, Transport::Stateless)?;
+        let (session, seat) = self.seat(plan.clone(), Transport::Stateless)?;
         self.registry.count();
         if era.is_none() {
             let mut state = session.state();
             let probe = state.exchange.probe();
             state.forward([probe]);
         }
-        let task = Task::new(session.clone(), plan.clone(), seat, self).shared_as(key);
+        let task = Task::new(session.clone(), seat, self).shared_as(key);
         self.lifecycle.spawn(task.run(self.starter.try_slot(), None));
         Ok(session)
     }
@@ -198,7 +194,7 @@ impl Session {
         let listing = async { self.list_tools().await.map(Arc::new).ok_or(()) };
         let known = timeout(self.start_timeout, answer.get_or_try_init(|| listing)).await;
         let silent = |_| {
-            let reason = format!("the server {} did not tell which tools it has", self.server);
+            let reason = format!("the server {} did not tell which tools it has", self.plan.server());
             Failure::new(Code::Internal, reason)
         };
         known.map(|known| known.cloned().unwrap_or_default()).map_err(silent)

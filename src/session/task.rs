@@ -3,6 +3,7 @@
 
 mod clock;
 mod ending;
+mod rights;
 
 use std::sync::Arc;
 
@@ -18,15 +19,17 @@ use super::opening::Sessions;
 use super::registry::Seat;
 use super::shared::ShareKey;
 use super::{Session, State};
+use crate::access::Standing;
+use crate::audit::{self, Event};
 use crate::backend::{Line, Link, Sent, StartFailed, StartSlot, Starter};
-use crate::catalog::LaunchPlan;
 use crate::ids::SessionTag;
 use crate::mcp::{Frame, Kind, Method};
 
 /// Everything that lives as long as the session.
 pub(super) struct Task {
     session: Arc<Session>,
-    plan: LaunchPlan,
+    /// What it rests on.
+    standing: Standing,
     sessions: Sessions,
     tag: SessionTag,
     opened: Instant,
@@ -54,12 +57,12 @@ const LINES_PER_TURN: usize = 512;
 const READS_AT_THE_END: usize = 16;
 
 impl Task {
-    pub(super) fn new(session: Arc<Session>, plan: LaunchPlan, seat: Seat, sessions: &Sessions) -> Self {
+    pub(super) fn new(session: Arc<Session>, seat: Seat, sessions: &Sessions) -> Self {
         let opened = Instant::now();
         Self {
             tag: session.id.tag(),
+            standing: session.plan.permit().follow(session.plan.server()),
             session,
-            plan,
             sessions: sessions.clone(),
             opened,
             started: opened,
@@ -85,7 +88,7 @@ impl Task {
         slot: Option<StartSlot>,
         started: Option<oneshot::Sender<Result<(), StartFailed>>>,
     ) {
-        let _listed = Listed(self.session.clone(), self.sessions.clone(), self.shared_as.clone());
+        let mut listed = Listed::new(&self);
         let (end, link) = match self.start(slot).await {
             Ok(mut link) => {
                 started.map(|started| started.send(Ok(())));
@@ -101,7 +104,7 @@ impl Task {
             },
             Err(end) => (end, None),
         };
-        self.finish(end, link).await;
+        listed.ended = self.finish(end, link).await;
     }
 
     async fn start(&mut self, slot: Option<StartSlot>) -> Result<Link, End> {
@@ -112,24 +115,24 @@ impl Task {
                 Some(slot) => slot,
                 None => starter.slot().await,
             };
-            let link = starter.start(&self.plan, &slot).await;
+            let link = starter.start(&session.plan, &slot).await;
             (slot, link)
         };
         let (slot, link) = tokio::select! {
             outcome = starting => outcome,
             () = session.abandoned() => return Err(End::ClientLeft),
+            end = rights::lost(self.standing.clone(), self.shared_as.is_some()) => return Err(end),
             () = self.sessions.lifecycle.ending() => return Err(End::ShutDown),
         };
         self.slot = Some(slot);
         self.started = Instant::now();
         self.slot_until = self.started + Starter::SLOT_HOLD;
         let link = link.map_err(|failed| {
-            tracing::warn!(session = %self.tag, server = %self.plan.server(), error = %failed, "server not started");
+            tracing::warn!(session = %self.tag, server = %session.plan.server(), error = %failed, "server not started");
             End::NotStarted(failed)
         })?;
-        let (session, server, tenant) = (self.tag, self.plan.server(), self.plan.tenant());
-        tracing::info!(%session, %server, %tenant, "session opened");
-        let mut state = self.session.state();
+        audit::record(Event::ServerStarted(session.of()));
+        let mut state = session.state();
         state.outlet = Some(link.outlet.clone());
         state.flush();
         drop(state);
@@ -139,6 +142,7 @@ impl Task {
     async fn serve(&mut self, link: &mut Link) -> End {
         let session = self.session.clone();
         let lifecycle = self.sessions.lifecycle.clone();
+        let mut reloads = self.standing.clone();
         let timer = sleep_until(self.opened);
         tokio::pin!(timer);
         let mut draining = false;
@@ -166,6 +170,7 @@ impl Task {
                 }
                 () = link.outlet.ready(), if turn.blocked => drop(session.state().flush()),
                 () = session.work.notified() => {}
+                () = reloads.changed() => {}
                 () = &mut timer => {}
                 () = lifecycle.draining(), if !draining => draining = true,
                 () = lifecycle.ending() => return End::ShutDown,

@@ -1,6 +1,8 @@
 //! `[access]` and `[tenants.*]`: who may connect, and from where.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -43,12 +45,31 @@ pub enum BlockedEnv {
 }
 
 /// One tenant.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Tenant {
     /// `sha256:` and 64 lower-case hexadecimal digits each.
     pub secrets: Vec<String>,
     /// Short names of servers, or `*` for every one.
     pub servers: Vec<String>,
+    /// Live sessions of this tenant, instead of `limits.sessions_per_tenant`.
+    pub sessions: Option<usize>,
+    /// What differs for this tenant from `[rate]`.
+    #[serde(default)]
+    pub rate: TenantRate,
+    /// Environment of every session of this tenant, over the server's.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+}
+
+/// Rates of one tenant; what is left out is as in `[rate]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct TenantRate {
+    /// Requests in a minute; 0 = no limit.
+    pub per_minute: Option<u32>,
+    /// Requests at once.
+    pub burst: Option<NonZeroU32>,
+    /// Sessions opened in a minute; 0 = no limit.
+    pub opens_per_minute: Option<u32>,
 }
 
 /// An address or a network in CIDR form.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 /// One allowlisted stdio command.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Server {
     /// The command as clients name it, and as it is run: split once by shell quoting rules, without a shell.
     pub run: String,

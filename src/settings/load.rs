@@ -155,6 +155,10 @@ impl Settings {
                 let reason = format!("names {unknown:?}, but there is no [servers.{unknown}]");
                 return Err(blame(&format!("tenants.{id}.servers"), reason));
             }
+            if tenant.sessions == Some(0) {
+                let reason = "0 would refuse every session; give at least 1, or remove the tenant".into();
+                return Err(blame(&format!("tenants.{id}.sessions"), reason));
+            }
         }
         Ok(())
     }
@@ -208,7 +212,7 @@ fn layers(file: Option<&Path>, platform: &Platform) -> Result<Layers, Invalid> {
 fn collect(place: &str, source: impl Source + Send + Sync + 'static) -> Result<Map<String, Value>, Invalid> {
     let unreadable = |e: config::ConfigError| Invalid::Unreadable {
         place: place.to_owned(),
-        reason: describe(&e.to_string()),
+        reason: without_source(&describe(&e.to_string())),
     };
     let config = Config::builder().add_source(vec![Box::new(source) as Box<dyn Source + Send + Sync>]);
     config.build().map_err(unreadable)?.cache.into_table().map_err(unreadable)
@@ -232,7 +236,7 @@ fn origin<'a>(key: &str, layers: &'a Layers) -> &'a str {
 
 /// What the library says of a value of the wrong form, with the place it stands in and where to look.
 fn malformed(message: &str, layers: &Layers) -> String {
-    let message = describe(message);
+    let message = without_value(&describe(message));
     let key = message.rsplit(['`', '"']).nth(1).unwrap_or_default();
     // A key that is missing is missing from a table that somebody began.
     let begun =
@@ -251,6 +255,26 @@ fn parse_host(source: &str, host: &str) -> Result<IpAddr, Invalid> {
                 "{source}={host} is no IP address; use 127.0.0.1, 0.0.0.0 or [::] without brackets"
             ))
         }),
+    }
+}
+
+/// Leaves out the line of the file that the library shows, which may hold anything.
+fn without_source(message: &str) -> String {
+    match (message.split_once(" | "), message.rsplit_once("^ ")) {
+        (Some((place, _)), Some((_, fault))) => format!("{place}: {fault}"),
+        (Some((place, _)), None) => place.to_owned(),
+        _ => message.to_owned(),
+    }
+}
+
+/// Leaves out a text that stands where none belongs, which may be a secret.
+fn without_value(message: &str) -> String {
+    const SHOWN: &str = "invalid type: string ";
+    match (message.find(SHOWN), message.rfind(", expected ")) {
+        (Some(from), Some(to)) if from < to => {
+            format!("{}{}{}", &message[..from], SHOWN.trim_end(), &message[to..])
+        }
+        _ => message.to_owned(),
     }
 }
 
@@ -326,6 +350,11 @@ mod tests {
             ("[sandbox]\nuids = \"20000-20009\"", "holds 10 ids, fewer than the 1000 of limits.sessions"),
             ("[sandbox]\nprofile = \"on\"", "must be \"off\", \"default\" or \"strict\""),
             ("[servers.a]\nrun = 'x'\nwritable = ['data']", "`servers.a.writable` holds \"data\""),
+            (
+                "[tenants.t]\nsecrets = []\nservers = []\nrate = { per_minut = 1 }",
+                "unknown key `tenants.t.rate.per_minut`: did you mean `per_minute`?",
+            ),
+            ("[tenants.t]\nsecrets = []\nservers = []\nsessions = 0", "`tenants.t.sessions` 0 would refuse"),
             ("[limits", "cannot use FILE"),
             ("limits = 3", "it is a section: write [limits]"),
         ] {
@@ -334,6 +363,23 @@ mod tests {
         }
         let error = load("", &[("LOCKGATE__LIMITS__SESIONS", "1")]).unwrap_err();
         assert!(error.contains("environment") && error.contains("limits.sesions"), "{error}");
+    }
+
+    #[test]
+    fn faults_do_not_show_what_may_be_secret() {
+        for (file, expected) in [
+            (
+                "[servers.a]\nrun = \"cat\"\nenv = { A = \"hunter2\" B }",
+                "cannot use FILE: TOML parse error at line 3, column 23: ",
+            ),
+            (
+                "[tenants.a]\nservers = []\nsecrets = \"hunter2, expected\"",
+                "invalid type: string, expected a sequence for key `tenants.a.secrets`",
+            ),
+        ] {
+            let error = load(file, &[]).unwrap_err();
+            assert!(error.contains(expected) && !error.contains("hunter2"), "{error}");
+        }
     }
 
     #[test]

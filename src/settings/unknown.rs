@@ -8,7 +8,9 @@ const SERVER: [&str; 8] = [
     "docker", "env", "env_allow", "era", "readable", "run", "sessions", "writable",
 ];
 /// Keys of one `[tenants.*]` table.
-const TENANT: [&str; 2] = ["secrets", "servers"];
+const TENANT: [&str; 5] = ["env", "rate", "secrets", "servers", "sessions"];
+/// Keys of the `rate` of one tenant.
+const TENANT_RATE: [&str; 3] = ["burst", "opens_per_minute", "per_minute"];
 
 /// The first key of `layer` that no setting has, with a suggestion; `known` is the default layer.
 pub(super) fn unknown_key(
@@ -25,7 +27,7 @@ pub(super) fn unknown_key(
         };
         match section.as_str() {
             "servers" => unknown_entry(section, table, &SERVER),
-            "tenants" => unknown_entry(section, table, &TENANT),
+            "tenants" => unknown_entry(section, table, &TENANT).or_else(|| unknown_rate(table)),
             _ => {
                 let keys = match &known[section].kind {
                     ValueKind::Table(defaults) => defaults.keys().map(String::as_str).collect(),
@@ -41,6 +43,16 @@ fn unknown_entry(section: &str, entries: &Map<String, Value>, keys: &[&str]) -> 
     entries.iter().find_map(|(name, value)| match &value.kind {
         ValueKind::Table(table) => unknown_in(&format!("{section}.{name}"), table, keys),
         _ => Some((format!("{section}.{name}"), format!("it is a table: write [{section}.{name}]"))),
+    })
+}
+
+fn unknown_rate(tenants: &Map<String, Value>) -> Option<(String, String)> {
+    tenants.iter().find_map(|(id, tenant)| {
+        let path = format!("tenants.{id}.rate");
+        match &tenant.clone().into_table().ok()?.get("rate")?.kind {
+            ValueKind::Table(rate) => unknown_in(&path, rate, &TENANT_RATE),
+            _ => Some((path, "it is a table: write rate = { per_minute = … }".into())),
+        }
     })
 }
 

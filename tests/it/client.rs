@@ -171,12 +171,16 @@ impl Session {
 
     /// The next message, heartbeats left out; `None` at the end of the stream.
     pub(crate) async fn message(&mut self) -> Option<Value> {
-        loop {
-            let event = self.event().await?;
-            if event != ": keepalive" {
-                return Some(serde_json::from_str(&event).expect("JSON in an event"));
+        // Heartbeats must not keep a test waiting for ever.
+        let next = async {
+            loop {
+                let event = self.event().await?;
+                if event != ": keepalive" {
+                    return Some(serde_json::from_str(&event).expect("JSON in an event"));
+                }
             }
-        }
+        };
+        tokio::time::timeout(PATIENCE, next).await.expect("a message within 30 s")
     }
 
     /// The next event's data, or the comment; `None` at the end of the stream.

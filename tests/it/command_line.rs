@@ -76,7 +76,8 @@ fn check_prints_the_effective_settings_without_secrets() {
     let file = place.path().join("lockgate.toml");
     let hash = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
     let text = format!(
-        "[servers.a]\nrun = \"cat\"\nenv = {{ KEY = \"hidden\" }}\n[tenants.t]\nsecrets = [\"{hash}\"]\nservers = [\"a\"]"
+        "[servers.a]\nrun = \"cat\"\nenv = {{ KEY = \"hidden\" }}\n[tenants.t]\nsecrets = [\"{hash}\"]\nservers = [\"a\"]\n\
+         sessions = 7\nrate = {{ burst = 3 }}\nenv = {{ OWN = \"hidden too\" }}"
     );
     std::fs::write(&file, text).unwrap();
     let (code, stdout, stderr) =
@@ -84,6 +85,11 @@ fn check_prints_the_effective_settings_without_secrets() {
     assert_eq!(code, 0, "{stderr}");
     assert!(!stdout.contains("hidden") && !stdout.contains(hash), "{stdout}");
     assert!(stdout.contains("starts = 9") && stdout.contains("[servers.a]"), "{stdout}");
+    assert!(
+        stdout.contains("sessions = 7")
+            && stdout.contains("burst = 3")
+            && stdout.contains("OWN = \"(masked)\"")
+    );
     // What it prints is a settings file.
     std::fs::write(&file, stdout.replace("\"(masked)\"", &format!("\"{hash}\""))).unwrap();
     let (code, _, stderr) = run(&["check", "--config", file.to_str().unwrap()], &[]);

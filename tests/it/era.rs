@@ -25,10 +25,10 @@ async fn is_refused(gateway: &Gateway, server: &str) {
 async fn opened(gateway: &Gateway) -> usize {
     let count = |what: &str| gateway.log().matches(what).count();
     until("the log is whole", || {
-        count("session ended") > 0 && count("session opened") == count("session ended")
+        count("session_ended") > 0 && count("session_opened") == count("session_ended")
     })
     .await;
-    count("session opened")
+    count("session_opened")
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn what_the_settings_say_needs_no_process_to_be_known() {
     assert_eq!(answer["error"]["data"]["supported"], json!(["2026-07-28"]));
     let sse = gateway.client().get("/new/sse").send().await.unwrap();
     assert_eq!(fault(sse).await.1, -32022);
-    assert!(!gateway.log().contains("session opened"));
+    assert!(!gateway.log().contains("session_opened"));
     let heard = try_call(&gateway, "new", 1, "heard", json!({})).await["result"].to_string();
     assert!(!heard.contains("server/discover"), "{heard}");
 }

@@ -36,23 +36,33 @@ pub(crate) fn lockgate() -> Command {
     command
 }
 
+/// These settings with the server `peer` and its like, and no rates unless they speak of some.
+fn with_servers(settings: &str) -> String {
+    let servers: String = [
+        ("peer", ""),
+        ("other", "--linger"),
+        ("stubborn", "--ignore-term"),
+        ("dual", "--dual"),
+        ("stateless", "--stateless"),
+        ("fatal", "--fatal"),
+    ]
+    .iter()
+    .map(|(name, flag)| format!("[servers.{name}]\nrun = {:?}\n", format!("{} {flag}", peer()).trim()))
+    .collect();
+    let rate =
+        if settings.contains("[rate]") { "" } else { "[rate]\nper_minute = 0\nopens_per_minute = 0\n" };
+    format!("{rate}{settings}\n{servers}")
+}
+
 impl Gateway {
     /// With the server `peer`, no rates, and these settings.
     pub(crate) fn start(settings: &str) -> Self {
-        let servers: String = [
-            ("peer", ""),
-            ("other", "--linger"),
-            ("stubborn", "--ignore-term"),
-            ("dual", "--dual"),
-            ("stateless", "--stateless"),
-            ("fatal", "--fatal"),
-        ]
-        .iter()
-        .map(|(name, flag)| format!("[servers.{name}]\nrun = {:?}\n", format!("{} {flag}", peer()).trim()))
-        .collect();
-        let rate =
-            if settings.contains("[rate]") { "" } else { "[rate]\nper_minute = 0\nopens_per_minute = 0\n" };
-        Self::start_bare(&format!("{rate}{settings}\n{servers}"), &[("LOCKGATE_SECRET", SECRET)])
+        Self::start_bare(&with_servers(settings), &[("LOCKGATE_SECRET", SECRET)])
+    }
+
+    /// The same with a log of this level.
+    pub(crate) fn start_at(level: &str, settings: &str) -> Self {
+        Self::start_bare(&with_servers(settings), &[("LOCKGATE_SECRET", SECRET), ("LOG_LEVEL", level)])
     }
 
     pub(crate) fn start_bare(settings: &str, variables: &[(&str, &str)]) -> Self {
@@ -64,10 +74,11 @@ impl Gateway {
         let file = place.path().join("lockgate.toml");
         fs::write(&file, settings).unwrap();
         let mut process = lockgate()
-            .args(["serve", "--port", "0", "--config"])
-            .arg(&file)
+            .args(["serve", "--port", "0", "--config", "lockgate.toml"])
+            .current_dir(place.path())
             .env("TMPDIR", place.path())
             .envs(variables.iter().copied())
+            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -128,6 +139,26 @@ impl Gateway {
 
     pub(crate) fn signal(&self, signal: &str) {
         send_signal(self.pid(), signal);
+    }
+
+    /// Gives it other settings, and waits until they are in effect.
+    pub(crate) async fn reload(&self, settings: &str) {
+        self.reload_bare(&with_servers(settings), "settings_reloaded").await;
+    }
+
+    /// The same with these settings alone, of which this event is to come.
+    pub(crate) async fn reload_bare(&self, settings: &str, event: &str) {
+        let before = self.audit(event).len();
+        fs::write(self.place.path().join("lockgate.toml"), settings).unwrap();
+        self.signal("HUP");
+        until(event, || self.audit(event).len() > before).await;
+    }
+
+    /// The audit lines of an event so far.
+    pub(crate) fn audit(&self, event: &str) -> Vec<serde_json::Value> {
+        let log = self.log();
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        lines.filter(|line| line["event"] == event).collect()
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {

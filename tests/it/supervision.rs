@@ -208,7 +208,7 @@ async fn a_connection_that_is_reset_or_half_closed_ends_its_session() {
     for reset in [true, false] {
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();
-        until("the child runs", || gateway.log().matches("session opened").count() == 2 - usize::from(reset))
+        until("the child runs", || gateway.log().matches("server_started").count() == 2 - usize::from(reset))
             .await;
         if reset {
             socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();

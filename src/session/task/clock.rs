@@ -42,6 +42,7 @@ impl Task {
         if state.abandoned {
             return Err(End::ClientLeft);
         }
+        self.review(state, now)?;
         if state.exchange.shown() == Some(Era::Handshake) {
             return Err(End::OtherEra);
         }
@@ -120,7 +121,7 @@ impl Task {
             return;
         }
         let limit = for_people(timeouts.request);
-        let reason = format!("the server {} did not answer within {limit}", self.plan.server());
+        let reason = format!("the server {} did not answer within {limit}", self.session.plan.server());
         for (error, cancelled) in state.exchange.expire(now, &reason) {
             let _ = state.address(error, now);
             state.forward(cancelled);

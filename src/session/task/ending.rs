@@ -12,19 +12,43 @@ use super::super::opening::Sessions;
 use super::super::shared::ShareKey;
 use super::super::{Session, State};
 use super::Task;
-use crate::backend::Link;
+use crate::audit::{self, Event};
+use crate::backend::{Exit, Link};
 use crate::mcp::{Code, Era, Failure};
 
 /// How long a session outlives a server that failed before it was asked anything.
 const LAST_CHANCE: Duration = Duration::from_secs(3);
 
-/// Whatever happens to the task, a panic included: the session is found no more and its streams end.
-pub(super) struct Listed(pub(super) Arc<Session>, pub(super) Sessions, pub(super) Option<ShareKey>);
+/// What a server that does not end is killed with.
+const SIGKILL: i32 = 9;
+
+/// Whatever happens to the task, a panic included: the session is found no more, its streams end, and the
+/// operator hears of it.
+pub(super) struct Listed {
+    session: Arc<Session>,
+    sessions: Sessions,
+    shared_as: Option<ShareKey>,
+    /// Why it has ended.
+    pub(super) ended: String,
+}
+
+const FAILED: &str = "the session failed inside the gateway";
+
+impl Listed {
+    pub(super) fn new(task: &Task) -> Self {
+        Self {
+            session: task.session.clone(),
+            sessions: task.sessions.clone(),
+            shared_as: task.shared_as.clone(),
+            ended: FAILED.into(),
+        }
+    }
+}
 
 impl Task {
     /// Nobody waits in vain, nothing is left: errors for what is open, the end of the stream, then the end
-    /// of the processes.
-    pub(super) async fn finish(mut self, end: End, mut link: Option<Link>) {
+    /// of the processes. Why it ended, for the operator.
+    pub(super) async fn finish(mut self, end: End, mut link: Option<Link>) -> String {
         let exit = match (&end, &link) {
             (End::BackendExited(exit), _) => Some(*exit),
             // Closing stdout is what most do on their way out.
@@ -40,7 +64,7 @@ impl Task {
             link.process.hear_out().await;
         }
         let last_words = link.as_ref().and_then(|link| link.process.last_words());
-        let (server, timeouts) = (self.plan.server(), &self.sessions.timeouts);
+        let (server, timeouts) = (self.session.plan.server(), &self.sessions.timeouts);
         let reason = end.reason(server, timeouts, exit, last_words.as_deref());
         let failure = self.judge(&end, &reason).unwrap_or_else(|| Failure::new(Code::Internal, reason));
         unlist(&self.session, &self.sessions, self.shared_as.as_ref());
@@ -49,11 +73,14 @@ impl Task {
         self.slot = None;
         if let Some(Link { outlet, inlet, process }) = link.take() {
             drop((outlet, inlet));
-            process.stop(self.sessions.timeouts.eof, self.sessions.timeouts.term).await;
+            let last = process.stop(self.sessions.timeouts.eof, self.sessions.timeouts.term).await;
+            // What has ended by such a signal before was not asked by us.
+            if exit.is_none() && last == Exit::Signal(SIGKILL) {
+                audit::record(Event::ServerKilled(self.session.of()));
+            }
         }
         // Without the server's last words, which may hold anything.
-        let reason = end.reason(self.plan.server(), &self.sessions.timeouts, exit, None);
-        tracing::info!(session = %self.tag, server = %self.plan.server(), reason, "session ended");
+        end.reason(self.session.plan.server(), &self.sessions.timeouts, exit, None)
     }
 
     /// Keeps what has become known of the server's era. What clients are told, if that is it.
@@ -67,7 +94,7 @@ impl Task {
             None => return None,
         };
         drop(state);
-        self.sessions.verdicts.set(self.plan.fingerprint(), era, evidence, Instant::now());
+        self.sessions.verdicts.set(self.session.plan.fingerprint(), era, evidence, Instant::now());
         let mut failure = (era == Era::Handshake).then(wrong_era)?;
         if evidence == Evidence::Silence {
             failure.message = format!("{reason}; {}", failure.message);
@@ -123,8 +150,9 @@ impl State {
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        unlist(&self.0, &self.1, self.2.as_ref());
-        self.0.state().close(&Failure::new(Code::Internal, "the session failed inside the gateway"));
+        unlist(&self.session, &self.sessions, self.shared_as.as_ref());
+        self.session.state().close(&Failure::new(Code::Internal, FAILED));
+        audit::record(Event::SessionEnded(self.session.of(), &self.ended));
     }
 }
 

@@ -1,0 +1,104 @@
+//! What a hang-up signal does: the settings are read again, and what can change while running does.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::audit::{self, Changes, Event};
+use crate::catalog::Catalog;
+use crate::http::{Bodies, Policy};
+use crate::settings::Settings;
+
+/// Reads the settings as they were read at the start.
+pub type Load = Arc<dyn Fn() -> anyhow::Result<Settings> + Send + Sync>;
+
+/// Holds what can change.
+pub(super) struct Reloader {
+    load: Load,
+    /// The settings in effect.
+    running: Settings,
+    policy: watch::Sender<Arc<Policy>>,
+}
+
+impl Reloader {
+    pub(super) fn new(load: Load, running: Settings, policy: watch::Sender<Arc<Policy>>) -> Self {
+        Self { load, running, policy }
+    }
+
+    /// Reloads at each hang-up signal.
+    pub(super) fn on_hangup(mut self) -> io::Result<impl Future<Output = ()>> {
+        let mut hangup = signal(SignalKind::hangup())?;
+        Ok(async move {
+            while hangup.recv().await.is_some() {
+                self.reload().await;
+            }
+        })
+    }
+
+    /// All of the new settings, or none.
+    async fn reload(&mut self) {
+        let load = self.load.clone();
+        // It reads files, and this thread has signals to hear.
+        let read = tokio::task::spawn_blocking(move || load()).await;
+        let outcome = read.context("reading the settings failed").flatten();
+        match outcome.and_then(|wanted| self.adopt(&wanted).map(|running| (wanted, running))) {
+            Ok((wanted, running)) => {
+                for key in running.differing(&wanted) {
+                    tracing::warn!(key, "this setting has changed, but takes effect at the next start only");
+                }
+                let servers = changes(&self.running.servers, &running.servers);
+                let tenants = changes(&self.running.tenants, &running.tenants);
+                audit::record(Event::SettingsReloaded { servers, tenants });
+                self.running = running;
+            }
+            Err(error) => {
+                // Without the error, which names files.
+                audit::record(Event::SettingsRefused("they cannot be used; the error log says why"));
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "the settings are not reloaded; nothing has changed"
+                );
+            }
+        }
+    }
+
+    /// Puts settings into effect. Which they are then.
+    fn adopt(&self, wanted: &Settings) -> anyhow::Result<Settings> {
+        let settings = self.running.after_reload(wanted);
+        let policy = {
+            let before = self.policy.borrow();
+            Policy {
+                gate: before.gate.renewed(&settings).map_err(anyhow::Error::msg)?,
+                catalog: Catalog::load(&settings)?,
+                sessions: before.sessions.renewed(&settings),
+                bodies: Bodies::new(&settings),
+            }
+        };
+        if policy.gate.is_closed() {
+            bail!("no tenant has a secret any more; to let nobody in, stop the gateway");
+        }
+        policy.gate.take_effect();
+        self.policy.send_replace(Arc::new(policy));
+        Ok(settings)
+    }
+}
+
+impl fmt::Debug for Reloader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reloader").finish_non_exhaustive()
+    }
+}
+
+fn changes<T: PartialEq>(old: &BTreeMap<String, T>, new: &BTreeMap<String, T>) -> Changes {
+    let differs = |(name, value): &(&String, &T)| old.get(*name).is_some_and(|old| old != *value);
+    Changes {
+        added: new.keys().filter(|name| !old.contains_key(*name)).count(),
+        changed: new.iter().filter(differs).count(),
+        removed: old.keys().filter(|name| !new.contains_key(*name)).count(),
+    }
+}
