@@ -1,9 +1,10 @@
 //! What an operator must be able to look up afterwards: who was let in to what, what was refused, what was
 //! limited, what ended and why, what was changed.
 //!
-//! One line for each event, with the field `event`, under the target [`TARGET`], which is written at every `LOG_LEVEL` but `off`. A line names tenants, servers, session tags, addresses and reasons; never a
-//! secret, a value, a path, a header or a session id. Refusals can be had as often as somebody asks for
-//! them, so like ones are told once in ten seconds at most, and the next line says how many there were.
+//! One line for each event, with the field `event`, under the target [`TARGET`], which is written at every
+//! `LOG_LEVEL` but `off`. A line names tenants, servers, session tags, addresses and reasons; never a secret,
+//! a value, a path, a header or a session id. Refusals can be had as often as somebody asks for them, so like
+//! ones are told once in ten seconds at most, and the next line says how many there were.
 
 use std::collections::hash_map::RandomState;
 use std::fmt;

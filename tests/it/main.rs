@@ -18,6 +18,7 @@ mod ladder;
 mod limits;
 mod messages;
 mod opening;
+mod platform;
 mod raw;
 mod reload;
 mod resumption;

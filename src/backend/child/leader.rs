@@ -40,6 +40,12 @@ impl Leader {
         wait(&self.pidfd, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG)
     }
 
+    /// Waits until it has ended, and takes the zombie away. Blocks meanwhile.
+    pub(super) fn outlive(self) -> Exit {
+        wait(&self.pidfd, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+        self.reap()
+    }
+
     /// Takes the zombie away. It must have ended.
     pub(super) fn reap(mut self) -> Exit {
         self.reaped = true;
