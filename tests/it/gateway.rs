@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -36,33 +37,26 @@ pub(crate) fn lockgate() -> Command {
     command
 }
 
-/// These settings with the server `peer` and its like, and no rates unless they speak of some.
-fn with_servers(settings: &str) -> String {
-    let servers: String = [
-        ("peer", ""),
-        ("other", "--linger"),
-        ("stubborn", "--ignore-term"),
-        ("dual", "--dual"),
-        ("stateless", "--stateless"),
-        ("fatal", "--fatal"),
-    ]
-    .iter()
-    .map(|(name, flag)| format!("[servers.{name}]\nrun = {:?}\n", format!("{} {flag}", peer()).trim()))
-    .collect();
-    let rate =
-        if settings.contains("[rate]") { "" } else { "[rate]\nper_minute = 0\nopens_per_minute = 0\n" };
-    format!("{rate}{settings}\n{servers}")
-}
-
 impl Gateway {
     /// With the server `peer`, no rates, and these settings.
     pub(crate) fn start(settings: &str) -> Self {
-        Self::start_bare(&with_servers(settings), &[("LOCKGATE_SECRET", SECRET)])
+        Self::start_bare(&with_peers(settings), &[("LOCKGATE_SECRET", SECRET)])
     }
 
     /// The same with a log of this level.
     pub(crate) fn start_at(level: &str, settings: &str) -> Self {
-        Self::start_bare(&with_servers(settings), &[("LOCKGATE_SECRET", SECRET), ("LOG_LEVEL", level)])
+        Self::start_bare(&with_peers(settings), &[("LOCKGATE_SECRET", SECRET), ("LOG_LEVEL", level)])
+    }
+
+    /// The same as a user without any rights, where the tests run as root.
+    pub(crate) fn start_as_nobody(settings: &str) -> Self {
+        const NOBODY: u32 = 65534;
+        let place = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(place.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]);
+        command.arg(env!("CARGO_BIN_EXE_lockgate")).env_clear().env("PATH", std::env::var("PATH").unwrap());
+        Self::launch(command, place, &with_peers(settings), &[("LOCKGATE_SECRET", SECRET)])
     }
 
     pub(crate) fn start_bare(settings: &str, variables: &[(&str, &str)]) -> Self {
@@ -71,9 +65,20 @@ impl Gateway {
     }
 
     pub(crate) fn start_in(place: tempfile::TempDir, settings: &str, variables: &[(&str, &str)]) -> Self {
+        Self::launch(lockgate(), place, settings, variables)
+    }
+
+    fn launch(
+        mut command: Command,
+        place: tempfile::TempDir,
+        settings: &str,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        // Sessions with users of their own pass through.
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o711)).unwrap();
         let file = place.path().join("lockgate.toml");
         fs::write(&file, settings).unwrap();
-        let mut process = lockgate()
+        let mut process = command
             .args(["serve", "--port", "0", "--config", "lockgate.toml"])
             .current_dir(place.path())
             .env("TMPDIR", place.path())
@@ -143,7 +148,7 @@ impl Gateway {
 
     /// Gives it other settings, and waits until they are in effect.
     pub(crate) async fn reload(&self, settings: &str) {
-        self.reload_bare(&with_servers(settings), "settings_reloaded").await;
+        self.reload_bare(&with_peers(settings), "settings_reloaded").await;
     }
 
     /// The same with these settings alone, of which this event is to come.
@@ -165,17 +170,19 @@ impl Gateway {
         self.process.wait().unwrap()
     }
 
+    /// The process that sweeps for it.
+    pub(crate) fn sweeper(&self) -> u32 {
+        children(self.pid()).into_iter().find(|pid| is_sweeper(*pid)).unwrap()
+    }
+
     /// All processes that descend from it, but for the one that sweeps.
     pub(crate) fn descendants(&self) -> BTreeSet<u32> {
         let mut found = BTreeSet::new();
         let mut open = vec![self.pid()];
         while let Some(parent) = open.pop() {
-            for task in fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten() {
-                let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-                for child in children.split_whitespace().filter_map(|pid| pid.parse().ok()) {
-                    if !is_sweeper(child) && found.insert(child) {
-                        open.push(child);
-                    }
+            for child in children(parent) {
+                if !is_sweeper(child) && found.insert(child) {
+                    open.push(child);
                 }
             }
         }
@@ -206,6 +213,24 @@ impl Gateway {
     }
 }
 
+/// The scripted server under several names, no rates, and these settings.
+pub(crate) fn with_peers(settings: &str) -> String {
+    let servers: String = [
+        ("peer", ""),
+        ("other", "--linger"),
+        ("stubborn", "--ignore-term"),
+        ("dual", "--dual"),
+        ("stateless", "--stateless"),
+        ("fatal", "--fatal"),
+    ]
+    .iter()
+    .map(|(name, flag)| format!("[servers.{name}]\nrun = {:?}\n", format!("{} {flag}", peer()).trim()))
+    .collect();
+    let rate =
+        if settings.contains("[rate]") { "" } else { "[rate]\nper_minute = 0\nopens_per_minute = 0\n" };
+    format!("{rate}{settings}\n{servers}")
+}
+
 impl Drop for Gateway {
     fn drop(&mut self) {
         let _ = self.process.kill();
@@ -214,6 +239,14 @@ impl Drop for Gateway {
             eprintln!("the gateway's log:\n{}", self.log());
         }
     }
+}
+
+fn children(parent: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+    let lists = tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default());
+    lists
+        .flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect()
 }
 
 fn is_sweeper(pid: u32) -> bool {

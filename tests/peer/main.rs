@@ -1,12 +1,15 @@
 //! The scripted stdio server of the tests: it behaves well, and misbehaves in every way that is asked of it.
 //!
-//! Methods are called directly, without tools: `echo` returns its params, `pid`, `environment`, and so on.
+//! Methods are called directly, without tools: `echo` returns its params, `pid`, `environment`, and so on;
+//! `attack` tries one of the acts in `hostile.py`.
 //! Arguments choose a behaviour for the whole process: `--linger` stays after its input has ended,
 //! `--ignore-term` ignores SIGTERM too, `--deaf` never reads, `--silent` never answers, `--exit N` exits.
 //! It speaks the handshake era; with `--dual` the stateless one too, with `--stateless` only that, and with
 //! `--fatal` it exits when it is asked which (as rmcp 1.5 does). `--secretive` never lists its tools.
 
 #![expect(clippy::disallowed_methods, reason = "it exits when it is told to")]
+
+mod hostile;
 
 use std::io::{self, BufRead, Write};
 use std::time::Duration;
@@ -175,6 +178,7 @@ impl Peer {
             "descriptors" => {
                 self.reply(id, json!(std::fs::read_dir("/proc/self/fd").expect("fds").count() - 1))
             }
+            "attack" => self.reply(id, hostile::attack(params)),
             "never" => {}
             "later" => {
                 self.reply(&params["id"], json!("late"));

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 /// How much is denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(in crate::backend) enum Denied {
-    /// What outlives a process.
+    /// What outlives a session.
     Lasting,
     /// That, and what breaks out.
     Dangerous,
@@ -42,6 +42,9 @@ const DANGEROUS: [libc::c_long; 35] = [
     libc::SYS_quotactl,
 ];
 
+/// The flag of `clone` that makes a child of our parent's parent. That is the gateway, where nobody waits for a
+/// child that it has not made: a zombie that holds a process id for good.
+const FOISTED: libc::c_int = libc::CLONE_PARENT;
 /// Flags of `clone` that make namespaces.
 const NAMESPACES: libc::c_int = libc::CLONE_NEWNS
     | libc::CLONE_NEWUTS
@@ -56,18 +59,21 @@ impl Denied {
     pub(in crate::backend) fn enforce(self) -> io::Result<()> {
         let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
             LASTING.into_iter().map(|call| (call, Vec::new())).collect();
+        let mut flags = FOISTED;
         if self == Self::Dangerous {
             rules.extend(DANGEROUS.into_iter().map(|call| (call, Vec::new())));
-            rules.insert(libc::SYS_clone, any_namespace()?);
-            // Its flags are where no filter can look. Who hears that there is no such call uses `clone`.
-            deny(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), libc::ENOSYS)?;
+            flags |= NAMESPACES;
         }
+        rules.insert(libc::SYS_clone, any_of(flags)?);
+        // Its flags are where no filter can look. Who hears that there is no such call uses `clone`.
+        deny(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), libc::ENOSYS)?;
         deny(rules, libc::EPERM)
     }
 }
 
-fn any_namespace() -> io::Result<Vec<SeccompRule>> {
-    let bits = (0..32).map(|bit| 1u64 << bit).filter(|bit| NAMESPACES as u64 & bit != 0);
+/// A call whose first argument has one of these bits.
+fn any_of(flags: libc::c_int) -> io::Result<Vec<SeccompRule>> {
+    let bits = (0..32).map(|bit| 1u64 << bit).filter(|bit| flags as u64 & bit != 0);
     bits.map(|bit| {
         let set = SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(bit), bit)
             .map_err(other)?;

@@ -39,7 +39,9 @@ pub(in crate::backend) fn furnish(home: &Path, writable: &[PathBuf]) -> io::Resu
     rustix::system::sethostname(HOST_NAME)?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     let mut kept = Vec::new();
-    for path in writable.iter().map(PathBuf::as_path).chain([home]) {
+    // A shared place may be written to, but the one that is kept is the session's own.
+    let is_own = |path: &&Path| !SHARED_PLACES.iter().any(|place| *path == Path::new(place));
+    for path in writable.iter().map(PathBuf::as_path).filter(is_own).chain([home]) {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         match rustix::fs::open(path, flags, Mode::empty()) {
             Ok(place) => kept.push((path, place)),

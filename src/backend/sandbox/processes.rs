@@ -10,7 +10,8 @@ pub(super) struct Owned {
     pub(super) uids: [u32; 3],
 }
 
-/// All processes that can be seen, but for zombies, which can do nothing any more.
+/// All processes that can be seen, but for zombies, which can do nothing any more. One that has other threads
+/// only looks like a zombie: its first thread has ended, and the rest goes on.
 ///
 /// The directory's owner would be quicker to read, but a process that switches off its core dump has root
 /// own it.
@@ -18,7 +19,7 @@ pub(super) fn all() -> impl Iterator<Item = Owned> {
     pids().filter_map(|pid| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-        if field("State:")?.starts_with('Z') {
+        if field("State:")?.starts_with('Z') && field("Threads:")? == "1" {
             return None;
         }
         let mut uids = field("Uid:")?.split_whitespace().map_while(|uid| uid.parse().ok());
@@ -36,10 +37,20 @@ pub(super) fn pids() -> impl Iterator<Item = i32> {
 
 /// The private directory that a process was started with, if it is one of ours and says so.
 pub(super) fn mark(pid: i32) -> Option<PathBuf> {
-    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let environment = environment(pid)?;
     let prefix = [MARK.as_bytes(), b"="].concat();
     let value = environment.split(|&byte| byte == 0).find_map(|variable| variable.strip_prefix(&*prefix))?;
     Some(Path::new(std::str::from_utf8(value).ok()?).to_owned())
+}
+
+/// Of its first thread, or of another if that has ended.
+fn environment(pid: i32) -> Option<Vec<u8>> {
+    let own = |path: &str| fs::read(format!("{path}/environ")).ok().filter(|text| !text.is_empty());
+    let process = format!("/proc/{pid}");
+    own(&process).or_else(|| {
+        let threads = fs::read_dir(format!("{process}/task")).ok()?.flatten();
+        threads.filter_map(|thread| own(thread.path().to_str()?)).next()
+    })
 }
 
 /// The variable that every process of a session inherits: its private directory. Where there are no user

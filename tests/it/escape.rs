@@ -1,0 +1,201 @@
+//! Nothing of a session outlives it, however it hides and however the session ends (security.md T32 and T33;
+//! promise 1). `LOCKGATE_ROUNDS` makes it try more often.
+
+use std::fs;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::events::Endpoint;
+use crate::gateway::{Gateway, SECRET, homes, until, with_peers};
+use crate::hostile::{groups_of, is_root, pids, processes_of, uid};
+
+const KINDS: [&str; 10] = [
+    "setsid",
+    "twice",
+    "deaf",
+    "stopped",
+    "hopping",
+    "bare",
+    "closed",
+    "undumpable",
+    "headless",
+    "namespaced",
+];
+/// Where no user id tells sessions apart, a variable does; these cannot be asked for theirs.
+const HIDDEN: [&str; 3] = ["bare", "undumpable", "hopping"];
+const QUICK: &str = "[timeouts]\neof = \"100ms\"\nterm = \"100ms\"\ndrain = \"1s\"\n";
+
+/// How a session ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Fin,
+    Rst,
+    Delete,
+    Term,
+    Kill,
+}
+
+const ENDS: [End; 5] = [End::Fin, End::Rst, End::Delete, End::Term, End::Kill];
+
+/// What holds a session open until it is to end.
+enum Hold {
+    Stream(tokio::net::TcpStream),
+    Session(Endpoint),
+}
+
+fn rounds() -> usize {
+    std::env::var("LOCKGATE_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(2)
+}
+
+/// A mark that all that comes of one escapee carries in its arguments.
+fn token(kind: &str, number: usize) -> String {
+    format!("escapee-{kind}-{}-{number}.", std::process::id())
+}
+
+/// Processes with this mark. The first thread of one that has ended has no arguments any more; others have.
+fn marked(token: &str) -> Vec<u32> {
+    let carries = |pid: &u32| {
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        tasks
+            .map(|task| fs::read(task.path().join("cmdline")).unwrap_or_default())
+            .any(|line| line.windows(token.len()).any(|part| part == token.as_bytes()))
+    };
+    pids().filter(carries).collect()
+}
+
+/// Who hops is easily missed: only when nobody was seen many times over is nobody there.
+async fn until_gone(what: &str, mut left: impl FnMut() -> Vec<u32>) {
+    let mut seen_none = 0;
+    until(what, || {
+        seen_none = if left().is_empty() { seen_none + 1 } else { 0 };
+        seen_none > 10
+    })
+    .await;
+}
+
+/// Opens a session in which all of these escape.
+async fn hold(gateway: &Gateway, end: End, kinds: &[&str], number: usize) -> Hold {
+    let attack = |id: usize, kind: &str| {
+        let with = json!({ "kind": kind, "token": token(kind, number) });
+        let params = json!({ "act": "escape", "with": with });
+        json!({ "jsonrpc": "2.0", "id": id, "method": "attack", "params": params })
+    };
+    if end == End::Delete {
+        let session = Endpoint::new(gateway, "peer").open("2025-11-25").await;
+        for (id, kind) in kinds.iter().enumerate() {
+            let params = attack(id + 1, kind)["params"].clone();
+            let answer = session.call_slowly(id as u64 + 1, "attack", params).await;
+            assert_eq!(answer["result"], json!({ "ok": true }), "{kind}");
+        }
+        return Hold::Session(session);
+    }
+    let mut stream = tokio::net::TcpStream::connect(&gateway.address).await.unwrap();
+    let head = format!(
+        "GET /peer/sse HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {SECRET}\r\n\r\n",
+        gateway.address
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    let told = |text: &str| Some(text.split_once("data: ")?.1.split_once('\n')?.0.to_owned());
+    while told(&text).is_none() {
+        let mut some = [0; 4096];
+        let count = stream.read(&mut some).await.unwrap();
+        assert!(count > 0, "{text}");
+        text.push_str(std::str::from_utf8(&some[..count]).unwrap());
+    }
+    let client = gateway.client();
+    let initialize = json!({
+        "jsonrpc": "2.0", "id": 0, "method": "initialize",
+        "params": { "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } }
+    });
+    for message in
+        [initialize].into_iter().chain(kinds.iter().enumerate().map(|(id, kind)| attack(id + 1, kind)))
+    {
+        let posted = client.post(&told(&text).unwrap(), &message.to_string()).send().await.unwrap();
+        assert_eq!(posted.status(), 202);
+    }
+    Hold::Stream(stream)
+}
+
+async fn end(gateway: &mut Gateway, hold: Hold, end: End) {
+    match (end, hold) {
+        (End::Term, hold) => {
+            gateway.signal("TERM");
+            assert_eq!(gateway.wait().code(), Some(0));
+            drop(hold);
+        }
+        (End::Kill, hold) => {
+            gateway.signal("KILL");
+            gateway.wait();
+            drop(hold);
+        }
+        (End::Rst, Hold::Stream(stream)) => {
+            socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+        (_, Hold::Stream(mut stream)) => stream.shutdown().await.unwrap(),
+        (_, Hold::Session(session)) => {
+            assert_eq!(session.request(reqwest::Method::DELETE).send().await.unwrap().status(), 200);
+        }
+    }
+}
+
+/// One session with all of these, from its opening until nothing of it is left.
+async fn round(mut gateway: Gateway, way: End, kinds: &[&str], number: usize) -> Gateway {
+    let held = hold(&gateway, way, kinds, number).await;
+    for kind in kinds {
+        until(&format!("{kind} has escaped"), || !marked(&token(kind, number)).is_empty()).await;
+    }
+    let user = gateway.peers().first().map(|pid| uid(*pid));
+    end(&mut gateway, held, way).await;
+    for kind in kinds {
+        until_gone(&format!("{kind} is gone after {way:?}"), || marked(&token(kind, number))).await;
+    }
+    if let Some(user) = user.filter(|user| (20000..30000).contains(user)) {
+        until_gone(&format!("nothing of the user is left after {way:?}"), || processes_of(user)).await;
+    }
+    if way == End::Kill {
+        let place = std::mem::replace(&mut gateway.place, tempfile::tempdir().unwrap());
+        let dead = gateway.pid();
+        gateway = Gateway::start_in(place, &with_peers(QUICK), &[("LOCKGATE_SECRET", SECRET)]);
+        assert_eq!(groups_of(dead), Vec::<std::path::PathBuf>::new());
+    }
+    if way == End::Term {
+        assert!(homes(gateway.place.path()).is_empty());
+        assert!(groups_of(gateway.pid()).is_empty());
+        return Gateway::start(QUICK);
+    }
+    until("no directory", || gateway.homes().is_empty()).await;
+    until("no zombie", || gateway.descendants().is_empty()).await;
+    until("no group", || groups_of(gateway.pid()).is_empty()).await;
+    gateway.until_active(0).await;
+    gateway
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_escapes_is_gone_however_the_session_ends() {
+    if !is_root() {
+        return;
+    }
+    let mut gateway = Gateway::start(QUICK);
+    for number in 0..rounds() {
+        for way in ENDS {
+            gateway = round(gateway, way, &KINDS, number * ENDS.len() + way as usize).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_users_of_their_own_all_are_found_that_can_be_asked() {
+    if !is_root() {
+        return;
+    }
+    let kinds: Vec<&str> = KINDS.into_iter().filter(|kind| !HIDDEN.contains(kind)).collect();
+    for number in 0..rounds() {
+        for way in ENDS.into_iter().filter(|way| *way != End::Kill) {
+            let number = 1_000_000 + number * ENDS.len() + way as usize;
+            round(Gateway::start_as_nobody(QUICK), way, &kinds, number).await;
+        }
+    }
+}
