@@ -41,6 +41,8 @@ pub(super) struct Task {
     slot_until: Instant,
     /// By what others find the session, if it is shared.
     shared_as: Option<ShareKey>,
+    /// Nobody is found to be late until then.
+    lenient_until: Instant,
     /// When unread messages are looked through for readers that have stalled.
     stall_check: Instant,
     /// Given back when the last process is gone.
@@ -68,6 +70,7 @@ impl Task {
             slot: None,
             slot_until: opened,
             shared_as: None,
+            lenient_until: opened,
             stall_check: opened,
             _seat: seat,
         }
@@ -130,6 +133,7 @@ impl Task {
         let (session, server, tenant) = (self.tag, self.plan.server(), self.plan.tenant());
         tracing::info!(%session, %server, %tenant, "session opened");
         let mut state = self.session.state();
+        state.task_wakes_at = self.started;
         state.outlet = Some(link.outlet.clone());
         state.flush();
         drop(state);
