@@ -1,6 +1,7 @@
 //! What answers a session. One kind for now, a supervised child; a remote endpoint becomes a second arm
 //! with the same [`Link`].
 
+mod aside;
 mod child;
 mod handover;
 mod sandbox;

@@ -35,6 +35,7 @@ use self::files::Files;
 use self::rehearsal::Found;
 use self::sweeper::Sweeper;
 use self::uids::{Lease, Uids};
+use super::aside::aside_until_done;
 use super::child::Spawner;
 use super::unprepared::Unprepared;
 use crate::catalog::LaunchPlan;
@@ -141,8 +142,8 @@ impl Confined {
             self.swept = false;
         }
         if let Some(group) = self.group.take() {
-            let removed = tokio::task::spawn_blocking(|| group.remove()).await;
-            if let Ok(Err(error)) = removed {
+            let removed = aside_until_done(|| group.remove()).await;
+            if let Some(Err(error)) = removed {
                 tracing::warn!(%error, "a session's control group could not be removed");
             }
         }

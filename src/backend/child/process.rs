@@ -16,6 +16,7 @@ use tokio::net::unix::pipe;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::super::aside::aside_until_done;
 use super::super::sandbox::{Confined, Confinement, MARK, Sandbox};
 use super::containers::{Container, Containers};
 use super::failed::StartFailed;
@@ -159,7 +160,7 @@ impl Process {
         if let Some(container) = container {
             container.remove(exit).await;
         }
-        let _ = tokio::task::spawn_blocking(|| home.remove()).await;
+        let _ = aside_until_done(|| home.remove()).await;
         // Its user id rests from now on.
         drop(confined);
         exit

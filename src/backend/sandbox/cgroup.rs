@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::backend::aside::aside;
 use crate::settings;
 
 /// Where this gateway's groups are, one directory for each hierarchy.
@@ -137,9 +138,7 @@ impl Drop for Group {
     fn drop(&mut self) {
         if !self.paths.is_empty() {
             let paths = std::mem::take(&mut self.paths);
-            std::thread::spawn(move || {
-                paths.iter().for_each(|path| drop(remove(path, EMPTY_WITHIN)));
-            });
+            aside(move || paths.iter().for_each(|path| drop(remove(path, EMPTY_WITHIN))));
         }
     }
 }
