@@ -114,6 +114,13 @@ impl Starter {
         self.equipment.spawner.kill_all();
     }
 
+    /// Removes what the gateway has made for itself; no session may be left. `Drop` is not enough: when a
+    /// gateway has stopped, its workers may hold parts of it until the process is gone.
+    pub fn leave(&self) {
+        self.equipment.sandbox.leave();
+        self.homes.leave();
+    }
+
     /// How long a slot is held at most: long enough for a package runner to start, short enough that a
     /// server that never answers does not keep others out.
     pub const SLOT_HOLD: Duration = Duration::from_secs(10);

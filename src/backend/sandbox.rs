@@ -79,6 +79,11 @@ impl Sandbox {
         &self.report
     }
 
+    /// Removes what belongs to no session.
+    pub(super) fn leave(&self) {
+        self.groups.iter().for_each(Groups::leave);
+    }
+
     /// One session's share, and what its launcher is told. The private directory becomes its user's.
     pub(super) async fn confine(
         &self,

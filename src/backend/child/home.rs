@@ -66,12 +66,17 @@ impl Homes {
         own_dir(&path, PRIVATE)?;
         Ok(Home { path, left: self.left.clone(), removed: false })
     }
+
+    /// Removes this gateway's directory, with whatever is left in it.
+    pub(in crate::backend) fn leave(&self) {
+        let _ = tree::remove(&self.root);
+        let _ = fs::remove_file(lock_of(&self.root));
+    }
 }
 
 impl Drop for Homes {
     fn drop(&mut self) {
-        let _ = tree::remove(&self.root);
-        let _ = fs::remove_file(lock_of(&self.root));
+        self.leave();
     }
 }
 

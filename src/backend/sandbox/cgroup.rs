@@ -92,6 +92,13 @@ impl Groups {
         Ok(group)
     }
 
+    /// Removes this gateway's directories; those of sessions must be gone.
+    pub(super) fn leave(&self) {
+        for hierarchy in &self.hierarchies {
+            let _ = fs::remove_dir(&hierarchy.path);
+        }
+    }
+
     /// Files with what is written to them, and whether it matters if that fails.
     fn limits(&self, version: Version, controller: &str) -> Vec<(&'static str, String, bool)> {
         let (memory, processes) = (self.memory.to_string(), self.processes.to_string());
@@ -114,9 +121,7 @@ impl Groups {
 
 impl Drop for Groups {
     fn drop(&mut self) {
-        for hierarchy in &self.hierarchies {
-            let _ = fs::remove_dir(&hierarchy.path);
-        }
+        self.leave();
     }
 }
 
