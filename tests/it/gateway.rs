@@ -61,9 +61,19 @@ impl Gateway {
     }
 
     pub(crate) fn start_in(place: tempfile::TempDir, settings: &str, variables: &[(&str, &str)]) -> Self {
+        Self::start_by(lockgate(), place, settings, variables)
+    }
+
+    /// By a command of which nothing but the arguments is missing.
+    pub(crate) fn start_by(
+        mut command: Command,
+        place: tempfile::TempDir,
+        settings: &str,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let file = place.path().join("lockgate.toml");
         fs::write(&file, settings).unwrap();
-        let mut process = lockgate()
+        let mut process = command
             .args(["serve", "--port", "0", "--config"])
             .arg(&file)
             .env("TMPDIR", place.path())
@@ -167,6 +177,11 @@ impl Gateway {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
         fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
+    /// Takes its directory, to be used by another gateway; this one must have ended.
+    pub(crate) fn take_place(&mut self) -> tempfile::TempDir {
+        std::mem::replace(&mut self.place, tempfile::tempdir().unwrap())
     }
 
     /// Private directories of sessions.
