@@ -1,6 +1,7 @@
 //! What answers a session. One kind for now, a supervised child; a remote endpoint becomes a second arm
 //! with the same [`Link`].
 
+mod aside;
 mod child;
 mod handover;
 mod sandbox;
@@ -111,6 +112,13 @@ impl Starter {
     /// Ends every child at once, without waiting.
     pub fn kill_all(&self) {
         self.equipment.spawner.kill_all();
+    }
+
+    /// Removes what the gateway has made for itself; no session may be left. `Drop` is not enough: when a
+    /// gateway has stopped, its workers may hold parts of it until the process is gone.
+    pub fn leave(&self) {
+        self.equipment.sandbox.leave();
+        self.homes.leave();
     }
 
     /// How long a slot is held at most: long enough for a package runner to start, short enough that a

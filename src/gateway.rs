@@ -120,14 +120,16 @@ impl Gateway {
         }
         let last = self.timeouts.eof + self.timeouts.term + SLACK;
         let drained = self.lifecycle.shut_down(self.timeouts.drain, last);
-        Ok(tokio::select! {
+        let outcome = tokio::select! {
             gone = stop(drained, server, handle) => if gone { Outcome::Stopped } else { Outcome::Failed },
             number = signals.next() => {
                 tracing::warn!(signal = number, "second signal: ending at once");
                 self.starter.kill_all();
                 Outcome::Forced(number)
             }
-        })
+        };
+        self.starter.leave();
+        Ok(outcome)
     }
 }
 

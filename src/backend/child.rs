@@ -3,11 +3,13 @@
 //! `spawner` starts our own binary again as the `launcher`, which prepares a fresh single-threaded process
 //! and becomes the command; `init` is what stays of those that have another become it. `process` owns the
 //! result until it is reaped, `pipe` and `framer` carry its messages, `leader` is its first process, `stderr`
-//! keeps its last words, `home` is its private directory. Where the command starts a container, `containers`
-//! has it removed, `engine` asks its daemon, and `marks` remembers that there may be one.
+//! keeps its last words, `home` is its private directory, `failed` is why there is none of it. Where the
+//! command starts a container, `containers` has it removed, `engine` asks its daemon, and `marks` remembers
+//! that there may be one.
 
 mod containers;
 mod engine;
+mod failed;
 mod framer;
 mod home;
 mod init;
@@ -20,10 +22,11 @@ mod process;
 mod spawner;
 mod stderr;
 
+pub use self::failed::StartFailed;
 pub use self::framer::Line;
 pub use self::launcher::{is_launcher, launch};
 pub use self::pipe::{Inlet, Outlet, Sent};
-pub use self::process::{Exit, StartFailed};
+pub use self::process::Exit;
 
 pub(super) use self::containers::Containers;
 pub(super) use self::home::Homes;

@@ -37,6 +37,7 @@ use self::files::Files;
 use self::rehearsal::Found;
 use self::sweeper::Sweeper;
 use self::uids::{Lease, Uids};
+use super::aside::aside_until_done;
 use super::child::Spawner;
 use super::unprepared::Unprepared;
 use crate::catalog::LaunchPlan;
@@ -78,6 +79,11 @@ impl Sandbox {
     /// What is in force.
     pub(super) fn report(&self) -> &Report {
         &self.report
+    }
+
+    /// Removes what belongs to no session.
+    pub(super) fn leave(&self) {
+        self.groups.iter().for_each(Groups::leave);
     }
 
     /// One session's share, and what its launcher is told. The private directory becomes its user's.
@@ -143,8 +149,8 @@ impl Confined {
             self.swept = false;
         }
         if let Some(group) = self.group.take() {
-            let removed = tokio::task::spawn_blocking(|| group.remove()).await;
-            if let Ok(Err(error)) = removed {
+            let removed = aside_until_done(|| group.remove()).await;
+            if let Some(Err(error)) = removed {
                 tracing::warn!(%error, "a session's control group could not be removed");
             }
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -35,18 +35,14 @@ impl Reloader {
         let mut hangup = signal(SignalKind::hangup())?;
         Ok(async move {
             while hangup.recv().await.is_some() {
-                self.reload().await;
+                self.reload();
             }
         })
     }
 
     /// All of the new settings, or none.
-    async fn reload(&mut self) {
-        let load = self.load.clone();
-        // It reads files, and this thread has signals to hear.
-        let read = tokio::task::spawn_blocking(move || load()).await;
-        let outcome = read.context("reading the settings failed").flatten();
-        match outcome.and_then(|wanted| self.adopt(&wanted).map(|running| (wanted, running))) {
+    fn reload(&mut self) {
+        match (self.load)().and_then(|wanted| self.adopt(&wanted).map(|running| (wanted, running))) {
             Ok((wanted, running)) => {
                 for key in running.differing(&wanted) {
                     tracing::warn!(key, "this setting has changed, but takes effect at the next start only");

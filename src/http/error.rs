@@ -98,6 +98,9 @@ impl Refusal {
                 later(S::SERVICE_UNAVAILABLE, SOON)
             }
             Self::NotOpened(NotOpened::NoRandom) => later(S::SERVICE_UNAVAILABLE, SOON),
+            Self::NotOpened(NotOpened::Start(_, failed)) if failed.is_shortage() => {
+                later(S::SERVICE_UNAVAILABLE, SOON)
+            }
             Self::NotOpened(NotOpened::Start(..)) => plain(S::BAD_GATEWAY, Code::Internal),
             Self::NotOpened(NotOpened::OtherEra(misfit)) | Self::Misfit(misfit) => {
                 let unknown = matches!(misfit, Misfit::NoMethod(_));

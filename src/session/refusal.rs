@@ -28,7 +28,7 @@ pub enum NotOpened {
     #[error("{}", .0.reason())]
     Full(Full),
     /// The command did not start.
-    #[error("the server {0} cannot be started: {reason}; tell the operator, whose log has the detail", reason = .1.public())]
+    #[error("the server {0} cannot be started: {reason}", reason = .1.public())]
     Start(ServerName, StartFailed),
     /// The server does not speak the handshake era.
     #[error(transparent)]

@@ -44,6 +44,8 @@ pub(super) struct Task {
     slot_until: Instant,
     /// By what others find the session, if it is shared.
     shared_as: Option<ShareKey>,
+    /// Nobody is found to be late until then.
+    lenient_until: Instant,
     /// When unread messages are looked through for readers that have stalled.
     stall_check: Instant,
     /// Given back when the last process is gone.
@@ -71,6 +73,7 @@ impl Task {
             slot: None,
             slot_until: opened,
             shared_as: None,
+            lenient_until: opened,
             stall_check: opened,
             _seat: seat,
         }
@@ -133,6 +136,7 @@ impl Task {
         })?;
         audit::record(Event::ServerStarted(session.of()));
         let mut state = session.state();
+        state.task_wakes_at = self.started;
         state.outlet = Some(link.outlet.clone());
         state.flush();
         drop(state);

@@ -29,7 +29,10 @@ pub(crate) struct Session {
 }
 
 /// Longer than anything here takes; a test that would hang fails instead.
-const PATIENCE: Duration = Duration::from_secs(30);
+fn patience() -> Duration {
+    let soaks = std::env::var_os("LOCKGATE_SOAK_SECONDS").is_some();
+    Duration::from_secs(if soaks { 600 } else { 30 })
+}
 
 impl Client {
     pub(crate) fn new(base: &str, secret: &str) -> Self {
@@ -71,7 +74,7 @@ impl Client {
         let (endpoint_sender, endpoint) = tokio::sync::oneshot::channel();
         let stream = tokio::spawn(read_events(response, sender, endpoint_sender));
         let endpoint =
-            tokio::time::timeout(PATIENCE, endpoint).await.expect("an endpoint").expect("an endpoint");
+            tokio::time::timeout(patience(), endpoint).await.expect("an endpoint").expect("an endpoint");
         Session {
             endpoint,
             base: self.base.clone(),
@@ -180,12 +183,12 @@ impl Session {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, next).await.expect("a message within 30 s")
+        tokio::time::timeout(patience(), next).await.expect("a message in time")
     }
 
     /// The next event's data, or the comment; `None` at the end of the stream.
     pub(crate) async fn event(&mut self) -> Option<String> {
-        tokio::time::timeout(PATIENCE, self.events.recv()).await.expect("something within 30 s")
+        tokio::time::timeout(patience(), self.events.recv()).await.expect("something in time")
     }
 }
 

@@ -56,7 +56,7 @@ impl Gateway {
         let mut command = Command::new("setpriv");
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]);
         command.arg(env!("CARGO_BIN_EXE_lockgate")).env_clear().env("PATH", std::env::var("PATH").unwrap());
-        Self::launch(command, place, &with_peers(settings), &[("LOCKGATE_SECRET", SECRET)])
+        Self::start_by(command, place, &with_peers(settings), &[("LOCKGATE_SECRET", SECRET)])
     }
 
     pub(crate) fn start_bare(settings: &str, variables: &[(&str, &str)]) -> Self {
@@ -65,10 +65,11 @@ impl Gateway {
     }
 
     pub(crate) fn start_in(place: tempfile::TempDir, settings: &str, variables: &[(&str, &str)]) -> Self {
-        Self::launch(lockgate(), place, settings, variables)
+        Self::start_by(lockgate(), place, settings, variables)
     }
 
-    fn launch(
+    /// By a command of which nothing but the arguments is missing.
+    pub(crate) fn start_by(
         mut command: Command,
         place: tempfile::TempDir,
         settings: &str,
@@ -205,6 +206,11 @@ impl Gateway {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
         fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
+    /// Takes its directory, to be used by another gateway; this one must have ended.
+    pub(crate) fn take_place(&mut self) -> tempfile::TempDir {
+        std::mem::replace(&mut self.place, tempfile::tempdir().unwrap())
     }
 
     /// Private directories of sessions.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::disallowed_methods, reason = "the house rules on tasks and queues are for the gateway")]
 
+mod chaos;
 mod client;
 mod clients;
 mod command_line;

@@ -176,7 +176,7 @@ async fn children_do_not_survive_a_killed_gateway_and_the_next_one_tidies_up() {
     gateway.signal("KILL");
     gateway.wait();
     until("every child is gone", || pids.iter().all(|pid| !is_alive(*pid))).await;
-    let place = std::mem::replace(&mut gateway.place, tempfile::tempdir().unwrap());
+    let place = gateway.take_place();
     assert_eq!(homes(place.path()).len(), 3, "a kill leaves directories");
     let next = Gateway::start_in(place, "", &[("LOCKGATE_SECRET", crate::gateway::SECRET)]);
     assert_eq!(next.homes(), Vec::<std::path::PathBuf>::new());

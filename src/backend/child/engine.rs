@@ -13,8 +13,9 @@ use tokio::net::unix::pipe;
 use tokio::time::timeout;
 
 use super::super::sandbox::Confinement;
+use super::failed::StartFailed;
 use super::launcher::{Orders, Stage};
-use super::process::{Exit, StartFailed, launched, search_path, watch};
+use super::process::{Exit, launched, search_path, watch};
 use super::spawner::{Spawned, Spawner};
 use super::stderr::Tail;
 use crate::catalog::Engine;

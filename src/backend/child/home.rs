@@ -3,14 +3,17 @@
 //! All of one gateway's lie under one directory that it holds a lock on. A gateway that was killed leaves
 //! its directory behind and its lock free; the next one to start removes it.
 
+use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::super::aside::aside;
 use super::super::tree;
 use super::super::unprepared::Unprepared;
 
@@ -18,6 +21,7 @@ use super::super::unprepared::Unprepared;
 #[derive(Debug)]
 pub(in crate::backend) struct Homes {
     root: PathBuf,
+    left: Left,
     /// Held for as long as the gateway lives.
     _lock: File,
 }
@@ -26,8 +30,14 @@ pub(in crate::backend) struct Homes {
 #[derive(Debug)]
 pub(in crate::backend) struct Home {
     path: PathBuf,
+    left: Left,
     removed: bool,
 }
+
+/// Directories that could not be removed, because there were no descriptors, for one. Each session that ends
+/// tries them again.
+#[derive(Clone, Debug, Default)]
+struct Left(Arc<Mutex<VecDeque<PathBuf>>>);
 
 impl Homes {
     /// Makes this gateway's directory and removes those of gateways that are no more.
@@ -43,7 +53,7 @@ impl Homes {
         own_dir(&root, PASSABLE)?;
         let lock = File::create(lock_of(&root))?;
         lock.try_lock()?;
-        Ok(Self { root, _lock: lock })
+        Ok(Self { root, left: Left::default(), _lock: lock })
     }
 
     /// The directory of this gateway. Its name is random, and its lock held for as long as the gateway lives.
@@ -54,14 +64,19 @@ impl Homes {
     pub(in crate::backend) fn create(&self) -> io::Result<Home> {
         let path = self.root.join(random_name()?);
         own_dir(&path, PRIVATE)?;
-        Ok(Home { path, removed: false })
+        Ok(Home { path, left: self.left.clone(), removed: false })
+    }
+
+    /// Removes this gateway's directory, with whatever is left in it.
+    pub(in crate::backend) fn leave(&self) {
+        let _ = tree::remove(&self.root);
+        let _ = fs::remove_file(lock_of(&self.root));
     }
 }
 
 impl Drop for Homes {
     fn drop(&mut self) {
-        let _ = tree::remove(&self.root);
-        let _ = fs::remove_file(lock_of(&self.root));
+        self.leave();
     }
 }
 
@@ -73,7 +88,7 @@ impl Home {
     /// Removes everything now. Takes as long as there are files, so not on a thread that serves others.
     pub(super) fn remove(mut self) {
         self.removed = true;
-        remove(&self.path);
+        self.left.remove(std::mem::take(&mut self.path));
     }
 }
 
@@ -81,17 +96,37 @@ impl Drop for Home {
     /// The way out after a panic or a cancelled start.
     fn drop(&mut self) {
         if !self.removed {
-            let path = std::mem::take(&mut self.path);
-            std::thread::spawn(move || remove(&path));
+            let (path, left) = (std::mem::take(&mut self.path), self.left.clone());
+            aside(move || left.remove(path));
         }
     }
 }
 
-fn remove(path: &Path) {
-    if let Err(error) = tree::remove(path) {
-        tracing::warn!(%error, "a session's directory could not be removed");
+impl Left {
+    /// Removes a directory, and then those that were left, until one cannot be removed.
+    fn remove(&self, path: PathBuf) {
+        let mut next = Some(path);
+        while let Some(path) = next.take() {
+            match tree::remove(&path) {
+                Ok(()) => next = self.paths().pop_front(),
+                Err(error) => {
+                    tracing::warn!(%error, "a session's directory could not be removed yet");
+                    let mut paths = self.paths();
+                    // What is too much goes when the gateway does.
+                    if paths.len() < MAX_LEFT {
+                        paths.push_back(path);
+                    }
+                }
+            }
+        }
+    }
+
+    fn paths(&self) -> MutexGuard<'_, VecDeque<PathBuf>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+const MAX_LEFT: usize = 1024;
 
 /// For one session.
 const PRIVATE: u32 = 0o700;
@@ -156,13 +191,27 @@ mod tests {
         let left = dead.create().unwrap();
         fs::write(left.path().join("file"), "x").unwrap();
         // What a SIGKILL does: the lock goes, the directory stays.
-        let Homes { root, _lock } = &dead;
+        let Homes { root, _lock, .. } = &dead;
         _lock.unlock().unwrap();
         let root = root.clone();
         std::mem::forget(dead);
         let _next = Homes::prepare_in(&shared).unwrap();
         assert!(!root.exists() && !lock_of(&root).exists());
         assert!(kept.path().exists());
+    }
+
+    #[test]
+    fn what_could_not_be_removed_is_tried_again() {
+        let place = tempfile::tempdir().unwrap();
+        let left = Left::default();
+        let (blocked, other) = (place.path().join("file/blocked"), place.path().join("other"));
+        // Below a file nothing can be, and nothing be removed.
+        fs::write(place.path().join("file"), "").unwrap();
+        left.remove(blocked.clone());
+        fs::remove_file(place.path().join("file")).unwrap();
+        fs::create_dir_all(&blocked).unwrap();
+        left.remove(other);
+        assert!(!blocked.exists() && left.paths().is_empty());
     }
 
     #[test]

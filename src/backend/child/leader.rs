@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid};
 
+use super::super::aside::aside;
 use super::process::Exit;
 use super::spawner::Roster;
 
@@ -59,10 +60,10 @@ impl Drop for Leader {
         if !self.reaped {
             self.signal(Signal::KILL);
             let (pid, pidfd, roster) = (self.pid, self.pidfd.clone(), self.roster.clone());
-            std::thread::spawn(move || {
+            aside(move || {
                 wait(&pidfd, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
                 roster.remove(pid);
-                wait(&pidfd, WaitIdOptions::EXITED)
+                wait(&pidfd, WaitIdOptions::EXITED);
             });
         }
     }

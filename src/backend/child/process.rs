@@ -16,10 +16,12 @@ use tokio::net::unix::pipe;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::super::sandbox::{Confined, Confinement, Exhausted, MARK, Sandbox, Unconfined};
+use super::super::aside::aside_until_done;
+use super::super::sandbox::{Confined, Confinement, MARK, Sandbox};
 use super::containers::{Container, Containers};
+use super::failed::StartFailed;
 use super::home::Home;
-use super::launcher::{Orders, Report, Stage, Step};
+use super::launcher::{Orders, Report, Stage};
 use super::leader::Leader;
 use super::spawner::{Spawned, Spawner};
 use super::stderr::Tail;
@@ -74,28 +76,6 @@ pub enum Exit {
     Unknown,
 }
 
-/// Why a backend could not be started. The host or the operator is at fault.
-#[derive(Debug, thiserror::Error)]
-pub enum StartFailed {
-    /// Before there was a process.
-    #[error("no process could be made: {0}")]
-    Host(#[from] io::Error),
-    /// In the launcher.
-    #[error("the launcher failed at step {step:?}: {error}")]
-    Step {
-        /// Which step.
-        step: Step,
-        /// Why, for the log.
-        error: io::Error,
-    },
-    /// The launcher was killed or hangs.
-    #[error("the launcher ended without a report")]
-    Silent,
-    /// There is no user for it.
-    #[error(transparent)]
-    Exhausted(#[from] Exhausted),
-}
-
 /// Longer than any launch takes on a host that works.
 const LAUNCH_TIMEOUT: Duration = Duration::from_secs(20);
 /// From SIGKILL until a process is given up on: it can only be waiting for a disk or a driver.
@@ -103,19 +83,6 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What every child has of the gateway's environment: nothing but where programs are found.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-impl StartFailed {
-    /// What a client may know of it.
-    pub fn public(&self) -> String {
-        match self {
-            Self::Host(_) => "the host could not make a process for it".into(),
-            Self::Step { step: Step::Exec, .. } => "its program could not be executed".into(),
-            Self::Step { step, .. } => format!("it could not be prepared (step {step:?})").to_lowercase(),
-            Self::Silent => "it ended before it ran".into(),
-            Self::Exhausted(_) => "the host has no room for another".into(),
-        }
-    }
-}
 
 impl Process {
     pub(in crate::backend) async fn start(
@@ -193,7 +160,7 @@ impl Process {
         if let Some(container) = container {
             container.remove(exit).await;
         }
-        let _ = tokio::task::spawn_blocking(|| home.remove()).await;
+        let _ = aside_until_done(|| home.remove()).await;
         // Its user id rests from now on.
         drop(confined);
         exit
@@ -246,15 +213,6 @@ fn orders(plan: &LaunchPlan, home: &Home, search: &str, confinement: Confinement
         home: home.path().to_owned(),
         parent: rustix::process::getpid().as_raw_nonzero().get(),
         confinement,
-    }
-}
-
-impl From<Unconfined> for StartFailed {
-    fn from(reason: Unconfined) -> Self {
-        match reason {
-            Unconfined::Exhausted(exhausted) => Self::Exhausted(exhausted),
-            Unconfined::Host(error) => Self::Host(error),
-        }
     }
 }
 

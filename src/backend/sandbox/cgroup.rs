@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::backend::aside::aside;
 use crate::settings;
 
 /// Where this gateway's groups are, one directory for each hierarchy.
@@ -91,6 +92,13 @@ impl Groups {
         Ok(group)
     }
 
+    /// Removes this gateway's directories; those of sessions must be gone.
+    pub(super) fn leave(&self) {
+        for hierarchy in &self.hierarchies {
+            let _ = fs::remove_dir(&hierarchy.path);
+        }
+    }
+
     /// Files with what is written to them, and whether it matters if that fails.
     fn limits(&self, version: Version, controller: &str) -> Vec<(&'static str, String, bool)> {
         let (memory, processes) = (self.memory.to_string(), self.processes.to_string());
@@ -113,9 +121,7 @@ impl Groups {
 
 impl Drop for Groups {
     fn drop(&mut self) {
-        for hierarchy in &self.hierarchies {
-            let _ = fs::remove_dir(&hierarchy.path);
-        }
+        self.leave();
     }
 }
 
@@ -144,9 +150,7 @@ impl Drop for Group {
     fn drop(&mut self) {
         if !self.paths.is_empty() {
             let paths = std::mem::take(&mut self.paths);
-            std::thread::spawn(move || {
-                paths.iter().for_each(|(_, path)| drop(remove(path, EMPTY_WITHIN)));
-            });
+            aside(move || paths.iter().for_each(|(_, path)| drop(remove(path, EMPTY_WITHIN))));
         }
     }
 }

@@ -16,6 +16,12 @@ const OTHERS_WAIT: Duration = Duration::from_secs(2);
 /// How long a server may take to show its era.
 const PROBE: Duration = Duration::from_secs(10);
 
+/// Who is woken so much too late was stopped, or the whole machine was. What has come meanwhile is looked at
+/// first, so that nobody is blamed for it.
+const OVERSLEPT: Duration = Duration::from_millis(500);
+/// How long it may take others to catch up.
+const LENIENCE: Duration = Duration::from_secs(1);
+
 /// What `serve` does next.
 pub(super) struct Turn {
     /// The client takes more.
@@ -52,17 +58,25 @@ impl Task {
         if draining && state.exchange.is_idle() {
             return Err(End::Drained);
         }
-        self.expire_requests(state, now);
+        if now >= state.task_wakes_at + OVERSLEPT {
+            self.lenient_until = now + LENIENCE;
+        }
         state.flush();
         if self.slot.is_some() && (self.answered || now >= self.slot_until) {
             self.slot = None;
         }
-        let mut wake_at = self.next_end(state, now)?;
-        wake_at = wake_at.min(self.check_stalled(state, now)?);
-        wake_at = self.slot.as_ref().map_or(wake_at, |_| wake_at.min(self.slot_until));
-        wake_at = state.exchange.next_deadline().map_or(wake_at, |due| wake_at.min(due));
+        let due = if now < self.lenient_until { self.lenient_until } else { self.next_due(state, now)? };
+        let wake_at = self.slot.as_ref().map_or(due, |_| due.min(self.slot_until));
         state.task_wakes_at = wake_at;
         Ok(Turn { room: state.outbox.has_room(), blocked: !state.to_backend.is_empty(), wake_at })
+    }
+
+    /// Does what is due, and says when something is next.
+    fn next_due(&mut self, state: &mut State, now: Instant) -> Result<Instant, End> {
+        self.expire_requests(state, now);
+        state.flush();
+        let next = self.next_end(state, now)?.min(self.check_stalled(state, now)?);
+        Ok(state.exchange.next_deadline().map_or(next, |due| next.min(due)))
     }
 
     /// When the session ends by itself, if nothing happens; an error if it is time.

@@ -1,0 +1,76 @@
+//! Why a backend could not be started.
+
+use std::io;
+
+use rustix::io::Errno;
+
+use super::super::sandbox::{Exhausted, Unconfined};
+use super::launcher::Step;
+
+/// Why a backend could not be started. The host or the operator is at fault.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFailed {
+    /// Before there was a process.
+    #[error("no process could be made: {0}")]
+    Host(#[from] io::Error),
+    /// In the launcher.
+    #[error("the launcher failed at step {step:?}: {error}")]
+    Step {
+        /// Which step.
+        step: Step,
+        /// Why, for the log.
+        error: io::Error,
+    },
+    /// The launcher was killed or hangs.
+    #[error("the launcher ended without a report")]
+    Silent,
+    /// There is no user for it.
+    #[error(transparent)]
+    Exhausted(#[from] Exhausted),
+}
+
+/// What a host has more of once somebody has left: processes, memory, descriptors, room on a disk.
+const SHORTAGES: [Errno; 7] =
+    [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::NOSPC, Errno::DQUOT, Errno::NOBUFS];
+
+impl StartFailed {
+    /// Whether it is likely to work a little later: the host is short of something.
+    pub fn is_shortage(&self) -> bool {
+        match self {
+            Self::Host(error) | Self::Step { error, .. } => {
+                let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+                errno.is_some_and(|errno| SHORTAGES.contains(&errno))
+                    || error.kind() == io::ErrorKind::WouldBlock
+            }
+            Self::Exhausted(_) => true,
+            Self::Silent => false,
+        }
+    }
+
+    /// What a client may know of it, and do.
+    pub fn public(&self) -> String {
+        if self.is_shortage() {
+            return "the host has no room for another now; try again shortly".into();
+        }
+        format!("{}; tell the operator, whose log has the detail", self.cause())
+    }
+
+    fn cause(&self) -> String {
+        match self {
+            Self::Host(_) => "the host could not make a process for it".into(),
+            Self::Step { step: Step::Exec, .. } => "its program could not be executed".into(),
+            Self::Step { step, .. } => format!("it could not be prepared (step {step:?})").to_lowercase(),
+            Self::Silent => "it ended before it ran".into(),
+            Self::Exhausted(_) => "the host has no room for another".into(),
+        }
+    }
+}
+
+impl From<Unconfined> for StartFailed {
+    fn from(reason: Unconfined) -> Self {
+        match reason {
+            Unconfined::Exhausted(exhausted) => Self::Exhausted(exhausted),
+            Unconfined::Host(error) => Self::Host(error),
+        }
+    }
+}
