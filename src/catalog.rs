@@ -5,6 +5,7 @@
 
 mod container;
 mod environment;
+mod recipe;
 mod target;
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 pub use self::container::{ContainerRun, Engine};
 pub use self::environment::{BadVariable, Overrides};
+pub use self::recipe::Recipe;
 pub use self::target::{BadTarget, Target};
 
 use sha2::{Digest, Sha256};
@@ -42,6 +44,8 @@ struct Entry {
     policy: Policy,
     /// Present if the command starts a container.
     container: Option<ContainerRun>,
+    /// Present if its packages are to be fetched ahead.
+    recipe: Option<Recipe>,
     /// `None` until it is found out.
     era: Option<Era>,
     sessions: usize,
@@ -58,7 +62,20 @@ pub struct LaunchPlan {
     tenant: TenantId,
     entry: Arc<Entry>,
     overrides: BTreeMap<String, String>,
+    purpose: Purpose,
 }
+
+/// What a plan starts the command for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// To answer a session.
+    Serve,
+    /// To fetch its packages, by the recipe.
+    Fetch,
+}
+
+/// Stands for the tenant where packages are fetched, which is for all of them.
+const NOBODY: &str = "(prefetch)";
 
 /// Why a target is refused. One text for what does not exist and what is not for this tenant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -131,7 +148,14 @@ impl Catalog {
             tenant: permit.tenant().clone(),
             entry: entry.clone(),
             overrides,
+            purpose: Purpose::Serve,
         })
+    }
+
+    /// How to fetch the packages of each server that wants them ahead, by name.
+    pub fn fetches(&self) -> BTreeMap<String, LaunchPlan> {
+        let wanted = self.entries.values().filter(|entry| entry.recipe.is_some());
+        wanted.map(|entry| (entry.name.to_string(), LaunchPlan::fetch_for(entry))).collect()
     }
 
     /// What may have containers of ours, each once.
@@ -183,6 +207,7 @@ impl Entry {
         }
         let program = resolve(&first).map_err(|reason| ("run", reason))?;
         let container = ContainerRun::read(server, &mut argv, &program)?;
+        let recipe = server.prefetch.then(|| Recipe::read(server, &argv, &program)).transpose()?;
         Ok(Self {
             name: ServerName::new(name),
             program,
@@ -201,6 +226,7 @@ impl Entry {
                 all.access.blocked_env,
             ),
             container,
+            recipe,
             sessions: server.sessions.unwrap_or(usize::MAX).min(all.limits.sessions_per_server),
         })
     }
@@ -268,7 +294,35 @@ impl LaunchPlan {
 
     /// The arguments, the program's name first.
     pub fn argv(&self) -> &[String] {
-        &self.entry.argv
+        match (self.purpose, &self.entry.recipe) {
+            (Purpose::Fetch, Some(recipe)) => recipe.argv(),
+            _ => &self.entry.argv,
+        }
+    }
+
+    /// Present if this is for a session that finds its packages fetched.
+    pub fn recipe(&self) -> Option<&Recipe> {
+        self.entry.recipe.as_ref().filter(|_| self.purpose == Purpose::Serve)
+    }
+
+    /// What fetches the packages of this plan's server.
+    pub fn fetch(&self) -> Self {
+        Self::fetch_for(&self.entry)
+    }
+
+    /// By what the packages that this fetches are found, if it does.
+    pub fn fetch_key(&self) -> Option<&str> {
+        self.entry.recipe.as_ref().filter(|_| self.purpose == Purpose::Fetch).map(Recipe::key)
+    }
+
+    fn fetch_for(entry: &Arc<Entry>) -> Self {
+        Self {
+            server: entry.name.clone(),
+            tenant: TenantId::new(NOBODY),
+            entry: entry.clone(),
+            overrides: BTreeMap::new(),
+            purpose: Purpose::Fetch,
+        }
     }
 
     /// What it may read beside what every session may.
@@ -278,7 +332,10 @@ impl LaunchPlan {
 
     /// What it may write to beside its private directory.
     pub fn writable(&self) -> &[PathBuf] {
-        &self.entry.writable
+        match self.purpose {
+            Purpose::Serve => &self.entry.writable,
+            Purpose::Fetch => &[],
+        }
     }
 
     /// Present if the command starts a container, which is no descendant of it: it has to be labelled, and
