@@ -107,6 +107,8 @@ impl Sandbox {
         }
         let mut confinement = self.common.clone();
         confinement.uid = uid;
+        // Packages come from somewhere.
+        confinement.no_network &= plan.fetch_key().is_none();
         confinement.doors = confined.group.as_ref().map(Group::doors).unwrap_or_default();
         if let Some(common) = confinement.files.take() {
             let mut files = Files::of(plan.program(), plan.argv(), search);
@@ -129,6 +131,11 @@ pub(super) enum Unconfined {
 }
 
 impl Confined {
+    /// The session's user, if it has one of its own.
+    pub(super) fn uid(&self) -> Option<u32> {
+        self.lease.as_ref().map(Lease::uid)
+    }
+
     /// Ends every process of the session, and waits until they are gone.
     pub(super) async fn sweep(&mut self) {
         self.swept = true;

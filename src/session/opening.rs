@@ -101,6 +101,7 @@ impl Sessions {
             return Err(NotOpened::OtherEra(Misfit::version("up to 2025-11-25", Era::Stateless)));
         }
         let seat = self.registry.seat(&plan).map_err(NotOpened::Full)?;
+        self.provide(&plan).await?;
         let session = self.make(&plan, transport)?;
         self.registry.insert(session.clone());
         let opened = Opened { session: session.clone(), kept: false };
@@ -114,6 +115,20 @@ impl Sessions {
             return Err(NotOpened::Start(server, failed));
         }
         Ok(opened)
+    }
+
+    /// Waits until what the server's sessions start with is there: whoever opens one is told of a failure as
+    /// one to start it.
+    async fn provide(&self, plan: &LaunchPlan) -> Result<(), NotOpened> {
+        tokio::select! {
+            biased;
+            // Which is also why a fetch fails.
+            () = self.lifecycle.draining() => Err(NotOpened::Draining),
+            provided = self.starter.provide(plan) => match provided {
+                Ok(_) => Ok(()),
+                Err(failed) => Err(NotOpened::Start(plan.server().clone(), failed)),
+            },
+        }
     }
 
     pub(super) fn make(&self, plan: &LaunchPlan, transport: Transport) -> Result<Arc<Session>, NotOpened> {

@@ -17,13 +17,14 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::super::sandbox::{Confined, Confinement, Exhausted, MARK, Sandbox, Unconfined};
+use super::super::templates::{NotFetched, Provisions};
 use super::containers::{Container, Containers};
 use super::home::Home;
 use super::launcher::{Orders, Report, Stage, Step};
 use super::leader::Leader;
 use super::spawner::{Spawned, Spawner};
 use super::stderr::Tail;
-use crate::catalog::LaunchPlan;
+use crate::catalog::{LaunchPlan, Recipe};
 use crate::lifecycle::Lifecycle;
 
 /// The owner of a child process and all that belongs to it. Call [`Process::stop`] in the end; dropping
@@ -55,12 +56,24 @@ pub(in crate::backend) struct Equipment {
 /// How long the last words may take.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
+/// What of a command's stderr is logged that has nobody else to tell.
+const LAST_LINES: usize = 16;
+
 /// A child whose command runs, with its pipes.
 #[derive(Debug)]
 pub(in crate::backend) struct Standard {
     pub(in crate::backend) process: Process,
     pub(in crate::backend) stdin: pipe::Sender,
     pub(in crate::backend) stdout: pipe::Receiver,
+}
+
+/// What is left of a child once none of its processes is: its directory, and the right to its user id,
+/// which rests once nothing is that user's any more.
+#[derive(Debug)]
+pub(in crate::backend) struct Remains {
+    pub(in crate::backend) exit: Exit,
+    pub(in crate::backend) home: Home,
+    pub(in crate::backend) confined: Confined,
 }
 
 /// How a child ended.
@@ -94,6 +107,9 @@ pub enum StartFailed {
     /// There is no user for it.
     #[error(transparent)]
     Exhausted(#[from] Exhausted),
+    /// What it is to find in its directory is not there.
+    #[error("its packages were not fetched: {0}")]
+    Packages(Arc<NotFetched>),
 }
 
 /// Longer than any launch takes on a host that works.
@@ -113,6 +129,7 @@ impl StartFailed {
             Self::Step { step, .. } => format!("it could not be prepared (step {step:?})").to_lowercase(),
             Self::Silent => "it ended before it ran".into(),
             Self::Exhausted(_) => "the host has no room for another".into(),
+            Self::Packages(reason) => reason.public(),
         }
     }
 }
@@ -122,12 +139,14 @@ impl Process {
         equipment: &Equipment,
         plan: &LaunchPlan,
         home: Home,
+        provisions: Provisions,
     ) -> Result<Standard, StartFailed> {
         let (stdin, our_stdin) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
         let (our_stdout, stdout) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
         let (our_stderr, stderr) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
         let search = search_path();
         let (confined, confinement) = equipment.sandbox.confine(plan, home.path(), &search).await?;
+        let (home, confined) = provisions.furnish(home, confined).await?;
         let mut orders = orders(plan, &home, &search, confinement);
         let container = equipment.containers.expect(plan, &home)?;
         container.iter().for_each(|container| container.adapt(&mut orders));
@@ -169,6 +188,11 @@ impl Process {
         self.tail.last_line()
     }
 
+    /// The last lines on stderr, for the log: package runners say what is wrong first and much after it.
+    pub(in crate::backend) fn last_lines(&self) -> String {
+        self.tail.last_lines(LAST_LINES).join(" | ")
+    }
+
     /// Ends the process group and everything that belongs to the session. The caller has closed stdin
     /// already.
     ///
@@ -176,6 +200,15 @@ impl Process {
     /// the group as well. The leader is reaped last, because until then the group's number cannot be given
     /// to anybody else.
     pub async fn stop(self, eof: Duration, term: Duration) -> Exit {
+        let Some(Remains { exit, home, confined }) = self.end(eof, term).await else { return Exit::Unknown };
+        let _ = tokio::task::spawn_blocking(|| home.remove()).await;
+        // Its user id rests from now on.
+        drop(confined);
+        exit
+    }
+
+    /// As [`Self::stop`], for who has a use for what is left. `None` if it does not end.
+    pub(in crate::backend) async fn end(self, eof: Duration, term: Duration) -> Option<Remains> {
         let mut gone = timeout(eof, self.exited()).await.is_ok();
         if !gone {
             self.leader.signal(Signal::TERM);
@@ -184,7 +217,7 @@ impl Process {
         self.leader.signal(Signal::KILL);
         if !gone && timeout(KILL_TIMEOUT, self.exited()).await.is_err() {
             tracing::error!("a killed process does not end; it is left to the kernel");
-            return Exit::Unknown;
+            return None;
         }
         let Self { leader, ended, mut confined, container, home, .. } = self;
         confined.sweep().await;
@@ -193,10 +226,7 @@ impl Process {
         if let Some(container) = container {
             container.remove(exit).await;
         }
-        let _ = tokio::task::spawn_blocking(|| home.remove()).await;
-        // Its user id rests from now on.
-        drop(confined);
-        exit
+        Some(Remains { exit, home, confined })
     }
 }
 
@@ -237,6 +267,8 @@ fn orders(plan: &LaunchPlan, home: &Home, search: &str, confinement: Confinement
         [("PATH", search), ("HOME", &private), ("TMPDIR", &private), ("LANG", "C.UTF-8"), (MARK, &private)];
     let mut environment: Vec<(String, String)> =
         base.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let offline = plan.recipe().filter(|_| confinement.no_network).map(Recipe::offline);
+    environment.extend(offline.map(|(name, value)| (name.to_owned(), value.to_owned())));
     environment.extend(plan.environment().map(|(name, value)| (name.clone(), value.clone())));
     Orders {
         stage: Stage::Leader,
