@@ -1,5 +1,7 @@
 //! The composition root: settings become parts, leaf to edge; then they run until told to stop.
 
+mod prefetch;
+
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,6 +10,8 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
+
+pub use self::prefetch::{Fetched, Prefetch};
 
 use crate::access::{Gate, Secret};
 use crate::backend::Starter;
@@ -89,6 +93,7 @@ impl Gateway {
         let mut server = http::serve(self.listening, &self.front, self.timeouts.stalled_reader)?;
         let handle = server.handle();
         let _tidy = self.lifecycle.spawn_bound(tidy(self.front.clone(), self.starter.clone())?);
+        self.starter.provide_ahead(self.front.catalog.fetches().into_values());
         self.starter.sweep_containers(self.front.catalog.engines());
         tokio::select! {
             result = &mut server => {
