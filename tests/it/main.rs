@@ -17,6 +17,7 @@ mod ladder;
 mod limits;
 mod messages;
 mod opening;
+mod prefetch;
 mod resumption;
 mod sharing;
 mod shutdown;
