@@ -24,6 +24,8 @@ COPY --from=uv /uv /uvx /usr/local/bin/
 COPY --from=build /build/target/release/lockgate /usr/local/bin/lockgate
 COPY config/production.toml /etc/lockgate/lockgate.toml
 ENV LOCKGATE_CONFIG=/etc/lockgate/lockgate.toml
+# The packages of the allowlist; an image without them would fetch them when it is started.
+RUN lockgate prefetch
 EXPOSE 8080
 HEALTHCHECK --interval=15s --timeout=3s --start-period=5s \
   CMD ["sh", "-c", "curl -fsS http://127.0.0.1:${PORT:-8080}/health > /dev/null"]

@@ -5,6 +5,7 @@ mod aside;
 mod child;
 mod handover;
 mod sandbox;
+mod templates;
 mod tree;
 mod unprepared;
 
@@ -15,11 +16,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use self::child::{Exit, Inlet, Line, Outlet, Sent, StartFailed, is_launcher, launch};
 pub use self::sandbox::{Exhausted, Item, Report, State, is_sweeper, sweep};
+pub use self::templates::{Amount, NotFetched, Provisions};
 pub use self::unprepared::Unprepared;
 
 use self::child::{Containers, Equipment, Homes, Process, Spawner, Standard};
 use self::sandbox::Sandbox;
-use crate::catalog::{Engine, LaunchPlan};
+use self::templates::Templates;
+use crate::catalog::{Engine, Launch};
 use crate::lifecycle::Lifecycle;
 use crate::settings::Settings;
 
@@ -29,6 +32,7 @@ pub struct Starter {
     /// Before the directory whose lock says that it is ours.
     equipment: Equipment,
     homes: Homes,
+    templates: Templates,
     slots: Arc<Semaphore>,
     max_line: usize,
 }
@@ -64,6 +68,7 @@ impl Starter {
         Ok(Self {
             equipment: Equipment { spawner, sandbox, containers, lifecycle },
             homes,
+            templates: Templates::prepare(settings)?,
             slots: Arc::new(Semaphore::new(settings.limits.starts)),
             max_line: usize::try_from(settings.limits.line.as_u64()).unwrap_or(usize::MAX),
         })
@@ -88,13 +93,20 @@ impl Starter {
         }
     }
 
-    /// Starts the backend of a plan. Cancelling leaves nothing behind.
+    /// Starts the backend of a plan, with what was [provided](Self::provide) for it. Cancelling leaves
+    /// nothing behind.
     ///
     /// # Errors
     /// With the step that failed.
-    pub async fn start(&self, plan: &LaunchPlan, _slot: &StartSlot) -> Result<Link, StartFailed> {
+    pub async fn start(
+        &self,
+        plan: &Launch,
+        provisions: Provisions,
+        _slot: &StartSlot,
+    ) -> Result<Link, StartFailed> {
         let home = self.homes.create()?;
-        let Standard { process, stdin, stdout } = Process::start(&self.equipment, plan, home).await?;
+        let started = Process::start(&self.equipment, plan, home, provisions).await?;
+        let Standard { process, stdin, stdout } = started;
         Ok(Link { outlet: Outlet::new(stdin), inlet: Inlet::new(stdout, self.max_line), process })
     }
 

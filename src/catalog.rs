@@ -5,14 +5,19 @@
 
 mod container;
 mod environment;
+mod launch;
+mod recipe;
 mod target;
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use self::container::{ContainerRun, Engine};
 pub use self::environment::{BadVariable, Overrides};
+pub use self::launch::Launch;
+pub use self::recipe::Recipe;
 pub use self::target::{BadTarget, Target};
 
 use sha2::{Digest, Sha256};
@@ -43,6 +48,8 @@ struct Entry {
     policy: Policy,
     /// Present if the command starts a container.
     container: Option<ContainerRun>,
+    /// Present if its packages are to be fetched ahead.
+    recipe: Option<Recipe>,
     /// `None` until it is found out.
     era: Option<Era>,
     sessions: usize,
@@ -52,12 +59,14 @@ struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
 
-/// Everything that a backend needs to start: made by [`Catalog::plan`] only, so it is always allowed.
+/// Everything that a backend needs to start for a client, with whom it is for: made by [`Catalog::plan`] only,
+/// so it is always allowed.
 #[derive(Clone, Debug)]
 pub struct LaunchPlan {
     permit: Permit,
-    entry: Arc<Entry>,
-    overrides: BTreeMap<String, String>,
+    /// The names of those variables that the client has set.
+    accepted: Vec<String>,
+    launch: Launch,
 }
 
 /// Why a target is refused. One text for what does not exist and what is not for this tenant.
@@ -131,7 +140,16 @@ impl Catalog {
     ) -> Result<LaunchPlan, Refused> {
         let entry = self.entry(permit, target)?;
         let overrides = entry.policy.filter(overrides)?;
-        Ok(LaunchPlan { permit: permit.clone(), entry: entry.clone(), overrides })
+        let accepted = overrides.keys().cloned().collect();
+        let mut added = permit.environment().clone();
+        added.extend(overrides);
+        Ok(LaunchPlan { permit: permit.clone(), accepted, launch: Launch::serving(entry, added) })
+    }
+
+    /// How to fetch the packages of each server that wants them ahead, by name.
+    pub fn fetches(&self) -> BTreeMap<String, Launch> {
+        let wanted = self.entries.values().filter(|entry| entry.recipe.is_some());
+        wanted.map(|entry| (entry.name.to_string(), Launch::fetching(entry))).collect()
     }
 
     /// What may have containers of ours, each once.
@@ -178,6 +196,7 @@ impl Entry {
             .map_err(|reason| ("env_allow", reason))?;
         let program = resolve(&first).map_err(|reason| ("run", reason))?;
         let container = ContainerRun::read(server, &mut argv, &program)?;
+        let recipe = server.prefetch.then(|| Recipe::read(server, &argv, &program)).transpose()?;
         Ok(Self {
             name: ServerName::new(name),
             run: server.run.clone(),
@@ -197,6 +216,7 @@ impl Entry {
                 all.access.blocked_env,
             ),
             container,
+            recipe,
             sessions: server.sessions.unwrap_or(usize::MAX).min(all.limits.sessions_per_server),
         })
     }
@@ -219,11 +239,6 @@ fn resolve(program: &str) -> Result<PathBuf, String> {
 // === impl LaunchPlan ===
 
 impl LaunchPlan {
-    /// The server to be started.
-    pub fn server(&self) -> &ServerName {
-        &self.entry.name
-    }
-
     /// Who asked.
     pub fn tenant(&self) -> &TenantId {
         self.permit.tenant()
@@ -234,20 +249,26 @@ impl LaunchPlan {
         &self.permit
     }
 
+    /// The names of those variables that the client has set.
+    pub fn accepted(&self) -> &[String] {
+        &self.accepted
+    }
+
     /// Whether a path that names this target means the server as it was when the plan was made: a reload
     /// may have given the name another command since.
     pub fn is_for(&self, target: &Target) -> bool {
-        [self.entry.name.as_str(), &self.entry.run].contains(&target.as_str())
+        let Entry { name, run, .. } = self.launch.entry();
+        [name.as_str(), run].contains(&target.as_str())
     }
 
     /// Sessions that this server may have at once.
     pub fn max_sessions(&self) -> usize {
-        self.entry.sessions
+        self.launch.entry().sessions
     }
 
     /// The protocol era that the server speaks; `None` if that is to be found out.
     pub fn era(&self) -> Option<Era> {
-        self.entry.era
+        self.launch.entry().era
     }
 
     /// What this plan has in common with others that start the very same process for the same tenant.
@@ -259,7 +280,7 @@ impl LaunchPlan {
         };
         add(&self.tenant().to_string());
         add(self.server().as_str());
-        self.entry.argv.iter().for_each(|word| add(word));
+        self.argv().iter().for_each(|word| add(word));
         add("");
         for (name, value) in self.environment() {
             add(name);
@@ -267,43 +288,13 @@ impl LaunchPlan {
         }
         Fingerprint(digest.finalize().into())
     }
+}
 
-    /// The absolute path of the program.
-    pub fn program(&self) -> &PathBuf {
-        &self.entry.program
-    }
+impl Deref for LaunchPlan {
+    type Target = Launch;
 
-    /// The arguments, the program's name first.
-    pub fn argv(&self) -> &[String] {
-        &self.entry.argv
-    }
-
-    /// What it may read beside what every session may.
-    pub fn readable(&self) -> &[PathBuf] {
-        &self.entry.readable
-    }
-
-    /// What it may write to beside its private directory.
-    pub fn writable(&self) -> &[PathBuf] {
-        &self.entry.writable
-    }
-
-    /// Present if the command starts a container, which is no descendant of it: it has to be labelled, and
-    /// removed by its label. Such a command needs the daemon's socket, so it runs as the gateway's user.
-    pub fn container(&self) -> Option<&ContainerRun> {
-        self.entry.container.as_ref()
-    }
-
-    /// The names of those variables that the client has set.
-    pub fn accepted(&self) -> impl Iterator<Item = &str> {
-        self.overrides.keys().map(String::as_str)
-    }
-
-    /// The child's variables beyond the base: the server's, the tenant's, the client's; later ones win.
-    pub fn environment(&self) -> impl Iterator<Item = (&String, &String)> {
-        let (tenants, clients) = (self.permit.environment(), &self.overrides);
-        let servers = self.entry.environment.iter().filter(|(name, _)| !tenants.contains_key(*name));
-        servers.chain(tenants).filter(|(name, _)| !clients.contains_key(*name)).chain(clients)
+    fn deref(&self) -> &Launch {
+        &self.launch
     }
 }
 

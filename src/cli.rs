@@ -2,6 +2,7 @@
 
 mod check;
 mod conceal;
+mod prefetch;
 mod serve;
 mod url;
 
@@ -42,6 +43,13 @@ enum Command {
         /// What clients reach the gateway by, such as <https://gate.example.com>
         #[arg(long, value_name = "URL")]
         base: Option<String>,
+        #[command(flatten)]
+        settings: SettingsArgs,
+    },
+    /// Fetch the packages of servers with `prefetch = true` anew, so that their sessions find them
+    Prefetch {
+        /// Short names; all that have packages to fetch, if there is none
+        servers: Vec<String>,
         #[command(flatten)]
         settings: SettingsArgs,
     },
@@ -88,6 +96,7 @@ pub fn run() -> ExitCode {
         Some(Command::Serve(args)) => serve::run(&args, secret),
         Some(Command::Check(args)) => check::run(&args, secret.as_ref()),
         Some(Command::Url { command, base, settings }) => url::run(&settings, &command, base.as_deref()),
+        Some(Command::Prefetch { servers, settings }) => prefetch::run(&settings, &servers),
         Some(Command::Secret) => print_secret(),
         Some(Command::Demo) => crate::demo::run().map(|()| ExitCode::SUCCESS).map_err(Into::into),
     };

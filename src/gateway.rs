@@ -1,5 +1,6 @@
 //! The composition root: settings become parts, leaf to edge; then they run until told to stop.
 
+mod prefetch;
 mod reload;
 
 use std::future::poll_fn;
@@ -15,6 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+pub use self::prefetch::{Fetched, Prefetch};
 pub use self::reload::Load;
 
 use self::reload::Reloader;
@@ -109,7 +111,10 @@ impl Gateway {
         // From here on a signal does what it should.
         tracing::info!(%address, "listening");
         let _tidy = self.lifecycle.spawn_bound(tidy(self.front.clone(), self.starter.clone())?);
-        self.starter.sweep_containers(self.front.policy().catalog.engines());
+        let policy = self.front.policy();
+        self.starter.provide_ahead(policy.catalog.fetches().into_values());
+        self.starter.sweep_containers(policy.catalog.engines());
+        drop(policy);
         tokio::select! {
             result = &mut server => {
                 tracing::error!(error = ?result.err(), "the listener ended by itself");

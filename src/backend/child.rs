@@ -29,8 +29,8 @@ pub use self::pipe::{Inlet, Outlet, Sent};
 pub use self::process::Exit;
 
 pub(super) use self::containers::Containers;
-pub(super) use self::home::Homes;
+pub(super) use self::home::{Home, Homes, own_dir, random_name};
 pub(super) use self::launcher::Step;
 pub(super) use self::orphans::reap_orphans;
-pub(super) use self::process::{Equipment, Process, Standard};
+pub(super) use self::process::{Equipment, Process, Remains, Standard};
 pub(super) use self::spawner::Spawner;

@@ -40,7 +40,7 @@ use self::uids::{Lease, Uids};
 use super::aside::aside_until_done;
 use super::child::Spawner;
 use super::unprepared::Unprepared;
-use crate::catalog::LaunchPlan;
+use crate::catalog::Launch;
 use crate::settings;
 
 /// The sandbox of this gateway.
@@ -89,7 +89,7 @@ impl Sandbox {
     /// One session's share, and what its launcher is told. The private directory becomes its user's.
     pub(super) async fn confine(
         &self,
-        plan: &LaunchPlan,
+        plan: &Launch,
         home: &Path,
         search: &str,
     ) -> Result<(Confined, Confinement), Unconfined> {
@@ -115,6 +115,8 @@ impl Sandbox {
         }
         let mut confinement = self.common.clone();
         confinement.uid = uid;
+        // Packages come from somewhere.
+        confinement.no_network &= plan.fetch_key().is_none();
         confinement.doors = confined.group.as_ref().map(Group::doors).unwrap_or_default();
         if let Some(common) = confinement.files.take() {
             let mut files = Files::of(plan.program(), plan.argv(), search);
@@ -137,6 +139,11 @@ pub(super) enum Unconfined {
 }
 
 impl Confined {
+    /// The session's user, if it has one of its own.
+    pub(super) fn uid(&self) -> Option<u32> {
+        self.lease.as_ref().map(Lease::uid)
+    }
+
     /// Ends every process of the session, and waits until they are gone.
     pub(super) async fn sweep(&mut self) {
         self.swept = true;

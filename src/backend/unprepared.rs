@@ -14,6 +14,14 @@ pub enum Unprepared {
         /// Why it failed.
         error: io::Error,
     },
+    /// No place for packages.
+    #[error("fetched packages cannot be kept in {}: {error}; set sandbox.templates to a directory of your own", place.display())]
+    Templates {
+        /// Where it was tried.
+        place: PathBuf,
+        /// Why it failed.
+        error: io::Error,
+    },
     /// No thread to spawn from.
     #[error("the thread that starts children cannot be started: {0}")]
     Thread(io::Error),

@@ -31,7 +31,7 @@ pub(super) fn run(args: &SettingsArgs, secret: Option<Secret>) -> anyhow::Result
 
 /// What every gateway does to itself: no core file that would hold secrets, nobody who traces it, none of
 /// its descriptors in a child, as many descriptors as the host allows.
-fn harden() {
+pub(super) fn harden() {
     use rustix::process::{DumpableBehavior, Resource, Rlimit};
     close_fds::set_fds_cloexec(3, &[]);
     if let Err(error) = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable) {

@@ -86,7 +86,7 @@ impl<'a> Admitted<'a> {
 
 /// The variables that a session starts with by its client's wish. Names only.
 pub(super) fn accepted_names(plan: &LaunchPlan) -> String {
-    plan.accepted().collect::<Vec<_>>().join(", ")
+    plan.accepted().join(", ")
 }
 
 /// Lets a client see which of its variables came through: proxies drop headers without a word.

@@ -102,6 +102,9 @@ impl Sessions {
     ) -> Result<Opened, NotOpened> {
         let server = plan.server().clone();
         let (session, seat) = self.seat(plan, transport)?;
+        self.provide(&session.plan).await.inspect_err(|_| {
+            audit::record(Event::SessionEnded(session.of(), "its packages were not fetched"));
+        })?;
         self.registry.insert(session.clone());
         let opened = Opened { session: session.clone(), kept: false };
         let slot = self.starter.try_slot();
@@ -113,6 +116,20 @@ impl Sessions {
             return Err(NotOpened::Start(server, failed));
         }
         Ok(opened)
+    }
+
+    /// Waits until what the server's sessions start with is there: whoever opens one is told of a failure as
+    /// one to start it.
+    async fn provide(&self, plan: &LaunchPlan) -> Result<(), NotOpened> {
+        tokio::select! {
+            biased;
+            // Which is also why a fetch fails.
+            () = self.lifecycle.draining() => Err(NotOpened::Draining),
+            provided = self.starter.provide(plan) => match provided {
+                Ok(_) => Ok(()),
+                Err(failed) => Err(NotOpened::Start(plan.server().clone(), failed)),
+            },
+        }
     }
 
     /// Makes room for a session. The operator hears of it, or why there is none.

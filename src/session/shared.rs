@@ -167,7 +167,7 @@ impl Sessions {
             state.forward([probe]);
         }
         let task = Task::new(session.clone(), seat, self).shared_as(key);
-        self.lifecycle.spawn(task.run(self.starter.try_slot(), None));
+        self.lifecycle.spawn(task.run(None, None));
         Ok(session)
     }
 }

@@ -114,26 +114,28 @@ impl Task {
         let session = self.session.clone();
         let starter = self.sessions.starter.clone();
         let starting = async {
+            // Before the slot, which others could use meanwhile.
+            let provisions = starter.provide(&session.plan).await?;
             let slot = match slot {
                 Some(slot) => slot,
                 None => starter.slot().await,
             };
-            let link = starter.start(&session.plan, &slot).await;
-            (slot, link)
+            let link = starter.start(&session.plan, provisions, &slot).await?;
+            Ok((slot, link))
         };
-        let (slot, link) = tokio::select! {
+        let started = tokio::select! {
             outcome = starting => outcome,
             () = session.abandoned() => return Err(End::ClientLeft),
             end = rights::lost(self.standing.clone(), self.shared_as.is_some()) => return Err(end),
             () = self.sessions.lifecycle.ending() => return Err(End::ShutDown),
         };
-        self.slot = Some(slot);
-        self.started = Instant::now();
-        self.slot_until = self.started + Starter::SLOT_HOLD;
-        let link = link.map_err(|failed| {
+        let (slot, link) = started.map_err(|failed: StartFailed| {
             tracing::warn!(session = %self.tag, server = %session.plan.server(), error = %failed, "server not started");
             End::NotStarted(failed)
         })?;
+        self.slot = Some(slot);
+        self.started = Instant::now();
+        self.slot_until = self.started + Starter::SLOT_HOLD;
         audit::record(Event::ServerStarted(session.of()));
         let mut state = session.state();
         state.task_wakes_at = self.started;

@@ -21,6 +21,9 @@ pub struct Server {
     /// Whether the command may be one that starts containers.
     #[serde(default)]
     pub docker: bool,
+    /// Whether the packages of the command are fetched once, ahead of its sessions.
+    #[serde(default)]
+    pub prefetch: bool,
     /// Live sessions of this server, if fewer than `limits.sessions_per_server`.
     pub sessions: Option<usize>,
     /// Files and directories that its sessions may read, beside those that every session may.
@@ -53,6 +56,7 @@ impl Server {
             env_allow: None,
             era: ServerEra::Auto,
             docker: false,
+            prefetch: false,
             sessions: None,
             readable: Vec::new(),
             writable: Vec::new(),

@@ -1,6 +1,7 @@
 //! `[sandbox]`: what a session's processes are kept from.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,9 @@ pub struct Sandbox {
     pub processes: u32,
     /// What of the network they reach.
     pub network: NetworkAccess,
+    /// Where packages that were fetched ahead are kept. Empty for a place that a restart of the machine may
+    /// clear.
+    pub templates: PathBuf,
 }
 
 /// How much of the sandbox is wanted.
@@ -70,6 +74,10 @@ impl Sandbox {
         }
         if self.processes < LEAST_PROCESSES {
             return Err(("sandbox.processes", format!("must be at least {LEAST_PROCESSES}")));
+        }
+        if self.templates.is_relative() && self.templates != Path::new("") {
+            let reason = format!("is {:?}; give an absolute path, or \"\"", self.templates);
+            return Err(("sandbox.templates", reason));
         }
         Ok(())
     }

@@ -4,8 +4,8 @@ use config::{Map, Value, ValueKind};
 
 /// Keys of one `[servers.*]` table.
 #[rustfmt::skip]
-const SERVER: [&str; 8] = [
-    "docker", "env", "env_allow", "era", "readable", "run", "sessions", "writable",
+const SERVER: [&str; 9] = [
+    "docker", "env", "env_allow", "era", "prefetch", "readable", "run", "sessions", "writable",
 ];
 /// Keys of one `[tenants.*]` table.
 const TENANT: [&str; 5] = ["env", "rate", "secrets", "servers", "sessions"];

@@ -23,6 +23,7 @@ mod limits;
 mod messages;
 mod opening;
 mod platform;
+mod prefetch;
 mod raw;
 mod reload;
 mod resumption;

@@ -15,7 +15,7 @@ use super::launcher::Orders;
 use super::marks::{Left, Mark};
 use super::process::Exit;
 use super::spawner::Spawner;
-use crate::catalog::{ContainerRun, Engine, LaunchPlan};
+use crate::catalog::{ContainerRun, Engine, Launch};
 use crate::lifecycle::Lifecycle;
 
 /// What this gateway's containers are made and removed with. Clones are the same.
@@ -72,7 +72,7 @@ impl Containers {
     }
 
     /// The container that a plan is about to start, if it starts one.
-    pub(super) fn expect(&self, plan: &LaunchPlan, home: &Home) -> io::Result<Option<Container>> {
+    pub(super) fn expect(&self, plan: &Launch, home: &Home) -> io::Result<Option<Container>> {
         let Some(run) = plan.container() else { return Ok(None) };
         let label = format!("{SESSION}={}", random_name()?);
         self.0.mark.add()?;

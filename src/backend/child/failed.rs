@@ -1,10 +1,12 @@
 //! Why a backend could not be started.
 
 use std::io;
+use std::sync::Arc;
 
 use rustix::io::Errno;
 
 use super::super::sandbox::{Exhausted, Unconfined};
+use super::super::templates::NotFetched;
 use super::launcher::Step;
 
 /// Why a backend could not be started. The host or the operator is at fault.
@@ -27,6 +29,9 @@ pub enum StartFailed {
     /// There is no user for it.
     #[error(transparent)]
     Exhausted(#[from] Exhausted),
+    /// What it is to find in its directory is not there.
+    #[error("its packages were not fetched: {0}")]
+    Packages(Arc<NotFetched>),
 }
 
 /// What a host has more of once somebody has left: processes, memory, descriptors, room on a disk.
@@ -43,7 +48,7 @@ impl StartFailed {
                     || error.kind() == io::ErrorKind::WouldBlock
             }
             Self::Exhausted(_) => true,
-            Self::Silent => false,
+            Self::Silent | Self::Packages(_) => false,
         }
     }
 
@@ -62,6 +67,7 @@ impl StartFailed {
             Self::Step { step, .. } => format!("it could not be prepared (step {step:?})").to_lowercase(),
             Self::Silent => "it ended before it ran".into(),
             Self::Exhausted(_) => "the host has no room for another".into(),
+            Self::Packages(reason) => reason.public(),
         }
     }
 }

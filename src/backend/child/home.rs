@@ -81,12 +81,12 @@ impl Drop for Homes {
 }
 
 impl Home {
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::backend) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Removes everything now. Takes as long as there are files, so not on a thread that serves others.
-    pub(super) fn remove(mut self) {
+    pub(in crate::backend) fn remove(mut self) {
         self.removed = true;
         self.left.remove(std::mem::take(&mut self.path));
     }
@@ -134,7 +134,7 @@ const PRIVATE: u32 = 0o700;
 const PASSABLE: u32 = 0o711;
 
 /// Makes a directory, or checks that it is one and ours: `/tmp` belongs to everybody.
-fn own_dir(path: &Path, mode: u32) -> io::Result<()> {
+pub(in crate::backend) fn own_dir(path: &Path, mode: u32) -> io::Result<()> {
     match DirBuilder::new().mode(mode).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
@@ -171,7 +171,7 @@ pub(super) fn lock_of(root: &Path) -> PathBuf {
     root.with_extension("lock")
 }
 
-pub(super) fn random_name() -> io::Result<String> {
+pub(in crate::backend) fn random_name() -> io::Result<String> {
     let mut bits = [0u8; 12];
     getrandom::fill(&mut bits).map_err(io::Error::other)?;
     Ok(URL_SAFE_NO_PAD.encode(bits))

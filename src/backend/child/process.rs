@@ -18,6 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::super::aside::aside_until_done;
 use super::super::sandbox::{Confined, Confinement, MARK, Sandbox};
+use super::super::templates::Provisions;
 use super::containers::{Container, Containers};
 use super::failed::StartFailed;
 use super::home::Home;
@@ -25,7 +26,7 @@ use super::launcher::{Orders, Report, Stage};
 use super::leader::Leader;
 use super::spawner::{Spawned, Spawner};
 use super::stderr::Tail;
-use crate::catalog::LaunchPlan;
+use crate::catalog::{Launch, Recipe};
 use crate::lifecycle::Lifecycle;
 
 /// The owner of a child process and all that belongs to it. Call [`Process::stop`] in the end; dropping
@@ -57,12 +58,24 @@ pub(in crate::backend) struct Equipment {
 /// How long the last words may take.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
+/// What of a command's stderr is logged that has nobody else to tell.
+const LAST_LINES: usize = 16;
+
 /// A child whose command runs, with its pipes.
 #[derive(Debug)]
 pub(in crate::backend) struct Standard {
     pub(in crate::backend) process: Process,
     pub(in crate::backend) stdin: pipe::Sender,
     pub(in crate::backend) stdout: pipe::Receiver,
+}
+
+/// What is left of a child once none of its processes is: its directory, and the right to its user id,
+/// which rests once nothing is that user's any more.
+#[derive(Debug)]
+pub(in crate::backend) struct Remains {
+    pub(in crate::backend) exit: Exit,
+    pub(in crate::backend) home: Home,
+    pub(in crate::backend) confined: Confined,
 }
 
 /// How a child ended.
@@ -87,14 +100,16 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 impl Process {
     pub(in crate::backend) async fn start(
         equipment: &Equipment,
-        plan: &LaunchPlan,
+        plan: &Launch,
         home: Home,
+        provisions: Provisions,
     ) -> Result<Standard, StartFailed> {
         let (stdin, our_stdin) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
         let (our_stdout, stdout) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
         let (our_stderr, stderr) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
         let search = search_path();
         let (confined, confinement) = equipment.sandbox.confine(plan, home.path(), &search).await?;
+        let (home, confined) = provisions.furnish(home, confined).await?;
         let mut orders = orders(plan, &home, &search, confinement);
         let container = equipment.containers.expect(plan, &home)?;
         container.iter().for_each(|container| container.adapt(&mut orders));
@@ -136,6 +151,11 @@ impl Process {
         self.tail.last_line()
     }
 
+    /// The last lines on stderr, for the log: package runners say what is wrong first and much after it.
+    pub(in crate::backend) fn last_lines(&self) -> String {
+        self.tail.last_lines(LAST_LINES).join(" | ")
+    }
+
     /// Ends the process group and everything that belongs to the session. The caller has closed stdin
     /// already.
     ///
@@ -143,6 +163,15 @@ impl Process {
     /// the group as well. The leader is reaped last, because until then the group's number cannot be given
     /// to anybody else.
     pub async fn stop(self, eof: Duration, term: Duration) -> Exit {
+        let Some(Remains { exit, home, confined }) = self.end(eof, term).await else { return Exit::Unknown };
+        let _ = aside_until_done(|| home.remove()).await;
+        // Its user id rests from now on.
+        drop(confined);
+        exit
+    }
+
+    /// As [`Self::stop`], for who has a use for what is left. `None` if it does not end.
+    pub(in crate::backend) async fn end(self, eof: Duration, term: Duration) -> Option<Remains> {
         let mut gone = timeout(eof, self.exited()).await.is_ok();
         if !gone {
             self.leader.signal(Signal::TERM);
@@ -151,7 +180,7 @@ impl Process {
         self.leader.signal(Signal::KILL);
         if !gone && timeout(KILL_TIMEOUT, self.exited()).await.is_err() {
             tracing::error!("a killed process does not end; it is left to the kernel");
-            return Exit::Unknown;
+            return None;
         }
         let Self { leader, ended, mut confined, container, home, .. } = self;
         confined.sweep().await;
@@ -160,10 +189,7 @@ impl Process {
         if let Some(container) = container {
             container.remove(exit).await;
         }
-        let _ = aside_until_done(|| home.remove()).await;
-        // Its user id rests from now on.
-        drop(confined);
-        exit
+        Some(Remains { exit, home, confined })
     }
 }
 
@@ -198,12 +224,14 @@ pub(super) async fn launched(control: StdUnixStream) -> Result<(), StartFailed> 
     }
 }
 
-fn orders(plan: &LaunchPlan, home: &Home, search: &str, confinement: Confinement) -> Orders {
+fn orders(plan: &Launch, home: &Home, search: &str, confinement: Confinement) -> Orders {
     let private = home.path().to_string_lossy();
     let base =
         [("PATH", search), ("HOME", &private), ("TMPDIR", &private), ("LANG", "C.UTF-8"), (MARK, &private)];
     let mut environment: Vec<(String, String)> =
         base.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let offline = plan.recipe().filter(|_| confinement.no_network).map(Recipe::offline);
+    environment.extend(offline.map(|(name, value)| (name.to_owned(), value.to_owned())));
     environment.extend(plan.environment().map(|(name, value)| (name.clone(), value.clone())));
     Orders {
         stage: Stage::Leader,

@@ -37,11 +37,20 @@ impl Tail {
 
     /// The last line that says something, fit to be shown: no control characters, not too long.
     pub(super) fn last_line(&self) -> Option<String> {
+        self.last_lines(1).pop()
+    }
+
+    /// The last lines that say something, each fit to be shown.
+    pub(super) fn last_lines(&self, most: usize) -> Vec<String> {
         let kept: Vec<u8> = self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
         let text = String::from_utf8_lossy(&kept);
-        let line = text.lines().rev().find(|line| !line.trim().is_empty())?.trim();
-        let clean = line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
-        Some(clean.take(SHOWN).collect())
+        let lines = text.lines().rev().map(str::trim).filter(|line| !line.is_empty()).take(most);
+        let clean = |line: &str| {
+            line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(SHOWN).collect()
+        };
+        let mut lines: Vec<String> = lines.map(clean).collect();
+        lines.reverse();
+        lines
     }
 }
 
@@ -55,6 +64,7 @@ mod tests {
         assert_eq!(tail.last_line(), None);
         tail.keep(b"first\nError: \x1b[31mno\x1b[0m\n\n  \n");
         assert_eq!(tail.last_line().unwrap(), "Error: \u{fffd}[31mno\u{fffd}[0m");
+        assert_eq!(tail.last_lines(9), ["first", "Error: \u{fffd}[31mno\u{fffd}[0m"]);
         tail.keep(&vec![b'x'; 100_000]);
         assert_eq!(tail.last_line().unwrap().len(), SHOWN);
         assert_eq!(tail.0.lock().unwrap().len(), KEPT);

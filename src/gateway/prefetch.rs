@@ -1,0 +1,74 @@
+//! Fetches packages without serving anything, as for the image that will.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::bail;
+use tokio::time::Instant;
+
+use crate::backend::{Amount, NotFetched, Starter};
+use crate::catalog::{Catalog, Launch};
+use crate::lifecycle::Lifecycle;
+use crate::settings::Settings;
+
+/// What came of one server.
+#[derive(Debug)]
+pub struct Fetched {
+    /// Its short name.
+    pub server: String,
+    /// How much there is, or why there is nothing.
+    pub outcome: Result<Amount, NotFetched>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Fetches that are ready to run.
+#[derive(Debug)]
+pub struct Prefetch {
+    starter: Starter,
+    fetches: BTreeMap<String, Launch>,
+}
+
+impl Prefetch {
+    /// For these servers, or for all that want it if none is named.
+    ///
+    /// # Errors
+    /// If a name is none of them, or nothing could be fetched on this host at all; with what to do.
+    pub fn build(settings: &Settings, names: &[String]) -> anyhow::Result<Self> {
+        let fetches = choose(Catalog::load(settings)?.fetches(), settings, names)?;
+        let starter = Starter::new(settings, Lifecycle::default())?;
+        for (item, reason) in starter.report().missing() {
+            tracing::warn!(item = item.name, purpose = item.purpose, reason, "the sandbox lacks a part");
+        }
+        Ok(Self { starter, fetches })
+    }
+
+    /// Fetches one after the other; what was kept before is replaced. `tell` hears of each as it is done.
+    pub async fn run(self, mut tell: impl FnMut(Fetched)) {
+        for (server, plan) in self.fetches {
+            let begun = Instant::now();
+            let outcome = self.starter.fetch(&plan).await;
+            tell(Fetched { server, outcome, took: begun.elapsed() });
+        }
+    }
+}
+
+fn choose(
+    mut all: BTreeMap<String, Launch>,
+    settings: &Settings,
+    names: &[String],
+) -> anyhow::Result<BTreeMap<String, Launch>> {
+    for name in names {
+        if !settings.servers.contains_key(name) {
+            bail!("no server is called {name:?}; `lockgate check` prints those that there are");
+        }
+        if !all.contains_key(name) {
+            bail!("the server {name:?} has no packages to fetch; set `prefetch = true` in [servers.{name}]");
+        }
+    }
+    all.retain(|name, _| names.is_empty() || names.contains(name));
+    if all.is_empty() {
+        bail!("no server has packages to fetch; set `prefetch = true` in its [servers.<name>] table");
+    }
+    Ok(all)
+}
