@@ -3,6 +3,7 @@
 //! Here each is one short round. `tests/soak` runs the same code for as long as it is told, with more of
 //! everything, and judges the figures too.
 
+mod container;
 mod crowd;
 mod dice;
 mod ends;

@@ -46,6 +46,8 @@ const HALF_WEIGHT: &str = "50";
 /// How long a group's last process may take to go.
 const EMPTY_WITHIN: Duration = Duration::from_secs(1);
 const NAME: &str = "lockgate-";
+const SHARED: &str =
+    "others run in the gateway's control group; give it one of its own, as a service with Delegate=yes has";
 
 impl Groups {
     /// Makes this gateway's directories, after removing those of gateways that are no more.
@@ -194,13 +196,26 @@ fn version_two(mounts: &str, own: &str) -> Result<Vec<Hierarchy>, String> {
         // A group with processes of its own cannot limit others below it, so ours move down first.
         let gateway = base.join("gateway");
         fs::create_dir_all(&gateway).map_err(unwritable)?;
-        fs::write(gateway.join("cgroup.procs"), "0").map_err(unwritable)?;
-        enable(&base).map_err(unwritable)?;
+        let processes = fs::read_to_string(base.join("cgroup.procs")).map_err(unwritable)?;
+        for pid in processes.lines().filter(|pid| is_ours(pid)) {
+            fs::write(gateway.join("cgroup.procs"), pid).map_err(unwritable)?;
+        }
+        enable(&base).map_err(|error| match error.kind() {
+            io::ErrorKind::ResourceBusy => SHARED.to_owned(),
+            _ => unwritable(error),
+        })?;
     }
     let path = make(&base).map_err(unwritable)?;
     enable(&path).map_err(unwritable)?;
     let _ = fs::write(path.join("cpu.weight"), HALF_WEIGHT);
     Ok(vec![Hierarchy { version: Version::Two, path, controllers }])
+}
+
+/// Whether this is the gateway, or its sweeper, which it has started already.
+fn is_ours(pid: &str) -> bool {
+    let own = std::process::id().to_string();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    pid == own || status.lines().any(|line| line.strip_prefix("PPid:").is_some_and(|id| id.trim() == own))
 }
 
 /// Version 1: a hierarchy for each controller. `None` if it is not there at all.
