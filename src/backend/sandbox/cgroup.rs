@@ -180,10 +180,17 @@ fn version_two(mounts: &str, own: &str) -> Result<Vec<Hierarchy>, String> {
     };
     let unwritable = |error: io::Error| format!("cgroup v2 cannot be written to: {error}");
     if enable(&base).is_err() {
-        // A group with processes of its own cannot limit others below it, so ours move down first.
+        // A group with processes of its own cannot limit others below it, so they move down first: the gateway,
+        // its sweeper, and in a container what has started it.
         let gateway = base.join("gateway");
         fs::create_dir_all(&gateway).map_err(unwritable)?;
-        fs::write(gateway.join("cgroup.procs"), "0").map_err(unwritable)?;
+        for process in fs::read_to_string(base.join("cgroup.procs")).map_err(unwritable)?.lines() {
+            match fs::write(gateway.join("cgroup.procs"), process) {
+                // It has ended meanwhile.
+                Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => {}
+                other => other.map_err(unwritable)?,
+            }
+        }
         enable(&base).map_err(unwritable)?;
     }
     let path = make(&base).map_err(unwritable)?;
