@@ -89,6 +89,10 @@ impl Refusal {
             Self::NotOpened(NotOpened::Full(Full::Host | Full::Server) | NotOpened::Draining) => {
                 later(S::SERVICE_UNAVAILABLE, SOON)
             }
+            // Ids that have come back rest for a while, so there will be room.
+            Self::NotOpened(NotOpened::Start(_, failed)) if failed.is_for_now() => {
+                later(S::SERVICE_UNAVAILABLE, SOON)
+            }
             Self::NotOpened(NotOpened::NoRandom) => later(S::SERVICE_UNAVAILABLE, SOON),
             Self::NotOpened(NotOpened::Start(..)) => plain(S::BAD_GATEWAY, Code::Internal),
             Self::NotOpened(NotOpened::OtherEra(misfit)) | Self::Misfit(misfit) => {

@@ -112,8 +112,13 @@ impl StartFailed {
             Self::Step { step: Step::Exec, .. } => "its program could not be executed".into(),
             Self::Step { step, .. } => format!("it could not be prepared (step {step:?})").to_lowercase(),
             Self::Silent => "it ended before it ran".into(),
-            Self::Exhausted(_) => "the host has no room for another".into(),
+            Self::Exhausted(_) => "the host has no room for another; try again shortly".into(),
         }
+    }
+
+    /// Whether the same may work in a while.
+    pub fn is_for_now(&self) -> bool {
+        matches!(self, Self::Exhausted(_))
     }
 }
 
