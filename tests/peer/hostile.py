@@ -71,6 +71,22 @@ def slow_down(pid):
     return os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
 
 
+def harass(pid):
+    """Slows another down in the moment in which that may be done, if there is one."""
+
+    def work(ready):
+        os.setsid()
+        ready()
+        os.fork()
+        while True:
+            try:
+                slow_down(pid)
+            except OSError:
+                pass
+
+    return background(work)
+
+
 def limit(pid):
     import resource
     return resource.prlimit(pid, resource.RLIMIT_NOFILE, (64, 64))
