@@ -5,7 +5,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -41,7 +41,9 @@ impl Homes {
         sweep(shared);
         let root = shared.join(random_name()?);
         own_dir(&root, PASSABLE)?;
-        let lock = File::create(lock_of(&root))?;
+        // A lock can be held by whoever can open its file.
+        let mut private = File::options();
+        let lock = private.write(true).create(true).mode(LOCK).open(lock_of(&root))?;
         lock.try_lock()?;
         Ok(Self { root, _lock: lock })
     }
@@ -95,6 +97,7 @@ fn remove(path: &Path) {
 
 /// For one session.
 const PRIVATE: u32 = 0o700;
+const LOCK: u32 = 0o600;
 /// Sessions, whose users are not ours, pass through; they cannot list what is there.
 const PASSABLE: u32 = 0o711;
 
