@@ -214,3 +214,22 @@ async fn without_users_of_their_own_all_are_found_that_can_be_asked() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_escapes_at_once_is_gone_when_its_client_does_not_even_wait() {
+    if !is_root() {
+        return;
+    }
+    let token = token("at-once", 0);
+    let script = "import os, time; os.fork() or os.setsid() or time.sleep(3600); time.sleep(3600)";
+    let server = format!("[servers.quick]\nrun = \"/usr/bin/python3 -c '{script}' {token}\"\n");
+    let gateway = Gateway::start(&format!("{server}{QUICK}"));
+    for step in 0..rounds() * 40 {
+        let request = gateway.client().get("/quick/sse").send();
+        let moment = Duration::from_micros(step as u64 % 40 * 1000);
+        let _ = tokio::time::timeout(moment, request).await;
+    }
+    gateway.until_active(0).await;
+    until_gone("nobody has escaped", || marked(&token)).await;
+    until("nothing is left", || gateway.descendants().is_empty() && gateway.homes().is_empty()).await;
+}
