@@ -35,14 +35,21 @@ pub enum Unprepared {
     Uids(io::Error),
     /// Ids of the range belong to somebody.
     #[error(
-        "sandbox.uids holds {uid}, which is the user {name:?} of this machine; give a range that nobody uses"
+        "sandbox.uids holds {id}, which is the {kind} {name:?} of this machine; give a range that nobody uses"
     )]
-    UidTaken {
+    IdTaken {
         /// The id.
-        uid: u32,
+        id: u32,
+        /// `user` or `group`.
+        kind: &'static str,
         /// Whose it is.
         name: String,
     },
+    /// Our own binary is closed to others.
+    #[error(
+        "the users of sandbox.uids cannot run the lockgate program itself: {0}; let every user read and execute it (chmod 755)"
+    )]
+    Program(io::Error),
     /// What is asked for by name cannot be had.
     #[error(
         "sandbox.{key} = {value:?} cannot be had on this host: {reasons}; run `lockgate doctor` for the whole list"

@@ -347,7 +347,10 @@ mod tests {
             ("[timeouts]\nlifetime = \"1m\"", "`timeouts.lifetime` is shorter than timeouts.idle"),
             ("[tenants.t]\nsecrets = []\nservers = [\"nope\"]", "there is no [servers.nope]"),
             ("[sandbox]\nuids = \"7-9\"", "begins below 1000"),
-            ("[sandbox]\nuids = \"20000-20009\"", "holds 10 ids, fewer than the 1000 of limits.sessions"),
+            (
+                "[sandbox]\nuids = \"20000-20009\"",
+                "has room for 9 sessions, fewer than the 1000 of limits.sessions",
+            ),
             ("[sandbox]\nprofile = \"on\"", "must be \"off\", \"default\" or \"strict\""),
             ("[servers.a]\nrun = 'x'\nwritable = ['data']", "`servers.a.writable` holds \"data\""),
             (

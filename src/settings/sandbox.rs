@@ -64,9 +64,10 @@ const LEAST_PROCESSES: u32 = 4;
 
 impl Sandbox {
     pub(super) fn check(&self, sessions: usize) -> Result<(), (&'static str, String)> {
-        if (self.uids.len() as usize) < sessions {
+        let room = self.uids.sessions() as usize;
+        if room < sessions {
             let reason =
-                format!("holds {} ids, fewer than the {sessions} of limits.sessions", self.uids.len());
+                format!("has room for {room} sessions, fewer than the {sessions} of limits.sessions");
             return Err(("sandbox.uids", reason));
         }
         if self.memory < LEAST_MEMORY {
@@ -84,10 +85,27 @@ impl Sandbox {
 }
 
 impl UidRange {
-    /// How many ids there are.
-    #[expect(clippy::len_without_is_empty, reason = "a range is never empty")]
-    pub fn len(&self) -> u32 {
-        self.last - self.first + 1
+    /// Ids that a gateway takes together. The default range is forty times as many.
+    const BLOCK: u32 = 250;
+
+    /// How many sessions there can be at once: the first id of each block is the gateway's own.
+    pub fn sessions(&self) -> u32 {
+        self.blocks().map(|block| block.last - block.first).sum()
+    }
+
+    /// The range, cut at multiples of a block's size. Whatever their ranges, two gateways that share ids share
+    /// the numbers of blocks.
+    pub fn blocks(self) -> impl Iterator<Item = Self> {
+        (self.first / Self::BLOCK..=self.last / Self::BLOCK).map(move |number| {
+            let first = number * Self::BLOCK;
+            let last = first.saturating_add(Self::BLOCK - 1);
+            Self { first: first.max(self.first), last: last.min(self.last) }
+        })
+    }
+
+    /// The number of the block that begins the range.
+    pub fn block(&self) -> u32 {
+        self.first / Self::BLOCK
     }
 
     /// Whether an id is one of them.
@@ -148,5 +166,27 @@ impl TryFrom<String> for NetworkAccess {
             "none" => Ok(Self::None),
             _ => Err("must be \"full\" or \"none\""),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_that_overlap_share_the_numbers_of_their_blocks() {
+        let range = |text: &str| UidRange::try_from(text.to_owned()).unwrap();
+        let wide: Vec<UidRange> = range("20000-29999").blocks().collect();
+        assert_eq!(wide.len(), 40);
+        assert_eq!([wide[0].first, wide[0].last, wide[39].last], [20000, 20249, 29999]);
+        for narrow in ["20100-20120", "20249-20250", "29000-31000"] {
+            for block in range(narrow).blocks() {
+                let other =
+                    wide.iter().find(|other| other.contains(block.first) || other.contains(block.last));
+                assert!(other.is_none_or(|other| other.block() == block.block()), "{narrow}: {block}");
+            }
+        }
+        assert_eq!(range("20000-20019").sessions(), 19, "one is the gateway's");
+        assert_eq!(range("20249-20250").sessions(), 0);
     }
 }

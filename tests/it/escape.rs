@@ -152,8 +152,12 @@ async fn round(mut gateway: Gateway, way: End, kinds: &[&str], number: usize) ->
     for kind in kinds {
         until_gone(&format!("{kind} is gone after {way:?}"), || marked(&token(kind, number))).await;
     }
-    if let Some(user) = user.filter(|user| (20000..30000).contains(user)) {
+    let own_user = user.filter(|user| (20000..30000).contains(user));
+    if let Some(user) = own_user {
         until_gone(&format!("nothing of the user is left after {way:?}"), || processes_of(user)).await;
+    } else if way == End::Kill {
+        // What is on disk is for the next one of the same user, which this is not.
+        return Gateway::start_as_nobody(QUICK);
     }
     if way == End::Kill {
         let place = std::mem::replace(&mut gateway.place, tempfile::tempdir().unwrap());
@@ -187,15 +191,45 @@ async fn whoever_escapes_is_gone_however_the_session_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_needs_another_to_be_found_after_a_kill() {
+    if !is_root() {
+        return;
+    }
+    let mut gateway = Gateway::start(QUICK);
+    for (number, kind) in KINDS.iter().enumerate() {
+        gateway = round(gateway, End::Kill, &[kind], 2_000_000 + number).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_users_of_their_own_all_are_found_that_can_be_asked() {
     if !is_root() {
         return;
     }
     let kinds: Vec<&str> = KINDS.into_iter().filter(|kind| !HIDDEN.contains(kind)).collect();
     for number in 0..rounds() {
-        for way in ENDS.into_iter().filter(|way| *way != End::Kill) {
+        for way in ENDS {
             let number = 1_000_000 + number * ENDS.len() + way as usize;
             round(Gateway::start_as_nobody(QUICK), way, &kinds, number).await;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_escapes_at_once_is_gone_when_its_client_does_not_even_wait() {
+    if !is_root() {
+        return;
+    }
+    let token = token("at-once", 0);
+    let script = "import os, time; os.fork() or os.setsid() or time.sleep(3600); time.sleep(3600)";
+    let server = format!("[servers.quick]\nrun = \"/usr/bin/python3 -c '{script}' {token}\"\n");
+    let gateway = Gateway::start(&format!("{server}{QUICK}"));
+    for step in 0..rounds() * 40 {
+        let request = gateway.client().get("/quick/sse").send();
+        let moment = Duration::from_micros(step as u64 % 40 * 1000);
+        let _ = tokio::time::timeout(moment, request).await;
+    }
+    gateway.until_active(0).await;
+    until_gone("nobody has escaped", || marked(&token)).await;
+    until("nothing is left", || gateway.descendants().is_empty() && gateway.homes().is_empty()).await;
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::client::Session;
 use crate::gateway::{Gateway, is_alive, peer, until, with_peers};
-use crate::hostile::{is_root, status, tenant, uid};
+use crate::hostile::{is_root, processes_of, status, tenant, uid};
 
 const PROFILES: [&str; 2] = ["default", "strict"];
 
@@ -127,7 +127,7 @@ async fn nothing_of_the_gateway_is_within_reach() {
             }
             attacks.push(("put", json!({ "path": directory.join("planted") })));
         }
-        for file in [place.join("lockgate.toml"), lock, "/run/lockgate/uids-20000.lock".into()] {
+        for file in [place.join("lockgate.toml"), lock, "/run/lockgate/uids-80.lock".into()] {
             attacks.extend(["peek", "put", "link"].map(|act| (act, json!({ "path": file }))));
         }
         two.refused(&attacks).await;
@@ -209,6 +209,26 @@ async fn a_session_is_nobody_else_and_cannot_become_somebody() {
         let told = session.attack("run", json!({ "argv": argv })).await;
         let id: u32 = told["ok"].as_str().unwrap_or_else(|| panic!("{told}")).trim().parse().unwrap_or(0);
         assert!((20000..30000).contains(&id), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn the_sweeper_is_never_slowed_down_by_whom_it_ends() {
+    if !is_root() {
+        return;
+    }
+    let gateway = Gateway::start("[timeouts]\neof = \"10ms\"\nterm = \"10ms\"");
+    for _ in 0..5 {
+        let mut session = gateway.client().connect("peer").await;
+        let user = uid(*gateway.peers().first().unwrap());
+        let began = session.attack("harass", json!({ "pid": gateway.sweeper() })).await;
+        assert_eq!(began, json!({ "ok": true }));
+        drop(session);
+        until("it is gone", || processes_of(user).is_empty()).await;
+        gateway.until_active(0).await;
+        let stat = fs::read_to_string(format!("/proc/{}/stat", gateway.sweeper())).unwrap();
+        let policy = stat.rsplit(')').next().unwrap().split_whitespace().nth(38);
+        assert_eq!(policy, Some("0"), "SCHED_OTHER");
     }
 }
 

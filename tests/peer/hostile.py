@@ -71,6 +71,22 @@ def slow_down(pid):
     return os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
 
 
+def harass(pid):
+    """Slows another down in the moment in which that may be done, if there is one."""
+
+    def work(ready):
+        os.setsid()
+        ready()
+        os.fork()
+        while True:
+            try:
+                slow_down(pid)
+            except OSError:
+                pass
+
+    return background(work)
+
+
 def limit(pid):
     import resource
     return resource.prlimit(pid, resource.RLIMIT_NOFILE, (64, 64))
@@ -109,14 +125,13 @@ def mount(path):
 def sibling():
     """A child of our parent's parent: whoever that is must reap it."""
     CLONE_PARENT = 0x8000
-    made = checked(libc.syscall(CLONE, CLONE_PARENT | signal.SIGCHLD, 0, 0, 0, 0))
+    arguments = (ctypes.c_uint64 * 11)(CLONE_PARENT, 0, 0, 0, signal.SIGCHLD)
+    made = libc.syscall(CLONE3, arguments, 88)
+    if made < 0:
+        made = checked(libc.syscall(CLONE, CLONE_PARENT | signal.SIGCHLD, 0, 0, 0, 0))
     if made == 0:
         os._exit(0)
     return made
-
-
-def uid():
-    return [os.getresuid(), os.getresgid(), os.getgroups()]
 
 
 def run(argv):

@@ -179,6 +179,10 @@ impl Peer {
                 self.reply(id, json!(std::fs::read_dir("/proc/self/fd").expect("fds").count() - 1))
             }
             "attack" => self.reply(id, hostile::attack(params)),
+            "hoard" => {
+                let hoard = vec![1u8; params["bytes"].as_u64().expect("bytes") as usize];
+                self.reply(id, json!(hoard.len()));
+            }
             "never" => {}
             "later" => {
                 self.reply(&params["id"], json!("late"));

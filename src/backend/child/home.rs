@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -51,7 +51,9 @@ impl Homes {
         sweep(shared);
         let root = shared.join(random_name()?);
         own_dir(&root, PASSABLE)?;
-        let lock = File::create(lock_of(&root))?;
+        // A lock can be held by whoever can open its file.
+        let mut private = File::options();
+        let lock = private.write(true).create(true).mode(LOCK).open(lock_of(&root))?;
         lock.try_lock()?;
         Ok(Self { root, left: Left::default(), _lock: lock })
     }
@@ -130,6 +132,7 @@ const MAX_LEFT: usize = 1024;
 
 /// For one session.
 const PRIVATE: u32 = 0o700;
+const LOCK: u32 = 0o600;
 /// Sessions, whose users are not ours, pass through; they cannot list what is there.
 const PASSABLE: u32 = 0o711;
 

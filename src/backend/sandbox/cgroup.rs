@@ -193,7 +193,8 @@ fn version_two(mounts: &str, own: &str) -> Result<Vec<Hierarchy>, String> {
     };
     let unwritable = |error: io::Error| format!("cgroup v2 cannot be written to: {error}");
     if enable(&base).is_err() {
-        // A group with processes of its own cannot limit others below it, so ours move down first.
+        // A group with processes of its own cannot limit others below it, so ours move down first: the gateway
+        // and its sweeper.
         let gateway = base.join("gateway");
         fs::create_dir_all(&gateway).map_err(unwritable)?;
         let processes = fs::read_to_string(base.join("cgroup.procs")).map_err(unwritable)?;

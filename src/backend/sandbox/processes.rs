@@ -56,3 +56,32 @@ fn environment(pid: i32) -> Option<Vec<u8>> {
 /// The variable that every process of a session inherits: its private directory. Where there are no user
 /// ids to tell sessions apart, it does.
 pub(in crate::backend) const MARK: &str = "LOCKGATE_SESSION_DIR";
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn who_only_looks_like_a_zombie_is_seen_and_its_mark_too() {
+        let exit = nix::libc::SYS_exit;
+        let script = format!(
+            "import ctypes, threading, time\n\
+             threading.Thread(target=lambda: time.sleep(60)).start()\n\
+             ctypes.CDLL(None).syscall({exit}, 0)"
+        );
+        let mut python = Command::new("/usr/bin/python3");
+        let mut child = python.args(["-c", &script]).env(MARK, "/a/home").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let status = format!("/proc/{pid}/status");
+        while !fs::read_to_string(&status).unwrap().contains("State:\tZ") {
+            std::thread::yield_now();
+        }
+        let (seen, found) = (all().any(|process| process.pid == pid), mark(pid));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(seen);
+        assert_eq!(found.as_deref(), Some(Path::new("/a/home")));
+    }
+}

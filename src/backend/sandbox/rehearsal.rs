@@ -96,6 +96,7 @@ impl Rehearsal<'_> {
             Err((Step::Directory, error)) => {
                 return Err(Unprepared::Directory { place: self.homes.to_owned(), error });
             }
+            Err((Step::Exec, error)) => return Err(Unprepared::Program(error)),
             Err((_, error)) => {
                 self.note("uid", PURPOSE, State::Missing(self.explain(&error)));
                 return Ok(None);
@@ -263,13 +264,16 @@ fn with_home(mut files: Files, home: &Path) -> Files {
     files
 }
 
-/// A session must not be anybody who has files on this machine.
+/// A session must not be anybody who has files on this machine, nor belong to a group that has.
 fn nobody_has(range: UidRange) -> Result<(), Unprepared> {
-    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let taken = users.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let (name, uid) = (fields.next()?, fields.nth(1)?.parse().ok()?);
-        range.contains(uid).then(|| Unprepared::UidTaken { uid, name: name.to_owned() })
-    });
-    taken.map_or(Ok(()), Err)
+    for (list, kind) in [("/etc/passwd", "user"), ("/etc/group", "group")] {
+        let lines = fs::read_to_string(list).unwrap_or_default();
+        let taken = lines.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let (name, id) = (fields.next()?, fields.nth(1)?.parse().ok()?);
+            range.contains(id).then(|| Unprepared::IdTaken { id, kind, name: name.to_owned() })
+        });
+        taken.map_or(Ok(()), Err)?;
+    }
+    Ok(())
 }

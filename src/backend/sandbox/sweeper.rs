@@ -57,8 +57,18 @@ impl Sweeper {
     /// Starts the process, which ends what is under `homes` when the gateway is gone.
     pub(super) fn start(homes: PathBuf) -> io::Result<Self> {
         let (jobs, inbox) = sync_channel(MAX_JOBS);
-        let mut broom = Broom::start(homes)?;
-        std::thread::Builder::new().name("sweeper".into()).spawn(move || broom.run(&inbox))?;
+        let (started, outcome) = sync_channel(1);
+        // A child of that thread: the main thread reaps what it finds among its own.
+        std::thread::Builder::new().name("sweeper".into()).spawn(move || {
+            let broom = Broom::start(homes);
+            let (broom, outcome) = match broom {
+                Ok(broom) => (Some(broom), Ok(())),
+                Err(error) => (None, Err(error)),
+            };
+            let _ = started.send(outcome);
+            broom.into_iter().for_each(|mut broom| broom.run(&inbox));
+        })?;
+        outcome.recv().map_err(io::Error::other)??;
         Ok(Self { jobs })
     }
 

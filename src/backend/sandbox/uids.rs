@@ -1,14 +1,14 @@
 //! User ids, one for each live session.
 //!
 //! The range is taken in blocks, each with a lock file, so that several gateways on one machine never use
-//! the same id; a block that a dead gateway held is swept before it is used. An id that comes back rests for
+//! the same id, even where their ranges overlap; a block that a dead gateway held is swept before it is used. An id that comes back rests for
 //! a while, and is given out again only when nothing of its last session can be found.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -33,7 +33,14 @@ struct Pool {
     /// Given back, the oldest first.
     resting: VecDeque<(Instant, u32)>,
     /// Held for as long as the gateway lives.
-    blocks: Vec<(u32, File)>,
+    blocks: Vec<Block>,
+}
+
+/// Ids that no other gateway takes for as long as the lock is held.
+#[derive(Debug)]
+struct Block {
+    ids: UidRange,
+    lock: File,
 }
 
 /// The right to use one id. When it is dropped, the id rests.
@@ -48,20 +55,23 @@ pub(in crate::backend) struct Lease {
 #[error("every user id of sandbox.uids is in use")]
 pub struct Exhausted;
 
-/// Ids of one lock file.
-const BLOCK: u32 = 256;
 /// How long an id rests at least.
 const REST: Duration = Duration::from_secs(10);
+/// How long the sweeper of a gateway that was killed may hold its block yet, and how often that is looked at.
+const RELEASED_WITHIN: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(20);
 
 impl Uids {
     /// Takes a first block.
     pub(super) fn prepare(range: UidRange, directory: &Path, sweeper: Sweeper) -> io::Result<Self> {
-        fs::DirBuilder::new().mode(0o755).recursive(true).create(directory)?;
+        // A lock can be held by whoever can open its file.
+        fs::DirBuilder::new().mode(0o700).recursive(true).create(directory)?;
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
         let pool = Mutex::default();
         let uids = Self { range, directory: directory.to_owned(), pool, sweeper };
-        let block = uids.lock_block().ok_or(Exhausted).map_err(io::Error::other)?;
-        uids.sweeper.guard_now(uids.block(block.0), &block.1)?;
-        uids.adopt(block);
+        let block = uids.first_block().ok_or(Exhausted).map_err(io::Error::other)?;
+        uids.sweeper.guard_now(block.ids, &block.lock)?;
+        uids.pool().adopt(block);
         Ok(uids)
     }
 
@@ -71,44 +81,55 @@ impl Uids {
             if let Some(uid) = self.pool().free.pop_front() {
                 return Ok(Lease { uid, uids: self.clone() });
             }
-            let rested = Rested::take(self);
+            let rested = Rested { ids: self.pool().take_rested(Instant::now()), uids: self };
             if !rested.ids.is_empty() {
                 rested.release().await;
                 continue;
             }
             let block = self.lock_block().ok_or(Exhausted)?;
-            let guarded = self.sweeper.guard(self.block(block.0), block.1.as_fd()).await;
+            let guarded = self.sweeper.guard(block.ids, block.lock.as_fd()).await;
             guarded.map_err(|_| Exhausted)?;
-            self.adopt(block);
+            self.pool().adopt(block);
         }
     }
 
-    /// The first block that nobody holds.
-    fn lock_block(&self) -> Option<(u32, File)> {
-        let mut firsts = (self.range.first..=self.range.last).step_by(BLOCK as usize);
-        firsts.find_map(|first| {
-            if self.pool().blocks.iter().any(|(held, _)| *held == first) {
-                return None;
+    /// As [`Self::lock_block`], but if all are held it may be by what is just going.
+    fn first_block(&self) -> Option<Block> {
+        (0..RELEASED_WITHIN).find_map(|_| {
+            let block = self.lock_block();
+            if block.is_none() {
+                std::thread::sleep(PAUSE);
             }
-            let lock = File::create(self.directory.join(format!("uids-{first}.lock"))).ok()?;
-            lock.try_lock().is_ok().then_some((first, lock))
+            block
         })
     }
 
-    fn block(&self, first: u32) -> UidRange {
-        UidRange { first, last: self.range.last.min(first.saturating_add(BLOCK - 1)) }
-    }
-
-    /// The first id of a block is never given to a session: the sweeper needs one of its own.
-    fn adopt(&self, (first, lock): (u32, File)) {
-        let block = self.block(first);
-        let mut pool = self.pool();
-        pool.free.extend(first + 1..=block.last);
-        pool.blocks.push((first, lock));
+    /// The first block that nobody holds.
+    fn lock_block(&self) -> Option<Block> {
+        self.range.blocks().find_map(|ids| {
+            if self.pool().blocks.iter().any(|held| held.ids == ids) {
+                return None;
+            }
+            let lock = File::create(self.directory.join(format!("uids-{}.lock", ids.block()))).ok()?;
+            lock.try_lock().is_ok().then_some(Block { ids, lock })
+        })
     }
 
     fn pool(&self) -> MutexGuard<'_, Pool> {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pool {
+    /// The first id of a block is never given to a session: the sweeper needs one of its own.
+    fn adopt(&mut self, block: Block) {
+        self.free.extend(block.ids.first + 1..=block.ids.last);
+        self.blocks.push(block);
+    }
+
+    fn take_rested(&mut self, now: Instant) -> Vec<u32> {
+        let due = self.resting.iter().take_while(|(since, _)| now.duration_since(*since) >= REST).count();
+        self.resting.drain(..due).map(|(_, uid)| uid).collect()
     }
 }
 
@@ -118,14 +139,7 @@ struct Rested<'p> {
     uids: &'p Uids,
 }
 
-impl<'p> Rested<'p> {
-    fn take(uids: &'p Uids) -> Self {
-        let now = Instant::now();
-        let mut pool = uids.pool();
-        let due = pool.resting.iter().take_while(|(since, _)| now.duration_since(*since) >= REST).count();
-        Self { ids: pool.resting.drain(..due).map(|(_, uid)| uid).collect(), uids }
-    }
-
+impl Rested<'_> {
     /// Sets free what is clean. The rest goes on resting.
     async fn release(mut self) {
         let Ok(unclean) = self.uids.sweeper.inspect(self.ids.clone()).await else { return };
@@ -151,5 +165,25 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.uids.pool().resting.push_back((Instant::now(), self.uid));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_comes_back_rests_before_it_can_be_taken() {
+        let mut pool = Pool::default();
+        let ids = UidRange { first: 20000, last: 20002 };
+        pool.adopt(Block { ids, lock: tempfile::tempfile().unwrap() });
+        assert_eq!(pool.free, [20001, 20002], "the first is not for sessions");
+        let start = Instant::now();
+        pool.free.clear();
+        pool.resting.extend([(start, 20001), (start + REST / 2, 20002)]);
+        assert_eq!(pool.take_rested(start + REST / 2), Vec::<u32>::new());
+        assert_eq!(pool.take_rested(start + REST), [20001]);
+        assert_eq!(pool.take_rested(start + REST * 2), [20002]);
+        assert!(pool.resting.is_empty());
     }
 }

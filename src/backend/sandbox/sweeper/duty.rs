@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use nix::sys::signal::SigSet;
 use rustix::process::{Pid, PidfdFlags, Signal, Uid, pidfd_open, pidfd_send_signal};
+use rustix::thread::CapabilitySet;
 
 use super::{ARGUMENT, Request};
 use crate::backend::sandbox::processes::{self, Owned, mark};
@@ -20,7 +21,7 @@ use crate::settings::UidRange;
 /// How often everything is looked through at most, when what is found goes on making more.
 const MAX_PASSES: usize = 100;
 /// Where anybody may leave a file.
-const SHARED_PLACES: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
+const SHARED_PLACES: [&str; 5] = ["/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock"];
 /// Tables of what outlives a process in the kernel; each has the owner's id in a column `uid`.
 const IPC_TABLES: [&str; 3] = ["/proc/sysvipc/shm", "/proc/sysvipc/sem", "/proc/sysvipc/msg"];
 
@@ -97,6 +98,10 @@ impl Duty {
         }
         let id = Uid::from_raw;
         rustix::thread::set_thread_res_uid(id(own.first), id(uid), id(0))?;
+        // On hosts where a change of user leaves capabilities, this would end everything there is.
+        if rustix::thread::capabilities(None)?.effective.contains(CapabilitySet::KILL) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         let killed =
             nix::sys::signal::kill(nix::unistd::Pid::from_raw(-1), nix::sys::signal::Signal::SIGKILL);
         // Whoever cannot come back must not go on.
