@@ -40,6 +40,15 @@ impl Leader {
         wait(&self.pidfd, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG)
     }
 
+    /// Kills it and takes the zombie away. Blocks until then.
+    pub(super) fn end(mut self) {
+        self.reaped = true;
+        self.signal(Signal::KILL);
+        wait(&self.pidfd, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+        self.roster.remove(self.pid);
+        wait(&self.pidfd, WaitIdOptions::EXITED);
+    }
+
     /// Takes the zombie away. It must have ended.
     pub(super) fn reap(mut self) -> Exit {
         self.reaped = true;
@@ -53,11 +62,7 @@ impl Drop for Leader {
         if !self.reaped {
             self.signal(Signal::KILL);
             let (pid, pidfd, roster) = (self.pid, self.pidfd.clone(), self.roster.clone());
-            std::thread::spawn(move || {
-                wait(&pidfd, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
-                roster.remove(pid);
-                wait(&pidfd, WaitIdOptions::EXITED)
-            });
+            std::thread::spawn(move || Self { pid, pidfd, roster, reaped: false }.end());
         }
     }
 }

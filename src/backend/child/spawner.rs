@@ -81,9 +81,11 @@ impl Spawner {
             [nothing().map_err(before)?, nothing().map_err(before)?, nothing().map_err(before)?];
         self.order(Job { orders, descriptors, reply }).map_err(before)?;
         let spawned = answer.blocking_recv().map_err(io::Error::other).flatten().map_err(before)?;
-        let Spawned { leader: _leader, mut control } = spawned;
+        let Spawned { leader, mut control } = spawned;
         let mut text = Vec::new();
-        control.read_to_end(&mut text).map_err(before)?;
+        let read = control.read_to_end(&mut text);
+        leader.end();
+        read.map_err(before)?;
         match Report::last(&text) {
             Some(Report::Ready) => Ok(()),
             Some(Report::Failed(step, 0)) => Err((step, io::ErrorKind::Unsupported.into())),
