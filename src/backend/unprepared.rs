@@ -33,6 +33,11 @@ pub enum Unprepared {
         "the user ids of sandbox.uids cannot be used: {0}; give a range of its own to each gateway of this machine"
     )]
     Uids(io::Error),
+    /// Root, but without root's power: sessions would be root, too.
+    #[error(
+        "the gateway is root, but may not give sessions users of their own: {0}; in a container keep the capabilities SETUID, SETGID, CHOWN, FOWNER, DAC_OVERRIDE and KILL, which are there by default, or run the gateway as another user, or set sandbox.profile = \"off\""
+    )]
+    NoUsers(io::Error),
     /// Ids of the range belong to somebody.
     #[error(
         "sandbox.uids holds {id}, which is the {kind} {name:?} of this machine; give a range that nobody uses"

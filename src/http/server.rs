@@ -2,7 +2,7 @@
 
 use std::future::ready;
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use actix_web::App;
 use actix_web::dev::{AppConfig, RequestHead, Server, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HOST, TRANSFER_ENCODING};
 use actix_web::rt::net::TcpStream;
+use socket2::{Domain, Socket, Type};
 
 use super::connection::{Answering, Attended, Connection, Course, HEAD_TIMEOUT, KEEP_ALIVE, LINGER};
 use super::connections::Crowded;
@@ -24,6 +25,9 @@ use super::{Front, error, routes};
 #[derive(Debug)]
 pub struct Listening {
     listener: TcpListener,
+    /// The same port of the other address family, where nobody is answered. Without it, a session could
+    /// listen there and be taken for the gateway.
+    kept: Option<Socket>,
     /// The address, with the port that was free if none was asked for.
     pub address: SocketAddr,
 }
@@ -40,7 +44,25 @@ const LAST_RESPONSES: u64 = 2;
 pub fn bind(address: SocketAddr) -> io::Result<Listening> {
     let listener = TcpListener::bind(address)?;
     let address = listener.local_addr()?;
-    Ok(Listening { listener, address })
+    Ok(Listening { listener, kept: keep_sibling(address).ok(), address })
+}
+
+/// Takes the counterpart of an address that the other family has one for, if it is free.
+fn keep_sibling(address: SocketAddr) -> io::Result<Socket> {
+    let sibling: IpAddr = match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv6Addr::UNSPECIFIED.into(),
+        IpAddr::V4(Ipv4Addr::LOCALHOST) => Ipv6Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::LOCALHOST) => Ipv4Addr::LOCALHOST.into(),
+        // `::` takes both already.
+        _ => return Err(io::ErrorKind::Unsupported.into()),
+    };
+    let sibling = SocketAddr::new(sibling, address.port());
+    let socket = Socket::new(Domain::for_address(sibling), Type::STREAM, None)?;
+    if sibling.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&sibling.into())?;
+    Ok(socket)
 }
 
 /// Serves until the returned server is stopped by its handle. `stalled` is how long data may stay
@@ -53,7 +75,10 @@ pub fn serve(listening: Listening, front: &Arc<Front>, stalled: Duration) -> io:
     let builder = Server::build().workers(workers).disable_signals().shutdown_timeout(LAST_RESPONSES);
     let draining = builder.graceful_shutdown_signal();
     let front = front.clone();
+    let kept = Arc::new(listening.kept);
     let server = builder.listen("http", listening.listener, move || {
+        // For as long as connections are taken.
+        let _ = &kept;
         let (door, front) = (front.clone(), front.clone());
         let draining = draining.clone();
         let http = HttpService::build()

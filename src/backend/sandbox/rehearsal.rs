@@ -92,15 +92,12 @@ impl Rehearsal<'_> {
         let trial = Confinement { uid: Some(range.first), ..Confinement::default() };
         match self.spawner.rehearse(self.homes, trial) {
             Ok(()) => {}
-            // Not a matter of what the host can do. Without this, sessions would run as root.
+            // Without users of their own, sessions would run as root.
             Err((Step::Directory, error)) => {
                 return Err(Unprepared::Directory { place: self.homes.to_owned(), error });
             }
             Err((Step::Exec, error)) => return Err(Unprepared::Program(error)),
-            Err((_, error)) => {
-                self.note("uid", PURPOSE, State::Missing(self.explain(&error)));
-                return Ok(None);
-            }
+            Err((_, error)) => return Err(Unprepared::NoUsers(error)),
         }
         let uids = Uids::prepare(range, Path::new(LOCKS), sweeper.clone()).map_err(Unprepared::Uids)?;
         self.note("uid", PURPOSE, State::InForce(format!("{range}, and a sweep by uid at the end")));
