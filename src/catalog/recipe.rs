@@ -42,6 +42,8 @@ type Fault = (&'static str, String);
 
 /// Variables that put the packages elsewhere.
 const ELSEWHERE: [&str; 5] = ["HOME", "NPM_CONFIG_CACHE", "UV_CACHE_DIR", "UV_NO_CACHE", "XDG_CACHE_HOME"];
+/// Options that do, or that run something.
+const MISPLACED: [&str; 4] = ["--cache", "--cache-dir", "--call", "--prefix"];
 /// The file that npm writes anew among the packages that it does not change.
 const NPM_LIST: &str = ".package-lock.json";
 
@@ -162,6 +164,11 @@ impl Runner {
             } else if !word.starts_with('-') {
                 words.target.clone_from(word);
                 break;
+            }
+            if MISPLACED.contains(&name) {
+                return Err(format!(
+                    "has the option {word:?}, with which packages are not found again; leave it out, or `prefetch`"
+                ));
             }
             words.named |= self.naming().contains(&name);
             words.options.push(word.clone());

@@ -32,8 +32,8 @@ pub(super) struct Draft {
 }
 
 const NAME: &str = "packages";
-/// What is not complete.
-const DRAFT: &str = "new-";
+/// What is not complete. No key begins so.
+const DRAFT: &str = ".new-";
 const LOCK: &str = "lock";
 const PRIVATE: u32 = 0o700;
 

@@ -29,6 +29,7 @@ fn what_there_is_no_recipe_for_is_refused_with_the_remedy() {
         ("npx -y", "run", "names no package"),
         ("npx ./here", "run", "on this machine already"),
         ("uvx --no-cache a", "run", "--name=value"),
+        ("uvx --cache-dir=/c a", "run", "not found again"),
     ] {
         let (found, reason) = read(run).unwrap_err();
         assert_eq!(found, key, "{run}");
