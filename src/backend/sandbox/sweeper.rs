@@ -31,8 +31,10 @@ pub(in crate::backend) struct Sweeper {
 struct Job {
     request: Request,
     lock: Option<OwnedFd>,
-    reply: oneshot::Sender<io::Result<Vec<u32>>>,
+    reply: Reply,
 }
+
+type Reply = oneshot::Sender<io::Result<Vec<u32>>>;
 
 /// What the sweeper is asked to do. It answers with the ids that are not clean.
 #[derive(Debug, Deserialize, Serialize)]
@@ -42,8 +44,8 @@ enum Request {
     Guard { block: UidRange, before: bool },
     /// End every process of this id.
     Kill(u32),
-    /// End every process that was started in this private directory.
-    Find(PathBuf),
+    /// End every process that was started in one of these private directories.
+    Find(Vec<PathBuf>),
     /// See whether anything is left of these ids, and end it.
     Inspect(Vec<u32>),
 }
@@ -79,12 +81,12 @@ impl Sweeper {
 
     /// Ends every process that was started in this private directory.
     pub(super) async fn find(&self, home: PathBuf) -> io::Result<()> {
-        self.ask(Request::Find(home), None).await.map(drop)
+        self.ask(Request::Find(vec![home]), None).await.map(drop)
     }
 
     /// As [`Self::kill`] and [`Self::find`], for who cannot wait.
     pub(super) fn later(&self, uid: Option<u32>, home: PathBuf) {
-        let request = uid.map_or(Request::Find(home), Request::Kill);
+        let request = uid.map_or(Request::Find(vec![home]), Request::Kill);
         let _ = self.jobs.try_send(Job { request, lock: None, reply: oneshot::channel().0 });
     }
 
@@ -138,7 +140,12 @@ impl Broom {
 
     /// Until the gateway has gone; then the process, which sees its socket close, is waited for.
     fn run(&mut self, inbox: &Receiver<Job>) {
-        while let Ok(Job { request, lock, reply }) = inbox.recv() {
+        let mut next = None;
+        while let Some(Job { mut request, lock, reply }) = next.take().or_else(|| inbox.recv().ok()) {
+            let mut alike = Vec::new();
+            if let Request::Find(homes) = &mut request {
+                next = gather(inbox, homes, &mut alike);
+            }
             let answer = self.ask(&request, lock.as_ref()).or_else(|error| {
                 tracing::error!(%error, "the sweeper is gone; starting another");
                 self.replace()?;
@@ -146,6 +153,9 @@ impl Broom {
             });
             if let (Request::Guard { block, .. }, Some(lock)) = (request, lock) {
                 self.guarded.push((block, lock));
+            }
+            for reply in alike {
+                let _ = reply.send(answer.as_ref().map(Vec::clone).map_err(|error| error.kind().into()));
             }
             let _ = reply.send(answer);
         }
@@ -173,6 +183,21 @@ impl Broom {
         self.guarded = guarded;
         Ok(())
     }
+}
+
+/// All searches that wait: looking through every process once does for many. Also the first job that is
+/// something else.
+fn gather(inbox: &Receiver<Job>, homes: &mut Vec<PathBuf>, alike: &mut Vec<Reply>) -> Option<Job> {
+    while let Ok(job) = inbox.try_recv() {
+        match job {
+            Job { request: Request::Find(more), reply, .. } => {
+                homes.extend(more);
+                alike.push(reply);
+            }
+            other => return Some(other),
+        }
+    }
+    None
 }
 
 fn spawn(homes: &PathBuf) -> io::Result<(UnixStream, Child)> {

@@ -72,8 +72,9 @@ impl Duty {
                     self.kill(uid)?;
                     Vec::new()
                 }
-                Request::Find(home) => {
-                    end_marked(|mark| mark == home);
+                Request::Find(homes) => {
+                    let homes: HashSet<PathBuf> = homes.into_iter().collect();
+                    end_marked(|mark| homes.contains(mark));
                     Vec::new()
                 }
                 Request::Inspect(uids) => self.inspect(&uids),
