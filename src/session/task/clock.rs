@@ -58,7 +58,8 @@ impl Task {
         if draining && state.exchange.is_idle() {
             return Err(End::Drained);
         }
-        if now >= state.task_wakes_at + OVERSLEPT {
+        // Once, or whoever is late all the time would never judge anybody.
+        if now >= state.task_wakes_at + OVERSLEPT && self.lenient_until < state.task_wakes_at {
             self.lenient_until = now + LENIENCE;
         }
         state.flush();

@@ -30,22 +30,20 @@ async fn open(client: crate::client::Client, server: &str) -> (u16, String, Opti
     }
 }
 
-/// A crowd that wants in while there is too little for all of it. Nobody is left without an answer.
+/// A crowd that wants in while there is too little for all of it. Nobody is left without an answer: a status,
+/// or for those who had to wait for their turn, a stream.
 async fn crowd(field: &mut Field, run: &mut Run, relieve: impl AsyncFnOnce(&mut Field)) {
     let opening: Vec<_> = (0..run.size(16, 64))
         .map(|_| (field.client(), run.dice.one_of(&["plain", "escaping", "stubborn"])))
         .map(|(client, server)| tokio::spawn(open(client, server)))
         .collect();
     relieve(field).await;
-    let mut refused = 0;
     let mut opened = Vec::new();
     for one in opening {
         let (status, reason, session) = one.await.unwrap();
         assert!([200, 503].contains(&status), "{status} {reason}");
-        refused += usize::from(status != 200);
         opened.extend(session);
     }
-    assert!(refused > 0, "nobody was short of anything");
     field.note_users();
     drop(opened);
 }
@@ -216,6 +214,8 @@ async fn without_room_for_directories_sessions_are_refused_until_there_is_some()
         field.gateway.until_active(0).await;
         until("no directory is left", || homes(&field.gateway).is_empty()).await;
         field.client().connect("plain").await;
+        field.gateway.until_active(0).await;
+        until("no directory is left", || homes(&field.gateway).is_empty()).await;
         run.sample(&field, 2);
     }
     field.gateway.until_active(0).await;

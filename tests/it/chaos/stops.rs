@@ -63,11 +63,14 @@ async fn stopped_servers_hold_up_nobody_else_and_go_on_where_they_were() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_slept_does_not_mistake_its_sleep_for_that_of_others() {
     let mut run = Run::new("C11 stop gateway");
-    let limits = [("LOCKGATE__TIMEOUTS__REQUEST", "1s"), ("LOCKGATE__TIMEOUTS__STALLED_READER", "1s")];
+    let limits = [("LOCKGATE__TIMEOUTS__REQUEST", "4s"), ("LOCKGATE__TIMEOUTS__STALLED_READER", "4s")];
     let mut field = Field::start(&mut run.dice, &limits).await;
-    let hogs = field.connect("busy", 2).await;
     let count = run.size(20, 200);
-    let mut sessions = field.connect("plain", count).await;
+    let mut sessions = Vec::new();
+    while sessions.len() < count {
+        sessions.extend(field.connect("plain", 10).await);
+    }
+    let hogs = field.connect("busy", 2).await;
     while run.again() {
         let pids =
             all(sessions.into_iter().map(|mut session| async move { (pid(&mut session).await, session) }));
@@ -81,7 +84,7 @@ async fn a_gateway_that_slept_does_not_mistake_its_sleep_for_that_of_others() {
         field.gateway.signal("STOP");
         until("the servers have answered, or wait to", || pids.iter().all(|pid| sleeps(*pid))).await;
         // Longer than a request may take.
-        tokio::time::sleep(Duration::from_millis(1500)).await;
+        tokio::time::sleep(Duration::from_millis(4500)).await;
         field.gateway.signal("CONT");
         let answers = asked.into_iter().map(|(mut session, id)| async move {
             let answer = session.answer(id).await;

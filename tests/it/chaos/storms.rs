@@ -29,12 +29,14 @@ struct Departure {
 
 impl Departure {
     fn any(dice: &mut Dice) -> Self {
+        let longest = dice.one_of(&[60_000, 800_000]);
         Self {
             server: dice.one_of(&["plain", "slow", "stubborn", "escaping", "deaf"]),
             // Half of them send all of it.
             head: if dice.below(2) == 0 { dice.below(200) } else { usize::MAX },
             posts: dice.below(3) == 0,
-            pause: Duration::from_micros(dice.below(60_000) as u64),
+            // Most go before it is their turn to be started, the others live for a while.
+            pause: Duration::from_micros(dice.below(longest) as u64),
             resets: dice.below(2) == 0,
         }
     }
