@@ -29,5 +29,5 @@ pub(super) use self::containers::Containers;
 pub(super) use self::home::Homes;
 pub(super) use self::launcher::Step;
 pub(super) use self::orphans::reap_orphans;
-pub(super) use self::process::{Equipment, Process, Standard};
+pub(super) use self::process::{Equipment, Process, Standard, search_path};
 pub(super) use self::spawner::Spawner;

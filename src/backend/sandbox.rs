@@ -11,8 +11,11 @@ mod confinement;
 mod files;
 mod namespaces;
 mod processes;
+mod reach;
 mod rehearsal;
+mod remedy;
 mod report;
+mod script;
 mod sweeper;
 mod uids;
 
@@ -22,9 +25,10 @@ use std::sync::Arc;
 
 use rustix::fs::{Gid, Uid};
 
-pub use self::report::{Item, Report, State};
+pub use self::reach::Barrier;
+pub use self::report::{Item, Lack, Report, State};
 pub use self::sweeper::{is_sweeper, sweep};
-pub use self::uids::Exhausted;
+pub use self::uids::{Exhausted, UidCount};
 
 pub(super) use self::confinement::Confinement;
 pub(super) use self::namespaces::{furnish, leave_host, leave_network};
@@ -32,6 +36,7 @@ pub(super) use self::processes::MARK;
 
 use self::cgroup::{Group, Groups};
 use self::files::Files;
+use self::reach::{Reach, Visitor};
 use self::rehearsal::Found;
 use self::sweeper::Sweeper;
 use self::uids::{Lease, Uids};
@@ -76,6 +81,19 @@ impl Sandbox {
     /// What is in force.
     pub(super) fn report(&self) -> &Report {
         &self.report
+    }
+
+    /// How the user ids are used; `None` where sessions have none of their own.
+    pub(super) fn uid_count(&self) -> Option<UidCount> {
+        self.uids.as_ref().map(|uids| uids.count())
+    }
+
+    /// What keeps the sessions of a server from running it, if something does.
+    pub(super) fn barrier(&self, plan: &LaunchPlan, search: &str) -> Option<Barrier> {
+        let is_own = self.uids.is_some() && plan.container().is_none();
+        let visitor = if is_own { Visitor::Stranger } else { Visitor::Gateway };
+        let own_places = self.common.namespaces && plan.container().is_none();
+        Reach { plan, visitor, own_places }.barrier(search)
     }
 
     /// One session's share, and what its launcher is told. The private directory becomes its user's.

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use actix_web::dev::{Extensions, Server};
 use actix_web::rt::net::TcpStream;
+use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpServer};
 
+use super::admin::{self, Admin};
 use super::{Front, routes};
 
 /// A bound socket that nobody serves yet.
@@ -46,8 +48,24 @@ pub fn bind(address: SocketAddr) -> io::Result<Listening> {
 /// # Errors
 /// If the listener cannot be used.
 pub fn serve(listening: Listening, front: &Arc<Front>, stalled: Duration) -> io::Result<Server> {
-    let routes = routes(front);
     let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    run(listening, routes(front), workers, stalled)
+}
+
+/// As [`serve`], for the operator, whom one worker is enough for.
+///
+/// # Errors
+/// If the listener cannot be used.
+pub fn serve_admin(listening: Listening, admin: &Arc<Admin>, stalled: Duration) -> io::Result<Server> {
+    run(listening, admin::routes(admin), 1, stalled)
+}
+
+fn run(
+    listening: Listening,
+    routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+    workers: usize,
+    stalled: Duration,
+) -> io::Result<Server> {
     let server = HttpServer::new(move || App::new().configure(routes.clone()))
         .workers(workers)
         .disable_signals()

@@ -6,12 +6,12 @@ use tokio::sync::oneshot;
 
 use super::era::Verdicts;
 use super::refusal::{NotOpened, Undelivered};
-use super::registry::Registry;
+use super::registry::{Census, Registry};
 use super::shared::Shared;
 use super::task::Task;
 use super::{Reader, Session, Transport};
-use crate::access::Opening;
-use crate::backend::Starter;
+use crate::access::{Opening, Operator};
+use crate::backend::{Report, Starter, UidCount};
 use crate::catalog::LaunchPlan;
 use crate::ids::{ServerName, SessionId, TenantId};
 use crate::lifecycle::Lifecycle;
@@ -145,6 +145,21 @@ impl Sessions {
     /// How many there have been.
     pub fn total(&self) -> u64 {
         self.registry.total()
+    }
+
+    /// Who has how many of them, for the operator.
+    pub fn census(&self, _operator: &Operator) -> Census {
+        self.registry.census()
+    }
+
+    /// What their processes are kept from, for the operator.
+    pub fn sandbox(&self, _operator: &Operator) -> &Report {
+        self.starter.report()
+    }
+
+    /// How their user ids are used, for the operator; `None` where they have none of their own.
+    pub fn uid_count(&self, _operator: &Operator) -> Option<UidCount> {
+        self.starter.uid_count()
     }
 
     /// Whether the gateway is shutting down.

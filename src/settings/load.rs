@@ -326,6 +326,7 @@ mod tests {
             ("[sandbox]\nuids = \"20000-20009\"", "holds 10 ids, fewer than the 1000 of limits.sessions"),
             ("[sandbox]\nprofile = \"on\"", "must be \"off\", \"default\" or \"strict\""),
             ("[servers.a]\nrun = 'x'\nwritable = ['data']", "`servers.a.writable` holds \"data\""),
+            ("[admin]\naddress = \"8001\"", "\"8001\" is no address with a port"),
             ("[limits", "cannot use FILE"),
             ("limits = 3", "it is a section: write [limits]"),
         ] {

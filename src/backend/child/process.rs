@@ -16,7 +16,7 @@ use tokio::net::unix::pipe;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::super::sandbox::{Confined, Confinement, Exhausted, MARK, Sandbox, Unconfined};
+use super::super::sandbox::{Barrier, Confined, Confinement, Exhausted, MARK, Sandbox, Unconfined};
 use super::containers::{Container, Containers};
 use super::home::Home;
 use super::launcher::{Orders, Report, Stage, Step};
@@ -88,6 +88,16 @@ pub enum StartFailed {
         /// Why, for the log.
         error: io::Error,
     },
+    /// In the launcher, where whoever was to run it may not.
+    #[error("the launcher failed at step {step:?}: {error}; {barrier}")]
+    Barred {
+        /// Which step.
+        step: Step,
+        /// Why.
+        error: io::Error,
+        /// What was in the way.
+        barrier: Barrier,
+    },
     /// The launcher was killed or hangs.
     #[error("the launcher ended without a report")]
     Silent,
@@ -109,10 +119,25 @@ impl StartFailed {
     pub fn public(&self) -> String {
         match self {
             Self::Host(_) => "the host could not make a process for it".into(),
-            Self::Step { step: Step::Exec, .. } => "its program could not be executed".into(),
-            Self::Step { step, .. } => format!("it could not be prepared (step {step:?})").to_lowercase(),
+            Self::Step { step: Step::Exec, .. } | Self::Barred { step: Step::Exec, .. } => {
+                "its program could not be executed".into()
+            }
+            Self::Step { step, .. } | Self::Barred { step, .. } => {
+                format!("it could not be prepared (step {step:?})").to_lowercase()
+            }
             Self::Silent => "it ended before it ran".into(),
             Self::Exhausted(_) => "the host has no room for another".into(),
+        }
+    }
+
+    /// The same, with what was in the way if that is why.
+    fn barred(self, barrier: impl FnOnce() -> Option<Barrier>) -> Self {
+        match self {
+            Self::Step { step, error } => match barrier() {
+                Some(barrier) => Self::Barred { step, error, barrier },
+                None => Self::Step { step, error },
+            },
+            other => other,
         }
     }
 }
@@ -143,7 +168,8 @@ impl Process {
             stderr: equipment.lifecycle.spawn_bound(tail.clone().follow(stderr)),
             tail,
         };
-        launched(control).await?;
+        let barrier = || equipment.sandbox.barrier(plan, &search);
+        launched(control).await.map_err(|failed| failed.barred(barrier))?;
         Ok(Standard {
             process,
             stdin: pipe::Sender::from_owned_fd(our_stdin)?,
@@ -201,7 +227,7 @@ impl Process {
 }
 
 /// Where programs are found.
-pub(super) fn search_path() -> String {
+pub(in crate::backend) fn search_path() -> String {
     std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.into())
 }
 

@@ -10,6 +10,8 @@ use landlock::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::reach;
+
 /// The newest version that we know the rights of; older kernels do what they can of it.
 const NEWEST: ABI = ABI::V6;
 
@@ -41,9 +43,7 @@ impl Files {
         let mut readable: Vec<PathBuf> =
             PROGRAMS.iter().chain(&RESOLVERS).map(|path| Path::new(path).to_owned()).collect();
         readable.extend(std::env::split_paths(search));
-        for path in [Some(program.to_owned()), program.canonicalize().ok()].into_iter().flatten() {
-            readable.extend(installation(&path));
-        }
+        readable.extend(reach::programs(program, search).iter().filter_map(|path| installation(path)));
         let named = argv.iter().skip(1).map(Path::new).filter(|path| path.is_absolute());
         readable.extend(named.flat_map(surroundings));
         readable.retain(|path| path.parent().is_some());

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::time::Instant;
 
 use super::sweeper::Sweeper;
@@ -34,6 +35,20 @@ struct Pool {
     resting: VecDeque<(Instant, u32)>,
     /// Held for as long as the gateway lives.
     blocks: Vec<(u32, File)>,
+    leased: u32,
+}
+
+/// How the user ids of `sandbox.uids` are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct UidCount {
+    /// Each by a live session.
+    pub in_use: u32,
+    /// Given back of late, and not to be given out yet.
+    pub resting: u32,
+    /// To be given out at once.
+    pub free: u32,
+    /// Not this gateway's so far; another on this machine may have them.
+    pub unclaimed: u32,
 }
 
 /// The right to use one id. When it is dropped, the id rests.
@@ -68,7 +83,7 @@ impl Uids {
     /// An id that nothing on this machine uses.
     pub(super) async fn lease(self: &Arc<Self>) -> Result<Lease, Exhausted> {
         loop {
-            if let Some(uid) = self.pool().free.pop_front() {
+            if let Some(uid) = self.pool().take() {
                 return Ok(Lease { uid, uids: self.clone() });
             }
             let rested = Rested::take(self);
@@ -80,6 +95,18 @@ impl Uids {
             let guarded = self.sweeper.guard(self.block(block.0), block.1.as_fd()).await;
             guarded.map_err(|_| Exhausted)?;
             self.adopt(block);
+        }
+    }
+
+    pub(super) fn count(&self) -> UidCount {
+        let pool = self.pool();
+        let held: u32 = pool.blocks.iter().map(|(first, _)| self.block(*first).len()).sum();
+        let size = |ids: usize| u32::try_from(ids).unwrap_or(u32::MAX);
+        UidCount {
+            in_use: pool.leased,
+            resting: size(pool.resting.len()),
+            free: size(pool.free.len()),
+            unclaimed: self.range.len().saturating_sub(held),
         }
     }
 
@@ -109,6 +136,14 @@ impl Uids {
 
     fn pool(&self) -> MutexGuard<'_, Pool> {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pool {
+    fn take(&mut self) -> Option<u32> {
+        let uid = self.free.pop_front()?;
+        self.leased += 1;
+        Some(uid)
     }
 }
 
@@ -150,6 +185,8 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.uids.pool().resting.push_back((Instant::now(), self.uid));
+        let mut pool = self.uids.pool();
+        pool.leased -= 1;
+        pool.resting.push_back((Instant::now(), self.uid));
     }
 }
