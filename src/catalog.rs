@@ -234,6 +234,9 @@ fn resolve(program: &str) -> Result<PathBuf, String> {
         return Err(format!("begins with {program:?}; give an absolute path, or a name that is on PATH"));
     }
     which::which(program).map_err(|_| {
+        if program.starts_with('/') {
+            return format!("begins with {program:?}, which is not there, or not for the gateway's user to execute");
+        }
         format!("begins with {program:?}, which is not an executable on PATH; install it, or give its absolute path")
     })
 }

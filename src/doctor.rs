@@ -11,10 +11,10 @@ use serde::Serialize;
 
 pub use self::host::Host;
 pub use self::trial::{Health, Step};
-pub use crate::backend::{Lack, Report, State, Unprepared};
+pub use crate::backend::{Lack, Report, State};
 
 use crate::access::Operator;
-use crate::backend::Starter;
+use crate::backend::{Starter, Unprepared};
 use crate::catalog::{Catalog, LaunchPlan};
 use crate::lifecycle::Lifecycle;
 use crate::settings::Settings;
@@ -57,8 +57,13 @@ impl<'s> Doctor<'s> {
     }
 
     /// Why a gateway would not start here.
-    pub fn refusal(&self) -> Option<&Unprepared> {
-        self.starter.as_ref().err()
+    pub fn refusal(&self) -> Option<String> {
+        match self.starter.as_ref().err()? {
+            Unprepared::Lacking { key, value, reasons, .. } => {
+                Some(format!("sandbox.{key} = {value:?} asks for all of what is missing: {reasons}"))
+            }
+            other => Some(other.to_string()),
+        }
     }
 
     /// Whether the servers can live beside each other; each by itself is for [`Self::server`].

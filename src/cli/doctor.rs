@@ -47,7 +47,7 @@ pub(super) fn run(args: &SettingsArgs, json: bool, starts: bool) -> anyhow::Resu
     let page = Page { shown: !json, coloured: !json && is_colourful() };
     page.host(&host);
     let doctor = Doctor::new(&settings);
-    let refusal = doctor.refusal().map(ToString::to_string).or_else(|| doctor.allowlist().err());
+    let refusal = doctor.refusal().or_else(|| doctor.allowlist().err());
     page.sandbox(doctor.report(), refusal.as_deref());
     let servers = servers(&doctor, &settings, starts, &page)?;
     let ok = refusal.is_none() && servers.iter().all(Finding::is_fine);
@@ -94,12 +94,13 @@ impl Page {
     fn host(&self, host: &Host) {
         let Host { uid, user, capabilities, kernel, architecture, .. } = host;
         let user = user.as_deref().unwrap_or("a user without a name");
-        let rights = match capabilities.len() {
-            0 => "no capabilities".to_owned(),
-            _ if host.all_capabilities => "all capabilities".to_owned(),
-            count => format!("{count} capabilities: {}", capabilities.join(", ")),
+        let rights = match (capabilities.len(), host.lacks.len()) {
+            (0, _) => "no capabilities".to_owned(),
+            (_, 0) => "all capabilities".to_owned(),
+            (held, lacking) if lacking < held => format!("all capabilities but {}", host.lacks.join(", ")),
+            (held, _) => format!("{held} capabilities: {}", capabilities.join(", ")),
         };
-        let container = host.container.map(|sort| format!(", {sort}")).unwrap_or_default();
+        let container = host.container.map(|sort| format!(", it seems {sort}")).unwrap_or_default();
         self.print(&format!("lockgate {VERSION}"));
         self.line(&format!("  {:<22} ", "user"), &format!("{user} (uid {uid}), {rights}"));
         self.line(&format!("  {:<22} ", "host"), &format!("Linux {kernel} {architecture}{container}"));
@@ -111,7 +112,7 @@ impl Page {
         for item in report.iter().flat_map(|report| &report.items) {
             match &item.state {
                 State::InForce(form) => {
-                    self.row(item.name, Mark::Ok, &[&format!("{}: {form}", item.purpose)]);
+                    self.row(item.name, Mark::Ok, &[&format!("{} ({form})", item.purpose)]);
                 }
                 State::NotWanted => {
                     self.row(item.name, Mark::Off, &[&format!("{}: not asked for", item.purpose)]);

@@ -14,13 +14,13 @@ pub struct Host {
     pub user: Option<String>,
     /// Its capabilities (capabilities(7)).
     pub capabilities: Vec<String>,
-    /// Whether those are all that the kernel has.
-    pub all_capabilities: bool,
+    /// Those that the kernel has beside.
+    pub lacks: Vec<String>,
     /// The kernel's version.
     pub kernel: String,
     /// The processor's.
     pub architecture: &'static str,
-    /// What sort of container it is in, if that shows.
+    /// What it seems to be inside of, if that shows.
     pub container: Option<&'static str>,
 }
 
@@ -46,12 +46,13 @@ impl Host {
         let bits = u64::from_str_radix(field("CapEff:"), 16).unwrap_or(0);
         let last = read("/proc/sys/kernel/cap_last_cap").trim().parse().unwrap_or(CAPABILITIES.len() - 1);
         let has = |number: usize| bits >> number & 1 == 1;
-        let name = |number: usize| CAPABILITIES.get(number).map_or(format!("{number}"), |name| (*name).to_owned());
+        let name =
+            |number: usize| CAPABILITIES.get(number).map_or(format!("{number}"), |name| (*name).to_owned());
         Self {
             uid,
             user: user(&read("/etc/passwd"), uid),
             capabilities: (0..=last).filter(|number| has(*number)).map(name).collect(),
-            all_capabilities: (0..=last).all(has),
+            lacks: (0..=last).filter(|number| !has(*number)).map(name).collect(),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             architecture: std::env::consts::ARCH,
             container: container(),

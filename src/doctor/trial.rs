@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use crate::backend::{Exit, Line, Link, Sent, Starter};
+use crate::backend::{Exit, Line, Link, Sent, StartFailed, Starter};
 use crate::catalog::LaunchPlan;
 use crate::mcp::{
     Era, Frame, HANDSHAKE_VERSIONS, Kind, RequestId, discover, era_shown, error_code, initialize,
@@ -66,6 +66,10 @@ pub(super) async fn run(starter: &Starter, plan: &LaunchPlan, timeouts: &Timeout
     let slot = starter.slot().await;
     let mut link = match timeout_at(until, starter.start(plan, &slot)).await {
         Ok(Ok(link)) => link,
+        // What was in the way is told beside it.
+        Ok(Err(StartFailed::Barred { step, error, .. })) => {
+            return failed(Step::Start, format!("the launcher failed at step {step:?}: {error}"), None);
+        }
         Ok(Err(error)) => return failed(Step::Start, error.to_string(), None),
         Err(_) => return failed(Step::Start, late(timeouts), None),
     };

@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::disallowed_methods, reason = "the house rules on tasks and queues are for the gateway")]
 
+mod admin;
 mod client;
 mod clients;
 mod command_line;
 mod conformance;
 mod deploy;
 mod docker;
+mod doctor;
 mod environment;
 mod era;
 mod events;

@@ -117,11 +117,12 @@ impl Rehearsal<'_> {
         match Groups::prepare(self.settings) {
             Ok(groups) => {
                 let limits = format!(
-                    "{} MiB, {} processes",
+                    "{}; {} MiB, {} processes",
+                    groups.describe(),
                     self.settings.memory.as_u64() >> 20,
                     self.settings.processes
                 );
-                self.note("cgroup", PURPOSE, State::InForce(format!("{} ({limits})", groups.describe())));
+                self.note("cgroup", PURPOSE, State::InForce(limits));
                 Some(groups)
             }
             Err(reason) => {
