@@ -159,7 +159,7 @@ fn guard_admin(
 fn tell(starter: &Starter, catalog: &Catalog) {
     let report = starter.report();
     let (profile, network) = (report.profile, report.network);
-    tracing::info!(?profile, ?network, in_force = report.in_force(), "sandbox");
+    tracing::info!(%profile, %network, in_force = report.in_force(), "sandbox");
     for (item, lack) in report.missing() {
         let (reason, remedy) = (&lack.reason, &lack.remedy);
         tracing::warn!(item = item.name, purpose = item.purpose, reason, remedy, "the sandbox lacks a part");

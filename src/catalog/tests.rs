@@ -14,6 +14,14 @@ fn catalog(file: &str) -> Catalog {
     Catalog::load(&settings(file)).unwrap()
 }
 
+impl LaunchPlan {
+    /// The plan of a server that alone has these settings.
+    pub(crate) fn for_test(server: &str) -> Self {
+        let catalog = catalog(&format!("[servers.s]\n{server}"));
+        catalog.trials(&Operator::at_the_command_line()).pop().unwrap()
+    }
+}
+
 fn target(segment: &str) -> Target {
     Target::decode(segment).unwrap()
 }

@@ -107,7 +107,7 @@ impl Page {
     }
 
     fn sandbox(&self, report: Option<&Report>, refusal: Option<&str>) {
-        let asked = report.map(|report| format!(", profile {:?}", report.profile).to_lowercase());
+        let asked = report.map(|report| format!(", profile \"{}\"", report.profile));
         self.print(&format!("\nSandbox{}", asked.unwrap_or_default()));
         for item in report.iter().flat_map(|report| &report.items) {
             match &item.state {

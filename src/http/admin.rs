@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::call::Call;
 use super::{Front, error, health};
-use crate::access::{AdminGate, Operator};
+use crate::access::{AdminGate, NotOperator, Operator};
 use crate::settings::Limits;
 
 /// What the operator's routes work with.
@@ -38,7 +38,7 @@ pub(super) fn routes(admin: &Arc<Admin>) -> impl Fn(&mut ServiceConfig) + Clone 
 async fn detail(request: HttpRequest, admin: Data<Admin>) -> HttpResponse {
     let operator = match admit(&request, &admin) {
         Ok(operator) => operator,
-        Err(refused) => return refused,
+        Err(reason) => return error::not_operator(&reason),
     };
     let sessions = &admin.front.sessions;
     let (sandbox, census) = (sessions.sandbox(&operator), sessions.census(&operator));
@@ -58,11 +58,11 @@ async fn detail(request: HttpRequest, admin: Data<Admin>) -> HttpResponse {
 async fn nowhere(request: HttpRequest, admin: Data<Admin>) -> HttpResponse {
     match admit(&request, &admin) {
         Ok(_) => error::nothing_to_see(),
-        Err(refused) => refused,
+        Err(reason) => error::not_operator(&reason),
     }
 }
 
-fn admit(request: &HttpRequest, admin: &Admin) -> Result<Operator, HttpResponse> {
+fn admit(request: &HttpRequest, admin: &Admin) -> Result<Operator, NotOperator> {
     let presented = Call::read(request, "").presented();
-    admin.gate.admit(&presented).map_err(|reason| error::not_operator(&reason))
+    admin.gate.admit(&presented)
 }

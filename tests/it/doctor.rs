@@ -127,7 +127,11 @@ fn root_a_plain_user_and_a_container_get_three_reports_and_each_is_true() {
     let (code, root) = place.doctor(&[], &settings);
     holds(
         &root,
-        &["root (uid 0)", "Sandbox, profile default", "uid ok a user of its own for each session (20000-"],
+        &[
+            "root (uid 0)",
+            "Sandbox, profile \"default\"",
+            "uid ok a user of its own for each session (20000-",
+        ],
     );
     holds(&root, &["namespaces off", "Every server that was tried works"]);
     holds(&root, &works);

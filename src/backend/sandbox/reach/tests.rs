@@ -1,7 +1,4 @@
 use super::*;
-use crate::access::Operator;
-use crate::catalog::Catalog;
-use crate::settings::{Flags, Platform, Settings};
 
 struct Place(tempfile::TempDir);
 
@@ -32,12 +29,7 @@ fn barrier(server: &str) -> Option<String> {
 }
 
 fn barrier_for(server: &str, visitor: Visitor, own_places: bool) -> Option<String> {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    fs::write(file.path(), format!("[servers.s]\n{server}")).unwrap();
-    let flags = Flags { file: Some(file.path().to_owned()), ..Flags::default() };
-    let settings = Settings::load(&flags, &Platform::default()).unwrap();
-    let plans = Catalog::load(&settings).unwrap().trials(&Operator::at_the_command_line());
-    let [plan] = plans.as_slice() else { panic!("one plan for the one server") };
+    let plan = &LaunchPlan::for_test(server);
     let search = "/usr/local/bin:/usr/bin:/bin";
     Reach { plan, visitor, own_places }.barrier(search).map(|barrier| barrier.to_string())
 }
