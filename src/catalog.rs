@@ -6,6 +6,7 @@
 mod container;
 mod environment;
 mod target;
+mod trial;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ pub use self::target::{BadTarget, Target};
 use sha2::{Digest, Sha256};
 
 use self::environment::Policy;
-use crate::access::{Operator, Permit};
+use crate::access::Permit;
 use crate::ids::{ServerName, TenantId};
 use crate::mcp::Era;
 use crate::settings::{self, ServerEra, Settings};
@@ -60,9 +61,6 @@ pub struct LaunchPlan {
     entry: Arc<Entry>,
     overrides: BTreeMap<String, String>,
 }
-
-/// Whom a trial is for.
-const NOBODY: &str = "operator";
 
 /// Why a target is refused. One text for what does not exist and what is not for this tenant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -136,20 +134,6 @@ impl Catalog {
             entry: entry.clone(),
             overrides,
         })
-    }
-
-    /// What each server would be started with for nobody in particular: to see whether it can be.
-    pub fn trials(&self, _operator: &Operator) -> Vec<LaunchPlan> {
-        let mut entries: Vec<&Arc<Entry>> = self.entries.values().collect();
-        entries.sort_by(|one, other| one.name.cmp(&other.name));
-        entries.dedup_by(|one, other| one.name == other.name);
-        let plan = |entry: &Arc<Entry>| LaunchPlan {
-            server: entry.name.clone(),
-            tenant: TenantId::new(NOBODY),
-            entry: entry.clone(),
-            overrides: BTreeMap::new(),
-        };
-        entries.into_iter().map(plan).collect()
     }
 
     /// What may have containers of ours, each once.

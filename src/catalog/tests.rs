@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::access::Operator;
 use crate::settings::{Flags, Platform};
 
 fn settings(file: &str) -> Settings {

@@ -135,10 +135,9 @@ impl Page {
 
     fn server(&self, finding: &Finding) {
         let (mark, mut lines) = match &finding.health {
-            Health::Answered { server_info, era, seconds } => {
-                let who = server_info.as_ref().map_or("it".to_owned(), |(name, version)| {
-                    format!("{} {}", printable(name), printable(version))
-                });
+            Health::Answered { name, version, era, seconds } => {
+                let named = name.iter().chain(version).map(|text| printable(text)).collect::<Vec<_>>();
+                let who = if named.is_empty() { "it".to_owned() } else { named.join(" ") };
                 let era = format!("{era:?}").to_lowercase();
                 (Mark::Ok, vec![format!("{who} answered after {seconds:.1} s ({era} era)")])
             }

@@ -21,8 +21,10 @@ use crate::settings::Timeouts;
 pub enum Health {
     /// It does.
     Answered {
-        /// What it calls itself, and its version.
-        server_info: Option<(String, String)>,
+        /// What it calls itself.
+        name: Option<String>,
+        /// The version that it says it has.
+        version: Option<String>,
         /// The era that it was asked in.
         era: Era,
         /// How long it took, from its start.
@@ -67,16 +69,17 @@ pub(super) async fn run(starter: &Starter, plan: &LaunchPlan, timeouts: &Timeout
     let mut link = match timeout_at(until, starter.start(plan, &slot)).await {
         Ok(Ok(link)) => link,
         // What was in the way is told beside it.
-        Ok(Err(StartFailed::Barred { step, error, .. })) => {
-            return failed(Step::Start, format!("the launcher failed at step {step:?}: {error}"), None);
+        Ok(Err(StartFailed::Barred { error, .. })) => {
+            return failed(Step::Start, format!("its program could not be executed: {error}"), None);
         }
         Ok(Err(error)) => return failed(Step::Start, error.to_string(), None),
         Err(_) => return failed(Step::Start, late(timeouts), None),
     };
     let mut talk = Conversation { link: &mut link, until };
     let health = match talk.begin(plan.era()).await {
-        Ok((era, server_info)) => {
-            Health::Answered { server_info, era, seconds: begun.elapsed().as_secs_f64() }
+        Ok((era, info)) => {
+            let (name, version) = info.unzip();
+            Health::Answered { name, version, era, seconds: begun.elapsed().as_secs_f64() }
         }
         Err(silence) => {
             if matches!(silence, Silence::Ended(_)) {

@@ -88,11 +88,9 @@ pub enum StartFailed {
         /// Why, for the log.
         error: io::Error,
     },
-    /// In the launcher, where whoever was to run it may not.
-    #[error("the launcher failed at step {step:?}: {error}; {barrier}")]
+    /// In the last step of the launcher: whoever was to run the command may not.
+    #[error("the launcher failed at step Exec: {error}; {barrier}")]
     Barred {
-        /// Which step.
-        step: Step,
         /// Why.
         error: io::Error,
         /// What was in the way.
@@ -119,12 +117,10 @@ impl StartFailed {
     pub fn public(&self) -> String {
         match self {
             Self::Host(_) => "the host could not make a process for it".into(),
-            Self::Step { step: Step::Exec, .. } | Self::Barred { step: Step::Exec, .. } => {
+            Self::Step { step: Step::Exec, .. } | Self::Barred { .. } => {
                 "its program could not be executed".into()
             }
-            Self::Step { step, .. } | Self::Barred { step, .. } => {
-                format!("it could not be prepared (step {step:?})").to_lowercase()
-            }
+            Self::Step { step, .. } => format!("it could not be prepared (step {step:?})").to_lowercase(),
             Self::Silent => "it ended before it ran".into(),
             Self::Exhausted(_) => "the host has no room for another".into(),
         }
@@ -133,9 +129,9 @@ impl StartFailed {
     /// The same, with what was in the way if that is why.
     fn barred(self, barrier: impl FnOnce() -> Option<Barrier>) -> Self {
         match self {
-            Self::Step { step, error } => match barrier() {
-                Some(barrier) => Self::Barred { step, error, barrier },
-                None => Self::Step { step, error },
+            Self::Step { step: Step::Exec, error } => match barrier() {
+                Some(barrier) => Self::Barred { error, barrier },
+                None => Self::Step { step: Step::Exec, error },
             },
             other => other,
         }

@@ -126,5 +126,13 @@ mod tests {
         }
         assert!(!files.readable.iter().any(|path| path == Path::new("/") || path.is_relative()));
         assert!(files.writable.is_empty());
+        let place = tempfile::tempdir().unwrap();
+        let script = place.path().join("server");
+        std::fs::write(&script, "#!/elsewhere/bin/python3\n").unwrap();
+        let files = Files::of(&script, &[], "");
+        assert!(
+            files.readable.contains(&"/elsewhere".into()),
+            "the interpreter of a script is a program, too"
+        );
     }
 }
