@@ -52,8 +52,7 @@ struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
 
-/// Everything that a backend needs to start: made by [`Catalog::plan`] and [`Catalog::trials`] only, so it is
-/// always allowed.
+/// Everything that a backend needs to start: made by [`Catalog`] only, so it is always allowed.
 #[derive(Clone, Debug)]
 pub struct LaunchPlan {
     server: ServerName,
@@ -218,10 +217,8 @@ fn resolve(program: &str) -> Result<PathBuf, String> {
         return Err(format!("begins with {program:?}; give an absolute path, or a name that is on PATH"));
     }
     which::which(program).map_err(|_| {
-        if program.starts_with('/') {
-            return format!("begins with {program:?}, which is not there, or not for the gateway's user to execute");
-        }
-        format!("begins with {program:?}, which is not an executable on PATH; install it, or give its absolute path")
+        let place = if program.starts_with('/') { "that the gateway may run" } else { "on PATH" };
+        format!("begins with {program:?}, which is not an executable {place}; install it, or give its absolute path")
     })
 }
 

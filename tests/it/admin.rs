@@ -1,11 +1,12 @@
 //! The admin listener: for the operator, and for nobody else on the same machine (T17).
 
 use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::gateway::{Gateway, SECRET, lockgate, peer};
+use crate::gateway::{Gateway, SECRET, peer};
 
 const ADMIN_SECRET: &str = "test-secret-of-the-operator";
 const ANY_PORT: &str = "[admin]\naddress = \"127.0.0.1:0\"\n";
@@ -197,7 +198,15 @@ fn what_cannot_work_stops_the_start_with_the_key() {
             "is a tenant's secret, too",
         ),
     ] {
-        let outcome = lockgate().args(["--port", "0"]).envs(variables.clone()).output().unwrap();
+        // It would serve for ever if nothing stopped it.
+        let mut command = Command::new("timeout");
+        command.args(["60", env!("CARGO_BIN_EXE_lockgate"), "--port", "0"]);
+        let outcome = command
+            .env_clear()
+            .env("PATH", std::env::var("PATH").unwrap())
+            .envs(variables.clone())
+            .output()
+            .unwrap();
         let stderr = String::from_utf8(outcome.stderr).unwrap();
         assert_eq!(outcome.status.code(), Some(2), "{variables:?}: {stderr}");
         assert!(stderr.contains(expected), "{variables:?}: {stderr}");

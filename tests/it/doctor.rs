@@ -68,7 +68,8 @@ impl Place {
         fs::write(&file, settings).unwrap();
         mode(&file, 0o644);
         let program = self.path("lockgate");
-        let words = through.iter().map(PathBuf::from).chain([program]);
+        // A gateway that should have refused to start would serve for ever.
+        let words = ["timeout", "60"].iter().chain(through).map(PathBuf::from).chain([program]);
         let words: Vec<PathBuf> = words.chain(arguments.iter().map(PathBuf::from)).collect();
         let Output { status, stdout, stderr } = Command::new(&words[0])
             .args(&words[1..])
