@@ -2,8 +2,10 @@
 //!
 //! [`Gate::admit`] is the only maker of permits, and everything further down asks for one, so a check that
 //! is skipped does not compile. The order is fixed: origin and host, then the secret, then the rate.
+//! [`AdminGate`] is its sibling for the operator.
 
 mod address;
+mod operator;
 mod origin;
 mod rate;
 mod rights;
@@ -15,6 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::operator::{AdminGate, NotOperator, Operator};
 pub use self::rate::Allowance;
 pub use self::rights::{Lost, Standing};
 pub use self::secret::{Secret, SecretHash};

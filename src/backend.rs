@@ -15,11 +15,11 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use self::child::{Exit, Inlet, Line, Outlet, Sent, StartFailed, is_launcher, launch};
-pub use self::sandbox::{Exhausted, Item, Report, State, is_sweeper, sweep};
+pub use self::sandbox::{Barrier, Exhausted, Item, Lack, Report, State, UidCount, is_sweeper, sweep};
 pub use self::templates::{Amount, NotFetched, Provisions};
 pub use self::unprepared::Unprepared;
 
-use self::child::{Containers, Equipment, Homes, Process, Spawner, Standard};
+use self::child::{Containers, Equipment, Homes, Process, Spawner, Standard, search_path};
 use self::sandbox::Sandbox;
 use self::templates::Templates;
 use crate::catalog::{Engine, Launch};
@@ -77,6 +77,16 @@ impl Starter {
     /// What sessions are kept from, and what the host cannot do.
     pub fn report(&self) -> &Report {
         self.equipment.sandbox.report()
+    }
+
+    /// How the user ids of sessions are used; `None` where they have none of their own.
+    pub fn uid_count(&self) -> Option<UidCount> {
+        self.equipment.sandbox.uid_count()
+    }
+
+    /// What keeps the sessions of a server from running it, if something does.
+    pub fn barrier(&self, plan: &Launch) -> Option<Barrier> {
+        self.equipment.sandbox.barrier(plan, &search_path())
     }
 
     /// A slot if one is free now.

@@ -8,6 +8,7 @@ mod environment;
 mod launch;
 mod recipe;
 mod target;
+mod trial;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
@@ -232,7 +233,8 @@ fn resolve(program: &str) -> Result<PathBuf, String> {
         return Err(format!("begins with {program:?}; give an absolute path, or a name that is on PATH"));
     }
     which::which(program).map_err(|_| {
-        format!("begins with {program:?}, which is not an executable on PATH; install it, or give its absolute path")
+        let place = if program.starts_with('/') { "that the gateway may run" } else { "on PATH" };
+        format!("begins with {program:?}, which is not an executable {place}; install it, or give its absolute path")
     })
 }
 
@@ -264,11 +266,6 @@ impl LaunchPlan {
     /// Sessions that this server may have at once.
     pub fn max_sessions(&self) -> usize {
         self.launch.entry().sessions
-    }
-
-    /// The protocol era that the server speaks; `None` if that is to be found out.
-    pub fn era(&self) -> Option<Era> {
-        self.launch.entry().era
     }
 
     /// What this plan has in common with others that start the very same process for the same tenant.

@@ -2,6 +2,8 @@
 
 mod check;
 mod conceal;
+mod doctor;
+mod harden;
 mod prefetch;
 mod serve;
 mod url;
@@ -53,6 +55,17 @@ enum Command {
         #[command(flatten)]
         settings: SettingsArgs,
     },
+    /// Say what the sandbox can do on this host, and whether each server starts and answers
+    Doctor {
+        /// Print one JSON document, for machines
+        #[arg(long)]
+        json: bool,
+        /// Look at the servers, but start none
+        #[arg(long)]
+        no_servers: bool,
+        #[command(flatten)]
+        settings: SettingsArgs,
+    },
     /// Print a new secret, and the line that a settings file holds of it
     Secret,
     /// Be a small MCP server on stdin and stdout, so that there is something to serve
@@ -86,17 +99,18 @@ const EXIT_UNUSABLE: u8 = 2;
 /// Runs what the command line asks for.
 pub fn run() -> ExitCode {
     // Before anything else: it may start this program afresh.
-    let secret = match conceal::take_secret() {
-        Ok(secret) => secret,
+    let secrets = match conceal::take_secrets() {
+        Ok(secrets) => secrets,
         Err(error) => return unusable(&error),
     };
     let cli = Cli::parse();
     let outcome = match cli.command {
-        None => serve::run(&cli.settings, secret),
-        Some(Command::Serve(args)) => serve::run(&args, secret),
-        Some(Command::Check(args)) => check::run(&args, secret.as_ref()),
+        None => serve::run(&cli.settings, secrets),
+        Some(Command::Serve(args)) => serve::run(&args, secrets),
+        Some(Command::Check(args)) => check::run(&args, secrets.tenant.as_ref()),
         Some(Command::Url { command, base, settings }) => url::run(&settings, &command, base.as_deref()),
         Some(Command::Prefetch { servers, settings }) => prefetch::run(&settings, &servers),
+        Some(Command::Doctor { json, no_servers, settings }) => doctor::run(&settings, json, !no_servers),
         Some(Command::Secret) => print_secret(),
         Some(Command::Demo) => crate::demo::run().map(|()| ExitCode::SUCCESS).map_err(Into::into),
     };

@@ -20,13 +20,13 @@ pub use self::prefetch::{Fetched, Prefetch};
 pub use self::reload::Load;
 
 use self::reload::Reloader;
-use crate::access::{Gate, Secret};
-use crate::backend::Starter;
+use crate::access::{AdminGate, Gate, Operator, Secret};
+use crate::backend::{Report, Starter};
 use crate::catalog::Catalog;
-use crate::http::{self, Bodies, Connections, Front, Listening, Policy};
+use crate::http::{self, Admin, Bodies, Connections, Front, Listening, Policy};
 use crate::lifecycle::Lifecycle;
 use crate::session::Sessions;
-use crate::settings::{Settings, Timeouts};
+use crate::settings::{AdminAddress, Settings, Timeouts};
 
 /// A gateway that is ready to run: its address is taken, nothing is served yet.
 #[derive(Debug)]
@@ -35,8 +35,19 @@ pub struct Gateway {
     reloader: Reloader,
     starter: Arc<Starter>,
     listening: Listening,
+    /// Present if there is a secret for it.
+    admin: Option<(Arc<Admin>, Listening)>,
     lifecycle: Lifecycle,
     timeouts: Timeouts,
+}
+
+/// The secrets that are no part of the settings.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Secrets<'s> {
+    /// Of the tenant `default`.
+    pub tenant: Option<&'s Secret>,
+    /// Of the operator.
+    pub admin: Option<&'s Secret>,
 }
 
 /// How a gateway came to its end.
@@ -61,32 +72,33 @@ impl Gateway {
     ///
     /// # Errors
     /// With what is wrong and what to do, for people.
-    pub fn build(settings: &Settings, secret: Option<&Secret>, load: Load) -> anyhow::Result<Self> {
+    pub fn build(settings: &Settings, secrets: Secrets<'_>, load: Load) -> anyhow::Result<Self> {
         let catalog = Catalog::load(settings)?;
         let wanted = settings.listen.address;
         let listening = http::bind(wanted).map_err(|error| {
             anyhow::anyhow!("cannot listen on {wanted}: {error}; choose another with --port")
         })?;
-        let gate = Gate::new(settings, secret, listening.address).map_err(anyhow::Error::msg)?;
+        let gate = Gate::new(settings, secrets.tenant, listening.address).map_err(anyhow::Error::msg)?;
+        let guarded = guard_admin(settings, secrets.admin, &gate)?;
         let lifecycle = Lifecycle::default();
         let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let starter = Arc::new(Starter::new(settings, lifecycle.clone())?);
-        for (item, reason) in starter.report().missing() {
-            tracing::warn!(item = item.name, purpose = item.purpose, reason, "the sandbox lacks a part");
-        }
+        tell(&starter, &catalog);
         let sessions = Sessions::new(settings, starter.clone(), lifecycle.clone());
         let bodies = Bodies::new(settings);
         let (sender, policy) = watch::channel(Arc::new(Policy { gate, catalog, sessions, bodies }));
         let reloader = Reloader::new(load, settings.clone(), sender);
-        let front = Front {
+        let front = Arc::new(Front {
             policy,
             base_path: settings.listen.base_path.clone(),
             connections: Connections::new(&settings.limits, descriptors.unwrap_or(u64::MAX)),
             heartbeat: settings.timeouts.heartbeat,
             since: Instant::now(),
-        };
+        });
         let timeouts = settings.timeouts.clone();
-        Ok(Self { front: Arc::new(front), reloader, starter, listening, lifecycle, timeouts })
+        let admin =
+            guarded.map(|(gate, listening)| (Arc::new(Admin { gate, front: front.clone() }), listening));
+        Ok(Self { front, reloader, starter, listening, admin, lifecycle, timeouts })
     }
 
     /// Where clients connect.
@@ -111,6 +123,14 @@ impl Gateway {
         // From here on a signal does what it should.
         tracing::info!(%address, "listening");
         let _tidy = self.lifecycle.spawn_bound(tidy(self.front.clone(), self.starter.clone())?);
+        // Until the very end: it shows how a shutdown gets on.
+        let _admin = match self.admin {
+            Some((admin, listening)) => {
+                let server = http::serve_admin(listening, &admin, self.timeouts.stalled_reader)?;
+                Some(self.lifecycle.spawn_bound(look_in(server, admin)))
+            }
+            None => None,
+        };
         let policy = self.front.policy();
         self.starter.provide_ahead(policy.catalog.fetches().into_values());
         self.starter.sweep_containers(policy.catalog.engines());
@@ -135,6 +155,50 @@ impl Gateway {
         };
         self.starter.leave();
         Ok(outcome)
+    }
+}
+
+/// Takes the address of the admin listener, if there is a secret for it.
+fn guard_admin(
+    settings: &Settings,
+    secret: Option<&Secret>,
+    tenants: &Gate,
+) -> anyhow::Result<Option<(AdminGate, Listening)>> {
+    let (wanted, secret) = match (settings.admin.address, secret) {
+        (AdminAddress::At(address), Some(secret)) => (address, secret),
+        (AdminAddress::Off, _) => return Ok(None),
+        (AdminAddress::At(_), None) => {
+            tracing::info!("the admin listener is off; set LOCKGATE_ADMIN_SECRET to switch it on");
+            return Ok(None);
+        }
+    };
+    let listening = http::bind(wanted).map_err(|error| {
+        anyhow::anyhow!(
+            "cannot listen on {wanted} for the operator: {error}; set admin.address to another, or to \"\" for none"
+        )
+    })?;
+    let gate = AdminGate::new(settings, secret, tenants, listening.address).map_err(anyhow::Error::msg)?;
+    tracing::info!(address = %listening.address, "the admin listener is on");
+    Ok(Some((gate, listening)))
+}
+
+/// What an operator should know who looks at the log only.
+fn tell(starter: &Starter, catalog: &Catalog) {
+    let report = starter.report();
+    let (profile, network) = (report.profile, report.network);
+    tracing::info!(%profile, %network, in_force = report.in_force(), "sandbox");
+    tell_missing(report);
+    for plan in catalog.trials(&Operator::at_the_command_line()) {
+        if let Some(barrier) = starter.barrier(&plan) {
+            tracing::warn!("servers.{}: {barrier}", plan.server());
+        }
+    }
+}
+
+fn tell_missing(report: &Report) {
+    for (item, lack) in report.missing() {
+        let (reason, remedy) = (&lack.reason, &lack.remedy);
+        tracing::warn!(item = item.name, purpose = item.purpose, reason, remedy, "the sandbox lacks a part");
     }
 }
 
@@ -163,6 +227,21 @@ fn tidy(front: Arc<Front>, starter: Arc<Starter>) -> std::io::Result<impl Future
             }
         }
     })
+}
+
+/// Serves the operator. Sessions go on without.
+async fn look_in(server: Server, admin: Arc<Admin>) {
+    let mut timer = tokio::time::interval(TIDY_EVERY);
+    tokio::pin!(server);
+    loop {
+        tokio::select! {
+            result = &mut server => {
+                tracing::error!(error = ?result.err(), "the admin listener ended by itself");
+                return;
+            }
+            _ = timer.tick() => admin.gate.forget_idle_keys(),
+        }
+    }
 }
 
 /// What asks a gateway to stop.

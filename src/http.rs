@@ -3,10 +3,11 @@
 //! `call` and `body` read a request, `admitted` is one that has passed the guard, `answer` and `event` write what comes back, `error` is the only place
 //! that knows which status a refusal has, `cors` what a browser needs. `sse` and `message` are the two
 //! halves of the `sse` transport; `mcp` is the endpoint that `streamable` and `stateless` clients share.
-//! `health` needs no secret.
-//! `server` listens; `connections` and `connection` see to it that nobody takes all connections or keeps one
-//! for nothing, `in_flight` the same for bodies.
+//! `health` needs no secret. `admin` is the listener of the operator, who has a secret of its own. `server`
+//! listens; `connections` and `connection` see to it that nobody takes all connections or keeps one for
+//! nothing, `in_flight` the same for bodies.
 
+mod admin;
 mod admitted;
 mod answer;
 mod body;
@@ -33,10 +34,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+pub use self::admin::Admin;
 pub use self::body::Bodies;
 pub use self::call::Call;
 pub use self::connections::Connections;
-pub use self::server::{Listening, bind, serve};
+pub use self::server::{Listening, bind, serve, serve_admin};
 
 use crate::access::Gate;
 use crate::catalog::Catalog;

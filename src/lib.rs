@@ -21,6 +21,7 @@ pub mod backend;
 pub mod catalog;
 pub mod cli;
 pub mod demo;
+pub mod doctor;
 pub mod gateway;
 pub mod http;
 pub mod ids;

@@ -18,7 +18,7 @@ mod version;
 pub use self::discover::{discover, era_shown, list_tools};
 pub use self::error::{Code, Failure, error_code, error_frame};
 pub use self::frame::{Frame, Kind, Malformed, Method};
-pub use self::handshake::{agreed_revision, initialize, initialized};
+pub use self::handshake::{agreed_revision, initialize, initialized, server_info};
 pub use self::id::RequestId;
 pub use self::ladder::{Enveloped, Misfit, era_of};
 pub use self::mirror::Mirror;

@@ -35,6 +35,7 @@ pub use self::opening::{Opened, Sessions};
 pub use self::outbox::{Delivery, EventId};
 pub use self::reader::Reader;
 pub use self::refusal::{Full, NotCalled, NotOpened, NotResumed, Undelivered};
+pub use self::registry::Census;
 
 use self::exchange::{Addressed, Exchange, FromClient, Unfit};
 use self::outbox::{Outbox, StreamId};

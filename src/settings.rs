@@ -5,6 +5,7 @@
 //! unreadable file stops the start with the place, the key, the reason and a suggestion.
 
 mod access;
+mod admin;
 mod catalog;
 mod limits;
 mod listen;
@@ -14,6 +15,7 @@ mod sandbox;
 mod unknown;
 
 pub use self::access::{Access, BlockedEnv, ClientAddress, Network, Tenant, TenantRate};
+pub use self::admin::{Admin, AdminAddress};
 pub use self::catalog::{Server, ServerEra};
 pub use self::limits::{Limits, Rate, Timeouts};
 pub use self::listen::Listen;
@@ -32,6 +34,8 @@ pub const DEFAULTS: &str = include_str!("../config/default.toml");
 pub struct Settings {
     /// Where clients connect.
     pub listen: Listen,
+    /// Where the operator looks in.
+    pub admin: Admin,
     /// Who may connect, and from where.
     pub access: Access,
     /// How often.

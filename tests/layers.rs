@@ -25,8 +25,10 @@ const TABLE: &[(&str, &[&str])] = &[
         "gateway",
         &["ids", "audit", "settings", "lifecycle", "access", "catalog", "backend", "session", "http"],
     ),
+    // A gateway without listeners, tenants or sessions: it starts each server once, for the operator.
+    ("doctor", &["settings", "lifecycle", "mcp", "access", "catalog", "backend"]),
     ("demo", &["mcp"]),
-    ("cli", &["ids", "settings", "telemetry", "access", "catalog", "gateway", "demo"]),
+    ("cli", &["ids", "settings", "telemetry", "access", "catalog", "gateway", "doctor", "demo"]),
     // `main` is the binary: it sees the library by its name.
     ("lib", &[]),
     ("main", &["backend", "cli"]),

@@ -28,6 +28,12 @@ impl OriginRule {
         Self { origins: access.origins.iter().map(|o| o.to_ascii_lowercase()).collect(), hosts }
     }
 
+    /// For a listener that no other page has any business with.
+    pub(super) fn own_only(bound: SocketAddr) -> Self {
+        let hosts = if bound.ip().is_loopback() { Hosts::Loopback } else { Hosts::Any };
+        Self { origins: Vec::new(), hosts }
+    }
+
     pub(super) fn check(&self, presented: &Presented<'_>) -> Result<(), Denied> {
         let host =
             presented.host.and_then(|host| std::str::from_utf8(host).ok()).map(str::to_ascii_lowercase);

@@ -32,5 +32,5 @@ pub(super) use self::containers::Containers;
 pub(super) use self::home::{Home, Homes, own_dir, random_name};
 pub(super) use self::launcher::Step;
 pub(super) use self::orphans::reap_orphans;
-pub(super) use self::process::{Equipment, Process, Remains, Standard};
+pub(super) use self::process::{Equipment, Process, Remains, Standard, search_path};
 pub(super) use self::spawner::Spawner;

@@ -13,8 +13,11 @@ mod namespaces;
 mod netlink;
 mod platform;
 mod processes;
+mod reach;
 mod rehearsal;
+mod remedy;
 mod report;
+mod script;
 mod sweeper;
 mod uids;
 
@@ -24,9 +27,10 @@ use std::sync::Arc;
 
 use rustix::fs::{Gid, Uid};
 
-pub use self::report::{Item, Report, State};
+pub use self::reach::Barrier;
+pub use self::report::{Item, Lack, Report, State};
 pub use self::sweeper::{is_sweeper, sweep};
-pub use self::uids::Exhausted;
+pub use self::uids::{Exhausted, UidCount};
 
 pub(super) use self::confinement::Confinement;
 pub(super) use self::namespaces::{furnish, leave_host, leave_network};
@@ -34,6 +38,7 @@ pub(super) use self::processes::MARK;
 
 use self::cgroup::{Group, Groups};
 use self::files::Files;
+use self::reach::{Reach, Visitor};
 use self::rehearsal::Found;
 use self::sweeper::Sweeper;
 use self::uids::{Lease, Uids};
@@ -84,6 +89,19 @@ impl Sandbox {
     /// Removes what belongs to no session.
     pub(super) fn leave(&self) {
         self.groups.iter().for_each(Groups::leave);
+    }
+
+    /// How the user ids are used; `None` where sessions have none of their own.
+    pub(super) fn uid_count(&self) -> Option<UidCount> {
+        self.uids.as_ref().map(|uids| uids.count())
+    }
+
+    /// What keeps the sessions of a server from running it, if something does.
+    pub(super) fn barrier(&self, plan: &Launch, search: &str) -> Option<Barrier> {
+        let is_own = self.uids.is_some() && plan.container().is_none();
+        let visitor = if is_own { Visitor::Stranger } else { Visitor::Gateway };
+        let own_places = self.common.namespaces && plan.container().is_none();
+        Reach { plan, visitor, own_places }.barrier(search)
     }
 
     /// One session's share, and what its launcher is told. The private directory becomes its user's.

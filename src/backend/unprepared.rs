@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::sandbox::Report;
+
 /// Why no backend could ever be started. For the operator, with what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Unprepared {
@@ -66,5 +68,7 @@ pub enum Unprepared {
         value: &'static str,
         /// What is missing, and why.
         reasons: String,
+        /// The whole list.
+        report: Box<Report>,
     },
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{ContainerRun, Entry, Recipe};
 use crate::ids::ServerName;
+use crate::mcp::Era;
 
 /// What a backend is started with. For a client it is part of a [`LaunchPlan`](super::LaunchPlan); the
 /// catalog makes others for the operator, who fetches packages or tries servers.
@@ -45,6 +46,11 @@ impl Launch {
     /// The server to be started.
     pub fn server(&self) -> &ServerName {
         &self.entry.name
+    }
+
+    /// The protocol era that the server speaks; `None` if that is to be found out.
+    pub fn era(&self) -> Option<Era> {
+        self.entry.era
     }
 
     /// The absolute path of the program.

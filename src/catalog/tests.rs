@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::access::Operator;
 use crate::settings::{Flags, Platform};
 
 fn settings(file: &str) -> Settings {
@@ -12,6 +13,14 @@ fn settings(file: &str) -> Settings {
 
 fn catalog(file: &str) -> Catalog {
     Catalog::load(&settings(file)).unwrap()
+}
+
+impl Launch {
+    /// Of a server that alone has these settings.
+    pub(crate) fn for_test(server: &str) -> Self {
+        let catalog = catalog(&format!("[servers.s]\n{server}"));
+        catalog.trials(&Operator::at_the_command_line()).pop().unwrap()
+    }
 }
 
 fn target(segment: &str) -> Target {

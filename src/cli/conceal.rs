@@ -1,9 +1,10 @@
-//! Takes the secret out of our own environment.
+//! Takes the secrets out of our own environment.
 //!
 //! `/proc/<pid>/environ` shows what a program was started with, whatever it does to its variables later. So
-//! the secret is put in an anonymous file, and this program is started afresh, in the same process, with an
-//! environment that does not have it.
+//! each secret is put in an anonymous file, and this program is started afresh, in the same process, with an
+//! environment that has none.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
@@ -15,51 +16,88 @@ use rustix::fs::MemfdFlags;
 
 use crate::access::Secret;
 
-/// Names that a secret is taken from; the second is the first implementation's.
-const NAMES: [&str; 2] = ["LOCKGATE_SECRET", "MAXIM_SECRET"];
-/// Names the descriptor of the anonymous file.
-const HANDED_OVER: &str = "LOCKGATE_SECRET_DESCRIPTOR";
+/// The secrets that the environment held.
+#[derive(Clone, Debug)]
+pub(super) struct Secrets {
+    /// Of the tenant `default`.
+    pub(super) tenant: Option<Secret>,
+    /// Of the operator.
+    pub(super) admin: Option<Secret>,
+}
 
-/// The secret from the environment, if there is one. Comes back only in a process whose environment has
-/// none, so it must be called before anything that cannot be done twice.
-pub(super) fn take_secret() -> anyhow::Result<Option<Secret>> {
-    if let Ok(descriptor) = std::env::var(HANDED_OVER) {
-        return receive(&descriptor).map(Some);
+/// Where one secret is to be found.
+struct Source {
+    /// Variables that it is taken from.
+    names: &'static [&'static str],
+    /// Names the descriptor of the anonymous file.
+    handed_over: &'static str,
+}
+
+/// The second name is the first implementation's.
+const TENANT: Source =
+    Source { names: &["LOCKGATE_SECRET", "MAXIM_SECRET"], handed_over: "LOCKGATE_SECRET_DESCRIPTOR" };
+const ADMIN: Source =
+    Source { names: &["LOCKGATE_ADMIN_SECRET"], handed_over: "LOCKGATE_ADMIN_SECRET_DESCRIPTOR" };
+
+/// The secrets from the environment. Comes back only in a process whose environment has none, so it must be
+/// called before anything that cannot be done twice.
+pub(super) fn take_secrets() -> anyhow::Result<Secrets> {
+    let mut bare = Vec::new();
+    for source in [TENANT, ADMIN] {
+        if let Some(secret) = source.read()? {
+            bare.push((source, secret));
+        }
     }
-    let given: Vec<(&str, std::ffi::OsString)> =
-        NAMES.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))).collect();
-    match given.as_slice() {
-        [] => Ok(None),
-        [(_, one), (_, other)] if one != other => {
-            bail!("{} and {} are both set, to different secrets; unset one", NAMES[0], NAMES[1])
+    if !bare.is_empty() {
+        return start_afresh(&bare);
+    }
+    Ok(Secrets { tenant: TENANT.receive()?, admin: ADMIN.receive()? })
+}
+
+impl Source {
+    fn read(&self) -> anyhow::Result<Option<Secret>> {
+        let given: Vec<(&str, OsString)> =
+            self.names.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))).collect();
+        match given.as_slice() {
+            [] => Ok(None),
+            [(first, one), (second, other)] if one != other => {
+                bail!("{first} and {second} are both set, to different secrets; unset one")
+            }
+            [(name, value), ..] => {
+                let text = value.to_str().with_context(|| format!("{name} is not UTF-8"))?;
+                let secret = Secret::new(text.to_owned());
+                secret.map(Some).map_err(|fault| anyhow::anyhow!("{name} {fault}"))
+            }
         }
-        [(name, value), ..] => {
-            let text = value.to_str().with_context(|| format!("{name} is not UTF-8"))?;
-            let secret = Secret::new(text.to_owned()).map_err(|fault| anyhow::anyhow!("{name} {fault}"))?;
-            start_afresh(&secret)
-        }
+    }
+
+    fn receive(&self) -> anyhow::Result<Option<Secret>> {
+        let Ok(descriptor) = std::env::var(self.handed_over) else { return Ok(None) };
+        let path = format!("/proc/self/fd/{}", descriptor.parse::<u16>().context(self.handed_over)?);
+        let mut file = File::options().read(true).write(true).open(path).context(self.handed_over)?;
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        file.set_len(0)?;
+        let secret = Secret::new(text);
+        secret.map(Some).map_err(|fault| anyhow::anyhow!("the secret that was handed over {fault}"))
     }
 }
 
-fn start_afresh(secret: &Secret) -> anyhow::Result<Option<Secret>> {
-    // Without close-on-exec: it is to survive exactly this exec.
-    let mut file = File::from(rustix::fs::memfd_create("secret", MemfdFlags::empty())?);
-    file.write_all(secret.reveal().as_bytes())?;
+fn start_afresh(secrets: &[(Source, Secret)]) -> anyhow::Result<Secrets> {
     let mut command = Command::new("/proc/self/exe");
     let mut arguments = std::env::args_os();
     command.arg0(arguments.next().unwrap_or_else(|| "lockgate".into())).args(arguments);
-    for name in NAMES {
-        command.env_remove(name);
+    let mut files = Vec::new();
+    for (source, secret) in secrets {
+        // Without close-on-exec: it is to survive exactly this exec.
+        let mut file = File::from(rustix::fs::memfd_create("secret", MemfdFlags::empty())?);
+        file.write_all(secret.reveal().as_bytes())?;
+        for name in source.names {
+            command.env_remove(name);
+        }
+        command.env(source.handed_over, file.as_raw_fd().to_string());
+        files.push(file);
     }
-    let error = command.env(HANDED_OVER, file.as_raw_fd().to_string()).exec();
-    Err(error).context("this program cannot be started afresh without its secret in the environment")
-}
-
-fn receive(descriptor: &str) -> anyhow::Result<Secret> {
-    let path = format!("/proc/self/fd/{}", descriptor.parse::<u16>().context(HANDED_OVER)?);
-    let mut file = File::options().read(true).write(true).open(path).context(HANDED_OVER)?;
-    let mut text = String::new();
-    file.read_to_string(&mut text)?;
-    file.set_len(0)?;
-    Secret::new(text).map_err(|fault| anyhow::anyhow!("the secret that was handed over {fault}"))
+    let error = command.exec();
+    Err(error).context("this program cannot be started afresh without its secrets in the environment")
 }

@@ -9,7 +9,7 @@ pub(super) fn run(args: &SettingsArgs, servers: &[String]) -> anyhow::Result<Exi
     let settings = args.load()?;
     crate::telemetry::start(&std::env::var("LOG_LEVEL").unwrap_or_else(|_| "warn".into()))
         .map_err(anyhow::Error::msg)?;
-    super::serve::harden();
+    super::harden::harden();
     let prefetch = Prefetch::build(&settings, servers)?;
     let mut failed = false;
     let tell = |Fetched { server, outcome, took }| match outcome {

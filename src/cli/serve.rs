@@ -5,43 +5,30 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
-use super::SettingsArgs;
+use super::conceal::Secrets;
+use super::{SettingsArgs, harden};
 use crate::access::Secret;
-use crate::gateway::{Gateway, Outcome};
+use crate::gateway::{self, Gateway, Outcome};
 use crate::settings::Settings;
 
-pub(super) fn run(args: &SettingsArgs, secret: Option<Secret>) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &SettingsArgs, secrets: Secrets) -> anyhow::Result<ExitCode> {
     let settings = args.load()?;
     crate::telemetry::start(&std::env::var("LOG_LEVEL").unwrap_or_else(|_| "info".into()))
         .map_err(anyhow::Error::msg)?;
-    harden();
-    let invented = secret.is_none() && settings.tenants.is_empty();
-    let secret = match secret {
+    harden::harden();
+    let invented = secrets.tenant.is_none() && settings.tenants.is_empty();
+    let secret = match secrets.tenant {
         None if invented => Some(one_time_secret(&settings)?),
         given => given,
     };
+    let given = gateway::Secrets { tenant: secret.as_ref(), admin: secrets.admin.as_ref() };
     let again = args.clone();
-    let gateway = Gateway::build(&settings, secret.as_ref(), Arc::new(move || again.load()))?;
+    let gateway = Gateway::build(&settings, given, Arc::new(move || again.load()))?;
     if let Some(secret) = secret.as_ref().filter(|_| invented) {
         greet(&gateway, &settings, secret);
     }
     let outcome: Outcome = actix_web::rt::System::new().block_on(gateway.run())?;
     Ok(outcome.into())
-}
-
-/// What every gateway does to itself: no core file that would hold secrets, nobody who traces it, none of
-/// its descriptors in a child, as many descriptors as the host allows.
-pub(super) fn harden() {
-    use rustix::process::{DumpableBehavior, Resource, Rlimit};
-    close_fds::set_fds_cloexec(3, &[]);
-    if let Err(error) = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-        tracing::warn!(%error, "core files cannot be switched off");
-    }
-    let hard = rustix::process::getrlimit(Resource::Nofile).maximum;
-    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard })
-    {
-        tracing::warn!(%error, "the limit of open descriptors cannot be raised");
-    }
 }
 
 fn one_time_secret(settings: &Settings) -> anyhow::Result<Secret> {

@@ -37,9 +37,7 @@ impl Prefetch {
     pub fn build(settings: &Settings, names: &[String]) -> anyhow::Result<Self> {
         let fetches = choose(Catalog::load(settings)?.fetches(), settings, names)?;
         let starter = Starter::new(settings, Lifecycle::default())?;
-        for (item, reason) in starter.report().missing() {
-            tracing::warn!(item = item.name, purpose = item.purpose, reason, "the sandbox lacks a part");
-        }
+        super::tell_missing(starter.report());
         Ok(Self { starter, fetches })
     }
 

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
 use super::connections;
 use super::in_flight::Crowded;
-use crate::access::{Allowance, Denied, Lost};
+use crate::access::{Allowance, Denied, Lost, NotOperator};
 use crate::catalog::{BadTarget, BadVariable, Refused};
 use crate::mcp::{Code, Failure, HANDSHAKE_VERSIONS, Malformed, Misfit, RequestId};
 use crate::session::{Full, NotCalled, NotOpened, NotResumed, Undelivered};
@@ -205,14 +205,38 @@ pub(super) fn insert_allowance(response: &mut HttpResponseBuilder, allowance: Op
 
 /// A problem document for what is no MCP route (RFC 9457).
 pub(super) fn not_found(request: &HttpRequest) -> HttpResponse {
-    let problem = serde_json::json!({
-        "title": "Not Found",
-        "status": 404,
-        "detail": "There is nothing here. An MCP server is at /{server}/mcp, and for old clients at /{server}/sse; \
-                   {server} is its short name or its percent-encoded command; `lockgate url \"<command>\"` prints the whole URL.",
-    });
     tracing::debug!(method = %request.method(), "no such route");
-    HttpResponse::NotFound().content_type("application/problem+json").body(problem.to_string())
+    let detail = "There is nothing here. An MCP server is at /{server}/mcp, and for old clients at /{server}/sse; \
+                  {server} is its short name or its percent-encoded command; `lockgate url \"<command>\"` prints the whole URL.";
+    problem(HttpResponse::NotFound(), StatusCode::NOT_FOUND, detail)
+}
+
+/// A problem document for who is not let in at the admin listener.
+pub(super) fn not_operator(reason: &NotOperator) -> HttpResponse {
+    let status = match reason {
+        NotOperator::Elsewhere => StatusCode::FORBIDDEN,
+        NotOperator::Credentials(_) | NotOperator::Secret => StatusCode::UNAUTHORIZED,
+        NotOperator::Failures(_) => StatusCode::TOO_MANY_REQUESTS,
+    };
+    let mut response = HttpResponse::build(status);
+    if status == StatusCode::UNAUTHORIZED {
+        response.insert_header((WWW_AUTHENTICATE, "Bearer realm=\"lockgate-admin\""));
+    }
+    if let NotOperator::Failures(wait) = reason {
+        response.insert_header((RETRY_AFTER, whole_seconds(*wait).max(1).to_string()));
+    }
+    problem(response, status, &reason.to_string())
+}
+
+/// Nothing is there for the operator.
+pub(super) fn nothing_to_see() -> HttpResponse {
+    problem(HttpResponse::NotFound(), StatusCode::NOT_FOUND, "There is nothing here; see /health/detail.")
+}
+
+fn problem(mut response: HttpResponseBuilder, status: StatusCode, detail: &str) -> HttpResponse {
+    let title = status.canonical_reason().unwrap_or_default();
+    let body = serde_json::json!({ "title": title, "status": status.as_u16(), "detail": detail });
+    response.content_type("application/problem+json").body(body.to_string())
 }
 
 /// The whole answer to a connection that is one too many: nothing of a request was read.

@@ -2,20 +2,24 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Front;
 
 /// Everything at a glance; `503` while draining.
 pub(super) async fn health(request: HttpRequest, front: Data<Front>) -> HttpResponse {
+    answer(&request, ready_status(&front), &glance(&front))
+}
+
+/// What anybody may know.
+pub(super) fn glance(front: &Front) -> Value {
     let sessions = &front.policy().sessions;
-    let body = json!({
+    json!({
         "status": if sessions.is_draining() { "draining" } else { "ok" },
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": front.since.elapsed().as_secs(),
         "sessions": { "active": sessions.active(), "total": sessions.total() },
-    });
-    answer(&request, ready_status(&front), &body)
+    })
 }
 
 /// The process is up.
@@ -37,11 +41,7 @@ fn ready_status(front: &Front) -> HttpResponseBuilder {
     }
 }
 
-fn answer(
-    request: &HttpRequest,
-    mut response: HttpResponseBuilder,
-    body: &serde_json::Value,
-) -> HttpResponse {
+pub(super) fn answer(request: &HttpRequest, mut response: HttpResponseBuilder, body: &Value) -> HttpResponse {
     if !["GET", "HEAD"].contains(&request.method().as_str()) {
         return HttpResponse::MethodNotAllowed().insert_header(("Allow", "GET, HEAD")).finish();
     }

@@ -12,11 +12,13 @@ use actix_http::error::DispatchError;
 use actix_http::{ConnectionType, HttpService};
 use actix_service::{Service as _, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::App;
+use actix_web::HttpServer;
 use actix_web::dev::{AppConfig, RequestHead, Server, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HOST, TRANSFER_ENCODING};
 use actix_web::rt::net::TcpStream;
 use socket2::{Domain, Socket, Type};
 
+use super::admin::{self, Admin};
 use super::connection::{Answering, Attended, Connection, Course, HEAD_TIMEOUT, KEEP_ALIVE, LINGER};
 use super::connections::Crowded;
 use super::{Front, error, routes};
@@ -95,6 +97,30 @@ pub fn serve(listening: Listening, front: &Arc<Front>, stalled: Duration) -> io:
             .h1(map_config(app(&front), |()| AppConfig::default()));
         fn_service(move |socket| ready(enter(&door, socket, stalled))).and_then(http).map_err(drop)
     })?;
+    Ok(server.run())
+}
+
+/// Serves the operator, whom one worker is enough for.
+///
+/// # Errors
+/// If the listener cannot be used.
+pub fn serve_admin(listening: Listening, admin: &Arc<Admin>, stalled: Duration) -> io::Result<Server> {
+    let routes = admin::routes(admin);
+    let kept = Arc::new(listening.kept);
+    let server = HttpServer::new(move || {
+        let _ = &kept;
+        App::new().configure(routes.clone())
+    })
+    .workers(1)
+    .disable_signals()
+    .h1_allow_half_closed(false)
+    .client_request_timeout(HEAD_TIMEOUT)
+    .keep_alive(KEEP_ALIVE)
+    .shutdown_timeout(LAST_RESPONSES)
+    .on_connect(move |connection, _: &mut actix_web::dev::Extensions| {
+        connection.downcast_ref::<TcpStream>().into_iter().for_each(|socket| prepare(socket, stalled));
+    })
+    .listen(listening.listener)?;
     Ok(server.run())
 }
 

@@ -30,10 +30,43 @@ pub fn initialized() -> Frame {
     splice::notification("notifications/initialized", "{}")
 }
 
+/// What a server calls itself, and its version: in the answer to `initialize`, or to `server/discover`, where
+/// it stands in `_meta`.
+pub fn server_info(answer: &Frame) -> Option<(String, String)> {
+    let member = |text, name| members(text, [name]).ok().and_then(|[token]| token);
+    let result = Some(answer).filter(|answer| !answer.is_error())?.payload();
+    let meta = || member(member(result, "_meta")?, "io.modelcontextprotocol/serverInfo");
+    let [name, version] = members(member(result, "serverInfo").or_else(meta)?, ["name", "version"]).ok()?;
+    Some((decode(name?)?.into_owned(), decode(version?)?.into_owned()))
+}
+
 /// The revision that the answer to `initialize` settles on; `None` if it is an error or settles on none.
 pub fn agreed_revision(answer: &Frame) -> Option<Arc<str>> {
     let [revision] =
         members(Some(answer).filter(|answer| !answer.is_error())?.payload(), ["protocolVersion"]).ok()?;
     let revision = decode(revision.filter(|token| token.len() <= MAX_REVISION)?)?;
     Some(revision.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn a_server_says_who_it_is_in_either_era() {
+        let says = |result: &str| {
+            let text = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#);
+            server_info(&Frame::parse(Bytes::from(text)).unwrap())
+        };
+        let expected = Some(("a".to_owned(), "1".to_owned()));
+        let info = r#"{"name":"a","version":"1"}"#;
+        assert_eq!(says(&format!(r#"{{"serverInfo":{info}}}"#)), expected);
+        assert_eq!(
+            says(&format!(r#"{{"_meta":{{"io.modelcontextprotocol/serverInfo":{info}}}}}"#)),
+            expected
+        );
+        assert_eq!(says("{}"), None);
+    }
 }

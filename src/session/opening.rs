@@ -6,13 +6,13 @@ use tokio::sync::oneshot;
 
 use super::era::Verdicts;
 use super::refusal::{NotOpened, Undelivered};
-use super::registry::{Registry, Seat};
+use super::registry::{Census, Registry, Seat};
 use super::shared::Shared;
 use super::task::Task;
 use super::{Reader, Session, Transport};
-use crate::access::Opening;
+use crate::access::{Opening, Operator};
 use crate::audit::{self, Event};
-use crate::backend::Starter;
+use crate::backend::{Report, Starter, UidCount};
 use crate::catalog::{LaunchPlan, Target};
 use crate::ids::{ServerName, SessionId, TenantId};
 use crate::lifecycle::Lifecycle;
@@ -179,6 +179,11 @@ impl Sessions {
         (plan.tenant() == tenant && plan.is_for(target)).then(|| plan.server().clone())
     }
 
+    /// How many there may be, and how much each may take.
+    pub fn limits(&self, _operator: &Operator) -> &Limits {
+        &self.limits
+    }
+
     /// How many sessions there are now.
     pub fn active(&self) -> usize {
         self.registry.active()
@@ -187,6 +192,21 @@ impl Sessions {
     /// How many there have been.
     pub fn total(&self) -> u64 {
         self.registry.total()
+    }
+
+    /// Who has how many of them, for the operator.
+    pub fn census(&self, _operator: &Operator) -> Census {
+        self.registry.census()
+    }
+
+    /// What their processes are kept from, for the operator.
+    pub fn sandbox(&self, _operator: &Operator) -> &Report {
+        self.starter.report()
+    }
+
+    /// How their user ids are used, for the operator; `None` where they have none of their own.
+    pub fn uid_count(&self, _operator: &Operator) -> Option<UidCount> {
+        self.starter.uid_count()
     }
 
     /// Whether the gateway is shutting down.

@@ -1,8 +1,10 @@
 //! The one map of live sessions, and the seats that bound it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use serde::Serialize;
 
 use super::{Full, Session};
 use crate::catalog::LaunchPlan;
@@ -21,6 +23,15 @@ struct Seats {
     taken: usize,
     by_tenant: HashMap<TenantId, usize>,
     by_server: HashMap<ServerName, usize>,
+}
+
+/// Who has how many sessions now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Census {
+    /// By tenant id.
+    pub by_tenant: BTreeMap<String, usize>,
+    /// By server name.
+    pub by_server: BTreeMap<String, usize>,
 }
 
 /// The right to have one session, returned when dropped: after the last of its processes is gone.
@@ -78,6 +89,15 @@ impl Registry {
 
     pub(super) fn total(&self) -> u64 {
         self.total.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn census(&self) -> Census {
+        let seats = self.seats();
+        let name = |(name, count): (&dyn ToString, usize)| (name.to_string(), count);
+        Census {
+            by_tenant: seats.by_tenant.iter().map(|(tenant, count)| name((tenant, *count))).collect(),
+            by_server: seats.by_server.iter().map(|(server, count)| name((server, *count))).collect(),
+        }
     }
 
     fn seats(&self) -> MutexGuard<'_, Seats> {

@@ -358,6 +358,7 @@ mod tests {
                 "unknown key `tenants.t.rate.per_minut`: did you mean `per_minute`?",
             ),
             ("[tenants.t]\nsecrets = []\nservers = []\nsessions = 0", "`tenants.t.sessions` 0 would refuse"),
+            ("[admin]\naddress = \"8001\"", "\"8001\" is no address with a port"),
             ("[limits", "cannot use FILE"),
             ("limits = 3", "it is a section: write [limits]"),
         ] {

@@ -169,6 +169,25 @@ impl TryFrom<String> for NetworkAccess {
     }
 }
 
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::Default => "default",
+            Self::Strict => "strict",
+        })
+    }
+}
+
+impl fmt::Display for NetworkAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "full",
+            Self::None => "none",
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::disallowed_methods, reason = "the house rules on tasks and queues are for the gateway")]
 
+mod admin;
 mod chaos;
 mod client;
 mod clients;
@@ -10,6 +11,7 @@ mod command_line;
 mod conformance;
 mod deploy;
 mod docker;
+mod doctor;
 mod edge;
 mod environment;
 mod era;

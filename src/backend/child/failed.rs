@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use super::super::sandbox::{Exhausted, Unconfined};
+use super::super::sandbox::{Barrier, Exhausted, Unconfined};
 use super::super::templates::NotFetched;
 use super::launcher::Step;
 
@@ -22,6 +22,14 @@ pub enum StartFailed {
         step: Step,
         /// Why, for the log.
         error: io::Error,
+    },
+    /// In the last step of the launcher: whoever was to run the command may not.
+    #[error("the launcher failed at step Exec: {error}; {barrier}")]
+    Barred {
+        /// Why.
+        error: io::Error,
+        /// What was in the way.
+        barrier: Barrier,
     },
     /// The launcher was killed or hangs.
     #[error("the launcher ended without a report")]
@@ -48,7 +56,7 @@ impl StartFailed {
                     || error.kind() == io::ErrorKind::WouldBlock
             }
             Self::Exhausted(_) => true,
-            Self::Silent | Self::Packages(_) => false,
+            Self::Barred { .. } | Self::Silent | Self::Packages(_) => false,
         }
     }
 
@@ -60,10 +68,23 @@ impl StartFailed {
         format!("{}; tell the operator, whose log has the detail", self.cause())
     }
 
+    /// The same, with what was in the way if that is why.
+    pub(super) fn barred(self, barrier: impl FnOnce() -> Option<Barrier>) -> Self {
+        match self {
+            Self::Step { step: Step::Exec, error } => match barrier() {
+                Some(barrier) => Self::Barred { error, barrier },
+                None => Self::Step { step: Step::Exec, error },
+            },
+            other => other,
+        }
+    }
+
     fn cause(&self) -> String {
         match self {
             Self::Host(_) => "the host could not make a process for it".into(),
-            Self::Step { step: Step::Exec, .. } => "its program could not be executed".into(),
+            Self::Step { step: Step::Exec, .. } | Self::Barred { .. } => {
+                "its program could not be executed".into()
+            }
             Self::Step { step, .. } => format!("it could not be prepared (step {step:?})").to_lowercase(),
             Self::Silent => "it ended before it ran".into(),
             Self::Exhausted(_) => "the host has no room for another".into(),

@@ -125,7 +125,8 @@ impl Process {
             stderr: equipment.lifecycle.spawn_bound(tail.clone().follow(stderr)),
             tail,
         };
-        launched(control).await?;
+        let barrier = || equipment.sandbox.barrier(plan, &search);
+        launched(control).await.map_err(|failed| failed.barred(barrier))?;
         Ok(Standard {
             process,
             stdin: pipe::Sender::from_owned_fd(our_stdin)?,
@@ -194,7 +195,7 @@ impl Process {
 }
 
 /// Where programs are found.
-pub(super) fn search_path() -> String {
+pub(in crate::backend) fn search_path() -> String {
     std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.into())
 }
 

@@ -10,6 +10,8 @@ use landlock::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::reach;
+
 /// The newest version that we know the rights of; older kernels do what they can of it.
 const NEWEST: ABI = ABI::V6;
 
@@ -41,9 +43,7 @@ impl Files {
         let mut readable: Vec<PathBuf> =
             PROGRAMS.iter().chain(&RESOLVERS).map(|path| Path::new(path).to_owned()).collect();
         readable.extend(std::env::split_paths(search));
-        for path in [Some(program.to_owned()), program.canonicalize().ok()].into_iter().flatten() {
-            readable.extend(installation(&path));
-        }
+        readable.extend(reach::programs(program, search).iter().filter_map(|path| installation(path)));
         let named = argv.iter().skip(1).map(Path::new).filter(|path| path.is_absolute());
         readable.extend(named.flat_map(surroundings));
         readable.retain(|path| path.parent().is_some());
@@ -126,5 +126,13 @@ mod tests {
         }
         assert!(!files.readable.iter().any(|path| path == Path::new("/") || path.is_relative()));
         assert!(files.writable.is_empty());
+        let place = tempfile::tempdir().unwrap();
+        let script = place.path().join("server");
+        std::fs::write(&script, "#!/elsewhere/bin/python3\n").unwrap();
+        let files = Files::of(&script, &[], "");
+        assert!(
+            files.readable.contains(&"/elsewhere".into()),
+            "the interpreter of a script is a program, too"
+        );
     }
 }

@@ -12,7 +12,8 @@ use super::confinement::Confinement;
 use super::files::{self, Files};
 use super::namespaces::SHARED_PLACES;
 use super::platform;
-use super::report::{Item, Report, State};
+use super::remedy::{self, Obstacle};
+use super::report::{Demand, Item, Lack, NETWORK, Report, State};
 use super::sweeper::Sweeper;
 use super::uids::Uids;
 use crate::backend::child::{Spawner, Step};
@@ -42,6 +43,9 @@ const LOCKS: &str = "/run/lockgate";
 const LEAST_DATA: u64 = 1 << 30;
 const NOT_ROOT: &str = "the gateway does not run as root";
 
+/// What to do about a part that the host does not permit.
+type Remedy = fn(&Obstacle) -> String;
+
 pub(super) fn rehearse(
     settings: &settings::Sandbox,
     homes: &Path,
@@ -62,17 +66,16 @@ pub(super) fn rehearse(
     rehearsal.files();
     rehearsal.calls();
     rehearsal.namespaces();
-    rehearsal.network()?;
+    rehearsal.network();
     rehearsal.platform(uids.is_some());
     let Rehearsal { common, items, .. } = rehearsal;
-    let report = Report { profile: settings.profile, items };
-    let lacks: Vec<String> =
-        report.missing().map(|(item, reason)| format!("{} ({reason})", item.name)).collect();
-    if settings.profile == Profile::Strict && !lacks.is_empty() {
-        let (key, value, reasons) = ("profile", "strict", lacks.join("; "));
-        return Err(Unprepared::Lacking { key, value, reasons });
+    let report = Report { profile: settings.profile, network: settings.network, items };
+    match report.unmet() {
+        None => Ok(Found { common, uids, groups, report }),
+        Some(Demand { key, value, reasons }) => {
+            Err(Unprepared::Lacking { key, value, reasons, report: Box::new(report) })
+        }
     }
-    Ok(Found { common, uids, groups, report })
 }
 
 impl Rehearsal<'_> {
@@ -83,8 +86,9 @@ impl Rehearsal<'_> {
             return Ok(None);
         }
         if !self.is_root {
-            let weaker = "; what escapes from a session is found by a variable in its environment, which it can remove";
-            self.note("uid", PURPOSE, State::Missing(format!("{NOT_ROOT}{weaker}")));
+            let weaker = "sessions can read and end each other's processes, and what escapes from one is found by a variable that it can remove";
+            let reason = format!("{NOT_ROOT}: {weaker}");
+            self.note("uid", PURPOSE, State::Missing(Lack { reason, remedy: remedy::own_user() }));
             return Ok(None);
         }
         let range = self.settings.uids;
@@ -105,7 +109,7 @@ impl Rehearsal<'_> {
     }
 
     fn groups(&mut self) -> Option<Groups> {
-        const PURPOSE: &str = "memory, processes and processor of a session together";
+        const PURPOSE: &str = "limits of memory, processes and processor for each session";
         if self.settings.profile == Profile::Off {
             self.note("cgroup", PURPOSE, State::NotWanted);
             return None;
@@ -113,15 +117,17 @@ impl Rehearsal<'_> {
         match Groups::prepare(self.settings) {
             Ok(groups) => {
                 let limits = format!(
-                    "{} MiB, {} processes",
+                    "{}; {} MiB, {} processes",
+                    groups.describe(),
                     self.settings.memory.as_u64() >> 20,
                     self.settings.processes
                 );
-                self.note("cgroup", PURPOSE, State::InForce(format!("{} ({limits})", groups.describe())));
+                self.note("cgroup", PURPOSE, State::InForce(limits));
                 Some(groups)
             }
             Err(reason) => {
-                self.note("cgroup", PURPOSE, State::Missing(reason));
+                let remedy = remedy::groups(self.is_root);
+                self.note("cgroup", PURPOSE, State::Missing(Lack { reason, remedy }));
                 None
             }
         }
@@ -152,7 +158,7 @@ impl Rehearsal<'_> {
         let files = Files::of(Path::new("/proc/self/exe"), &[], "");
         let trial = Confinement { files: Some(with_home(files, self.homes)), ..Confinement::default() };
         let form = || format!("Landlock {}", files::version().map_or("?".into(), |abi| format!("ABI {abi}")));
-        if self.part("landlock", PURPOSE, trial, form) {
+        if self.part("landlock", PURPOSE, trial, Obstacle::landlock, form) {
             self.common.files = Some(Files::default());
         }
     }
@@ -163,7 +169,7 @@ impl Rehearsal<'_> {
         let denied = if strict { Denied::Dangerous } else { Denied::Lasting };
         let trial = Confinement { denied: Some(denied), ..Confinement::default() };
         let form = || if strict { "and none that break out" } else { "IPC objects and keys" }.to_owned();
-        if self.part("seccomp", PURPOSE, trial, form) {
+        if self.part("seccomp", PURPOSE, trial, Obstacle::seccomp, form) {
             self.common.denied = Some(denied);
         }
     }
@@ -176,26 +182,22 @@ impl Rehearsal<'_> {
         }
         let trial = Confinement { namespaces: true, ..Confinement::default() };
         let form = || "pid, mount, ipc, uts; everything else read-only".into();
-        self.common.namespaces = self.part("namespaces", PURPOSE, trial, form);
+        self.common.namespaces = self.part("namespaces", PURPOSE, trial, Obstacle::namespaces, form);
         if let Some(files) = self.common.files.as_mut().filter(|_| self.common.namespaces) {
             // What is shared elsewhere is the session's own now.
             files.writable.extend(SHARED_PLACES.map(Into::into));
         }
     }
 
-    fn network(&mut self) -> Result<(), Unprepared> {
+    fn network(&mut self) {
         const PURPOSE: &str = "no network but a loopback of its own";
-        if self.settings.network == NetworkAccess::Full || self.settings.profile == Profile::Off {
-            self.note("network", PURPOSE, State::NotWanted);
-            return Ok(());
+        if self.settings.network == NetworkAccess::Full {
+            self.note(NETWORK, PURPOSE, State::NotWanted);
+            return;
         }
         let trial = Confinement { no_network: true, ..Confinement::default() };
-        if let Err(reasons) = self.attempt(trial) {
-            return Err(Unprepared::Lacking { key: "network", value: "none", reasons });
-        }
-        self.note("network", PURPOSE, State::InForce("none".into()));
-        self.common.no_network = true;
-        Ok(())
+        self.common.no_network =
+            self.part(NETWORK, PURPOSE, trial, Obstacle::network, || "loopback only".into());
     }
 
     /// What the machine's platform would let a session do.
@@ -207,11 +209,12 @@ impl Rehearsal<'_> {
         let state = if own_users {
             let kept = platform::keep_from(self.settings.uids);
             kept.map_or_else(
-                |error| State::Missing(self.explain(&error)),
+                |error| State::Missing(self.explain(error, Obstacle::platform)),
                 |()| State::InForce("by uid".into()),
             )
         } else {
-            State::Missing("sessions have no users of their own".into())
+            let reason = "sessions have no users of their own".into();
+            State::Missing(Lack { reason, remedy: remedy::own_user() })
         };
         self.note("platform", PURPOSE, state);
     }
@@ -222,33 +225,24 @@ impl Rehearsal<'_> {
         name: &'static str,
         purpose: &'static str,
         trial: Confinement,
+        remedy: Remedy,
         form: impl Fn() -> String,
     ) -> bool {
         let state = match self.settings.profile {
             Profile::Off => State::NotWanted,
-            Profile::Default | Profile::Strict => {
-                self.attempt(trial).map_or_else(State::Missing, |()| State::InForce(form()))
-            }
+            Profile::Default | Profile::Strict => match self.spawner.rehearse(self.homes, trial) {
+                Ok(()) => State::InForce(form()),
+                Err((_, error)) => State::Missing(self.explain(error, remedy)),
+            },
         };
         let in_force = matches!(state, State::InForce(_));
         self.note(name, purpose, state);
         in_force
     }
 
-    fn attempt(&self, trial: Confinement) -> Result<(), String> {
-        self.spawner.rehearse(self.homes, trial).map_err(|(_, error)| self.explain(&error))
-    }
-
-    fn explain(&self, error: &io::Error) -> String {
-        match error.kind() {
-            io::ErrorKind::PermissionDenied if self.is_root => {
-                format!(
-                    "the host does not permit it: {error}; in a container, a capability or its seccomp profile is in the way"
-                )
-            }
-            io::ErrorKind::PermissionDenied => format!("{NOT_ROOT}: {error}"),
-            _ => error.to_string(),
-        }
+    fn explain(&self, error: io::Error, remedy: Remedy) -> Lack {
+        let obstacle = Obstacle { is_root: self.is_root, error };
+        Lack { reason: obstacle.reason(), remedy: remedy(&obstacle) }
     }
 
     fn note(&mut self, name: &'static str, purpose: &'static str, state: State) {

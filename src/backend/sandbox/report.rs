@@ -1,16 +1,16 @@
 //! What of the sandbox is in force on this host, item by item, for people and for machines.
 
-use std::fmt;
-
 use serde::Serialize;
 
-use crate::settings::Profile;
+use crate::settings::{NetworkAccess, Profile};
 
 /// What is in force.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// What was asked for.
     pub profile: Profile,
+    /// What of the network was asked for.
+    pub network: NetworkAccess,
     /// Each part of the sandbox.
     pub items: Vec<Item>,
 }
@@ -32,32 +32,61 @@ pub struct Item {
 pub enum State {
     /// It is; with its form.
     InForce(String),
-    /// The host cannot do it; why, and what would help.
-    Missing(String),
+    /// The host cannot do it.
+    Missing(Lack),
     /// The settings do not ask for it.
     NotWanted,
 }
 
+/// Why a part cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Lack {
+    /// What stands in the way.
+    pub reason: String,
+    /// What the operator can do about it.
+    pub remedy: String,
+}
+
+/// What is asked for by name and cannot be had: the setting, its value, and what is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Demand {
+    pub(super) key: &'static str,
+    pub(super) value: &'static str,
+    pub(super) reasons: String,
+}
+
+/// The part that takes the network away.
+pub(super) const NETWORK: &str = "network";
+
 impl Report {
     /// The items that were asked for and cannot be had.
-    pub fn missing(&self) -> impl Iterator<Item = (&Item, &str)> {
+    pub fn missing(&self) -> impl Iterator<Item = (&Item, &Lack)> {
         self.items.iter().filter_map(|item| match &item.state {
-            State::Missing(reason) => Some((item, &**reason)),
+            State::Missing(lack) => Some((item, lack)),
             _ => None,
         })
     }
-}
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Item { name, purpose, state } in &self.items {
-            let (mark, text) = match state {
-                State::InForce(form) => ("ok", form.as_str()),
-                State::Missing(reason) => ("MISSING", reason.as_str()),
-                State::NotWanted => ("off", "not asked for by the settings"),
-            };
-            writeln!(f, "  {name:<12} {mark:<8} {purpose}: {text}")?;
-        }
-        Ok(())
+    /// What is in force, on one line.
+    pub fn in_force(&self) -> String {
+        let named = self.items.iter().filter_map(|item| match &item.state {
+            State::InForce(form) => Some(format!("{} ({form})", item.name)),
+            _ => None,
+        });
+        named.collect::<Vec<_>>().join(", ")
+    }
+
+    /// What forbids a start with these settings on this host.
+    pub(super) fn unmet(&self) -> Option<Demand> {
+        let lacks = |wanted: &dyn Fn(&Item) -> bool| {
+            let lacks = self.missing().filter(|(item, _)| wanted(item));
+            lacks.map(|(item, lack)| format!("{} ({})", item.name, lack.reason)).collect::<Vec<_>>()
+        };
+        let demand = |key, value, lacks: Vec<String>| {
+            (!lacks.is_empty()).then(|| Demand { key, value, reasons: lacks.join("; ") })
+        };
+        let strict = || demand("profile", "strict", lacks(&|_| true));
+        let alone = || demand("network", "none", lacks(&|item| item.name == NETWORK));
+        Some(self.profile).filter(|profile| *profile == Profile::Strict).and_then(|_| strict()).or_else(alone)
     }
 }

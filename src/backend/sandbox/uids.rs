@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::time::Instant;
 
 use super::sweeper::Sweeper;
@@ -34,6 +35,7 @@ struct Pool {
     resting: VecDeque<(Instant, u32)>,
     /// Held for as long as the gateway lives.
     blocks: Vec<Block>,
+    leased: u32,
 }
 
 /// Ids that no other gateway takes for as long as the lock is held.
@@ -41,6 +43,19 @@ struct Pool {
 struct Block {
     ids: UidRange,
     lock: File,
+}
+
+/// How the user ids of `sandbox.uids` are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct UidCount {
+    /// Each by a live session.
+    pub in_use: u32,
+    /// Given back of late, and not to be given out yet.
+    pub resting: u32,
+    /// To be given out at once.
+    pub free: u32,
+    /// Not this gateway's so far; another on this machine may have them.
+    pub unclaimed: u32,
 }
 
 /// The right to use one id. When it is dropped, the id rests.
@@ -78,7 +93,7 @@ impl Uids {
     /// An id that nothing on this machine uses.
     pub(super) async fn lease(self: &Arc<Self>) -> Result<Lease, Exhausted> {
         loop {
-            if let Some(uid) = self.pool().free.pop_front() {
+            if let Some(uid) = self.pool().take() {
                 return Ok(Lease { uid, uids: self.clone() });
             }
             let rested = Rested { ids: self.pool().take_rested(Instant::now()), uids: self };
@@ -90,6 +105,18 @@ impl Uids {
             let guarded = self.sweeper.guard(block.ids, block.lock.as_fd()).await;
             guarded.map_err(|_| Exhausted)?;
             self.pool().adopt(block);
+        }
+    }
+
+    pub(super) fn count(&self) -> UidCount {
+        let pool = self.pool();
+        let held: u32 = pool.blocks.iter().map(|block| block.ids.sessions()).sum();
+        let size = |ids: usize| u32::try_from(ids).unwrap_or(u32::MAX);
+        UidCount {
+            in_use: pool.leased,
+            resting: size(pool.resting.len()),
+            free: size(pool.free.len()),
+            unclaimed: self.range.sessions().saturating_sub(held),
         }
     }
 
@@ -121,6 +148,12 @@ impl Uids {
 }
 
 impl Pool {
+    fn take(&mut self) -> Option<u32> {
+        let uid = self.free.pop_front()?;
+        self.leased += 1;
+        Some(uid)
+    }
+
     /// The first id of a block is never given to a session: the sweeper needs one of its own.
     fn adopt(&mut self, block: Block) {
         self.free.extend(block.ids.first + 1..=block.ids.last);
@@ -164,7 +197,9 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.uids.pool().resting.push_back((Instant::now(), self.uid));
+        let mut pool = self.uids.pool();
+        pool.leased -= 1;
+        pool.resting.push_back((Instant::now(), self.uid));
     }
 }
 

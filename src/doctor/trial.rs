@@ -1,0 +1,215 @@
+//! One server, started in the sandbox and asked who it is.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+
+use crate::backend::{Exit, Line, Link, Sent, StartFailed, Starter};
+use crate::catalog::Launch;
+use crate::mcp::{
+    Era, Frame, HANDSHAKE_VERSIONS, Kind, RequestId, discover, era_shown, error_code, initialize,
+    initialized, server_info,
+};
+use crate::settings::Timeouts;
+
+/// Whether a server starts and answers.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// It does.
+    Answered {
+        /// What it calls itself.
+        name: Option<String>,
+        /// The version that it says it has.
+        version: Option<String>,
+        /// The era that it was asked in.
+        era: Era,
+        /// How long it took, from its start.
+        seconds: f64,
+    },
+    /// It was not tried; why.
+    NotStarted(String),
+    /// A step failed.
+    Failed {
+        /// Which.
+        step: Step,
+        /// Why, and what to do if that is known.
+        reason: String,
+        /// The last line of its stderr that says something.
+        last_line: Option<String>,
+    },
+}
+
+/// What has to work, in its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// What the settings say of it, its program's place included.
+    Settings,
+    /// To start it.
+    Start,
+    /// To be answered.
+    Answer,
+}
+
+/// Reads of what a process had written when it ended: a pipe holds 64 KiB.
+const READS_AT_THE_END: usize = 64;
+/// From the end of its output to the end of a process.
+const EXIT_FOLLOWS: Duration = Duration::from_secs(1);
+
+/// Starts a server, asks, and ends it again; nothing of it is left.
+pub(super) async fn run(starter: &Arc<Starter>, plan: &Launch, timeouts: &Timeouts) -> Health {
+    let begun = Instant::now();
+    let until = begun + timeouts.start;
+    let failed = |step, reason, last_line| Health::Failed { step, reason, last_line };
+    let slot = starter.slot().await;
+    let starting = async {
+        let provisions = starter.provide(plan).await?;
+        starter.start(plan, provisions, &slot).await
+    };
+    let mut link = match timeout_at(until, starting).await {
+        Ok(Ok(link)) => link,
+        // What was in the way is told beside it.
+        Ok(Err(StartFailed::Barred { error, .. })) => {
+            return failed(Step::Start, format!("its program could not be executed: {error}"), None);
+        }
+        Ok(Err(error)) => return failed(Step::Start, error.to_string(), None),
+        Err(_) => return failed(Step::Start, late(timeouts), None),
+    };
+    let mut talk = Conversation { link: &mut link, until };
+    let health = match talk.begin(plan.era()).await {
+        Ok((era, info)) => {
+            let (name, version) = info.unzip();
+            Health::Answered { name, version, era, seconds: begun.elapsed().as_secs_f64() }
+        }
+        Err(silence) => {
+            if matches!(silence, Silence::Ended(_)) {
+                link.process.hear_out().await;
+            }
+            failed(Step::Answer, silence.reason(timeouts), link.process.last_words())
+        }
+    };
+    let Link { outlet, inlet: _inlet, process } = link;
+    // The end of its stdin, which is how it is asked to end.
+    drop(outlet);
+    process.stop(timeouts.eof, timeouts.term).await;
+    health
+}
+
+fn late(timeouts: &Timeouts) -> String {
+    format!(
+        "it said nothing within the {:?} of timeouts.start; if it only needs longer, raise that",
+        timeouts.start
+    )
+}
+
+/// The beginning of a session.
+struct Conversation<'l> {
+    link: &'l mut Link,
+    until: Instant,
+}
+
+/// Why there is no answer, or none that is of use.
+#[derive(Debug)]
+enum Silence {
+    Ended(Exit),
+    Closed,
+    Late,
+    Refused(i64),
+    NotStateless,
+}
+
+impl Conversation<'_> {
+    /// Asks in the era of the settings. If they leave it open, as a client with a handshake would; whoever
+    /// refuses that is asked once more.
+    async fn begin(&mut self, era: Option<Era>) -> Result<(Era, Option<(String, String)>), Silence> {
+        let mut refused = None;
+        if era != Some(Era::Stateless) {
+            let (question, id) = initialize(HANDSHAKE_VERSIONS[HANDSHAKE_VERSIONS.len() - 1]);
+            let answer = self.ask(&question, &id).await?;
+            if !answer.is_error() {
+                self.link.outlet.send(&mut line(&initialized()));
+                return Ok((Era::Handshake, server_info(&answer)));
+            }
+            refused = Some(Silence::Refused(error_code(&answer).unwrap_or_default()));
+        }
+        if era != Some(Era::Handshake) {
+            let (question, id) = discover();
+            let answer = self.ask(&question, &id).await?;
+            if era_shown(&answer) == Era::Stateless {
+                return Ok((Era::Stateless, server_info(&answer)));
+            }
+        }
+        Err(refused.unwrap_or(Silence::NotStateless))
+    }
+
+    /// Sends a request and waits for its answer.
+    async fn ask(&mut self, question: &Frame, id: &RequestId) -> Result<Frame, Silence> {
+        let mut queue = line(question);
+        loop {
+            let blocked = self.link.outlet.send(&mut queue) == Sent::Some;
+            if let Some(answer) = self.answer(id) {
+                return Ok(answer);
+            }
+            let Link { outlet, inlet, process } = &mut *self.link;
+            if inlet.has_ended() {
+                let exit = timeout(EXIT_FOLLOWS, process.exited()).await;
+                return Err(exit.map_or(Silence::Closed, Silence::Ended));
+            }
+            tokio::select! {
+                biased;
+                () = inlet.ready() => drop::<bool>(inlet.read()),
+                exit = process.exited() => return self.last_answer(id).ok_or(Silence::Ended(exit)),
+                () = outlet.ready(), if blocked => {}
+                () = sleep_until(self.until) => return Err(Silence::Late),
+            }
+        }
+    }
+
+    /// The answer, if it is among what has been read.
+    fn answer(&mut self, id: &RequestId) -> Option<Frame> {
+        let lines = std::iter::from_fn(|| self.link.inlet.next_line());
+        let mut frames = lines.filter_map(|line| match line {
+            Line::Whole(bytes) => Frame::parse(bytes).ok(),
+            Line::TooLong { .. } => None,
+        });
+        frames.find(|frame| matches!(frame.kind(), Kind::Response(Some(answered)) if answered == id))
+    }
+
+    /// What a process that is gone had written.
+    fn last_answer(&mut self, id: &RequestId) -> Option<Frame> {
+        for _ in 0..READS_AT_THE_END {
+            if let Some(answer) = self.answer(id) {
+                return Some(answer);
+            }
+            if !self.link.inlet.read() {
+                break;
+            }
+        }
+        None
+    }
+}
+
+fn line(frame: &Frame) -> VecDeque<Bytes> {
+    VecDeque::from([frame.bytes().clone(), Bytes::from_static(b"\n")])
+}
+
+impl Silence {
+    fn reason(&self, timeouts: &Timeouts) -> String {
+        match self {
+            Self::Ended(exit) => format!("it {exit} before it answered"),
+            Self::Closed => "it closed its stdout before it answered".into(),
+            Self::Late => late(timeouts),
+            Self::Refused(code) => {
+                format!("it answered `initialize` with error {code}, and serves no other era either")
+            }
+            Self::NotStateless => {
+                "it does not serve 2026-07-28; take era = \"stateless\" out of its settings".into()
+            }
+        }
+    }
+}
