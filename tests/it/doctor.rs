@@ -201,11 +201,10 @@ async fn a_start_warns_of_what_is_out_of_reach_and_the_log_of_a_502_says_it_agai
 #[test]
 fn each_step_that_fails_is_told_and_nothing_is_left() {
     let place = Place::new();
-    let timeouts = "[timeouts]\nstart = \"1s\"\neof = \"50ms\"\nterm = \"50ms\"";
+    let timeouts = "[timeouts]\neof = \"50ms\"\nterm = \"50ms\"";
     let servers = [
         ("exits", "peer --exit 3"),
         ("lost", "no-such-program"),
-        ("mute", "peer --silent"),
         ("stubborn", "peer --ignore-term"),
         ("wrong", "peer"),
     ];
@@ -217,12 +216,15 @@ fn each_step_that_fails_is_told_and_nothing_is_left() {
         &[
             "exits FAILED it does not answer because: it exited with status 3 before it answered its last line: peer: refusing to run",
             "lost FAILED it cannot be used because: `servers.lost.run` begins with",
-            "mute FAILED it does not answer because: it said nothing within the 1s of timeouts.start",
             "stubborn ok peer 1 answered after",
             "wrong FAILED it does not answer because: it does not serve 2026-07-28",
-            "4 of 5 servers cannot be used",
+            "3 of 4 servers cannot be used",
         ],
     );
+    let mute = place.settings("[timeouts]\nstart = \"300ms\"", &[("mute", "peer --silent")]);
+    let (code, report) = place.doctor(&[], &mute);
+    assert_eq!(code, 1);
+    holds(&report, &["mute FAILED", "it said nothing within the 300ms of timeouts.start"]);
     assert!(homes(&place.path("tmp")).is_empty());
     let program = place.path("peer");
     let left = fs::read_dir("/proc").unwrap().flatten().filter(|entry| {

@@ -61,7 +61,7 @@ async fn an_id_is_not_used_again_until_it_has_rested() {
     assert_eq!(refused.status(), 503);
     assert_eq!(refused.headers()["retry-after"], "5");
     let text = refused.text().await.unwrap();
-    assert!(text.contains("no room for another; try again shortly"), "{text}");
+    assert!(text.contains("no room for another now; try again shortly"), "{text}");
     // As a client does that is told to come back.
     let mut tries = 0;
     while gateway.client().get("/peer/sse").send().await.unwrap().status() == 503 {

@@ -86,7 +86,7 @@ impl Rehearsal<'_> {
             return Ok(None);
         }
         if !self.is_root {
-            let weaker = "sessions can read and end each other's processes, and what escapes from one is found by a variable that it can remove";
+            let weaker = "all sessions are one user, kept apart by landlock at most, and what escapes from one is found by a variable that it can remove";
             let reason = format!("{NOT_ROOT}: {weaker}");
             self.note("uid", PURPOSE, State::Missing(Lack { reason, remedy: remedy::own_user() }));
             return Ok(None);

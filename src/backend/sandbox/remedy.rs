@@ -69,7 +69,7 @@ impl Obstacle {
 
 /// Where the gateway is not root at all.
 pub(super) fn own_user() -> String {
-    format!("{AS_ROOT}; else serve only tenants who may see each other's data")
+    format!("{AS_ROOT}; else serve only tenants who trust each other")
 }
 
 /// Docker mounts control groups read-only; from 28 on it can be told not to (moby#48828).
@@ -81,7 +81,7 @@ pub(super) fn groups(is_root: bool) -> String {
              /sys/fs/cgroup:/sys/fs/cgroup:rw; {INSTEAD}"
         )
     } else {
-        "run the gateway as root, or as a systemd service with Delegate=yes; until then each process is limited by itself"
+        "run the gateway as root, or, with cgroup v2, as a systemd service with Delegate=yes; until then each process is limited by itself"
             .into()
     }
 }
