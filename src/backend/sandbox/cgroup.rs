@@ -37,12 +37,10 @@ pub(super) struct Group {
     paths: Vec<(Version, PathBuf)>,
 }
 
-/// What every session needs; the processor's share is welcome.
+/// What every session needs. A share of the processor is welcome: as many as there are, all sessions together
+/// weigh no more than one process outside.
 const NEEDED: [&str; 2] = ["memory", "pids"];
 const WELCOME: &str = "cpu";
-/// All sessions together have half the weight of the gateway itself.
-const HALF_SHARES: &str = "512";
-const HALF_WEIGHT: &str = "50";
 /// How long a group's last process may take to go.
 const EMPTY_WITHIN: Duration = Duration::from_secs(1);
 const NAME: &str = "lockgate-";
@@ -208,7 +206,6 @@ fn version_two(mounts: &str, own: &str) -> Result<Vec<Hierarchy>, String> {
     }
     let path = make(&base).map_err(unwritable)?;
     enable(&path).map_err(unwritable)?;
-    let _ = fs::write(path.join("cpu.weight"), HALF_WEIGHT);
     Ok(vec![Hierarchy { version: Version::Two, path, controllers }])
 }
 
@@ -246,9 +243,6 @@ fn version_one(mounts: &str, own: &str) -> Result<Vec<Hierarchy>, Option<String>
             Err(_) if controller == WELCOME => {}
             Err(error) => return Err(Some(format!("cgroup v1 {controller} cannot be written to: {error}"))),
         }
-    }
-    for hierarchy in &hierarchies {
-        let _ = fs::write(hierarchy.path.join("cpu.shares"), HALF_SHARES);
     }
     Ok(hierarchies)
 }
