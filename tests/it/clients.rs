@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::gateway::{Gateway, SECRET, send_signal};
+use crate::gateway::{Gateway, SECRET, is_open, send_signal};
 
 const RATE: &str = "[rate]\nper_minute = 0\nopens_per_minute = 0\n";
 
@@ -22,7 +22,10 @@ fn clients() -> PathBuf {
 }
 
 pub(crate) fn gateway(servers: &str) -> Gateway {
-    Gateway::start_bare(&format!("{RATE}{servers}"), &[("LOCKGATE_SECRET", SECRET)])
+    // Servers that lie below a directory that is closed to others cannot be run by other users.
+    let closed = !is_open(&tests().join("x")) && !servers.contains("[sandbox]");
+    let sandbox = if closed { "[sandbox]\nprofile = \"off\"\n" } else { "" };
+    Gateway::start_bare(&format!("{RATE}{sandbox}{servers}"), &[("LOCKGATE_SECRET", SECRET)])
 }
 
 /// A server from npm that `tests/run` has installed.

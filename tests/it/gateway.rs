@@ -28,11 +28,36 @@ pub(crate) fn peer() -> String {
     path.pop();
     path.push("examples/peer");
     assert!(path.exists(), "{} is missing: run the tests with `tests/run` or `cargo test`", path.display());
-    path.to_str().unwrap().to_owned()
+    within_reach(&path).to_str().unwrap().to_owned()
+}
+
+/// Whether every user may pass through the directories above.
+pub(crate) fn is_open(path: &Path) -> bool {
+    path.ancestors().skip(1).all(|above| fs::metadata(above).unwrap().permissions().mode() & 0o1 != 0)
+}
+
+/// A program where the users of sessions can run it: where it is, or a copy, if these sources lie in a
+/// directory that is closed to others.
+fn within_reach(program: &Path) -> PathBuf {
+    static COPIES: Mutex<Option<PathBuf>> = Mutex::new(None);
+    if is_open(program) {
+        return program.to_owned();
+    }
+    let mut copies = COPIES.lock().unwrap();
+    let place = copies.get_or_insert_with(|| {
+        let place = tempfile::tempdir().unwrap().keep();
+        fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).unwrap();
+        place
+    });
+    let copy = place.join(program.file_name().unwrap());
+    if !copy.exists() {
+        fs::copy(program, &copy).unwrap();
+    }
+    copy
 }
 
 pub(crate) fn lockgate() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lockgate"));
+    let mut command = Command::new(within_reach(Path::new(env!("CARGO_BIN_EXE_lockgate"))));
     command.env_clear().env("PATH", std::env::var("PATH").unwrap());
     command
 }
@@ -55,7 +80,7 @@ impl Gateway {
         std::os::unix::fs::chown(place.path(), Some(NOBODY), Some(NOBODY)).unwrap();
         let mut command = Command::new("setpriv");
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]);
-        command.arg(env!("CARGO_BIN_EXE_lockgate")).env_clear().env("PATH", std::env::var("PATH").unwrap());
+        command.arg(lockgate().get_program()).env_clear().env("PATH", std::env::var("PATH").unwrap());
         Self::start_by(command, place, &with_peers(settings), &[("LOCKGATE_SECRET", SECRET)])
     }
 

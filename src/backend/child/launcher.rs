@@ -168,7 +168,8 @@ fn begin(
     control: &UnixStream,
 ) -> Result<init::Successor, Failed> {
     die_with(orders.parent).map_err(at(Step::Privileges))?;
-    furnish(&orders.home, orders.confinement.writable()).map_err(at(Step::Namespaces))?;
+    let (readable, writable) = (orders.confinement.readable(), orders.confinement.writable());
+    furnish(&orders.home, readable, writable).map_err(at(Step::Namespaces))?;
     orders.stage = Stage::Command;
     orders.parent = rustix::process::getpid().as_raw_nonzero().get();
     init::Successor::start(&orders, descriptors, control).map_err(at(Step::Namespaces))

@@ -79,6 +79,11 @@ impl Confinement {
         Ok(())
     }
 
+    /// What may be read.
+    pub(in crate::backend) fn readable(&self) -> &[PathBuf] {
+        self.files.as_ref().map_or(&[], |files| &files.readable)
+    }
+
     /// What may be written to beside the private directory.
     pub(in crate::backend) fn writable(&self) -> &[PathBuf] {
         self.files.as_ref().map_or(&[], |files| &files.writable)

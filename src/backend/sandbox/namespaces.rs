@@ -34,14 +34,17 @@ pub(in crate::backend) fn leave_host() -> io::Result<()> {
 }
 
 /// Arranges the new namespaces, from inside: everything is read-only but the private directory, what is
-/// named as writable, and shared places that nobody shares.
-pub(in crate::backend) fn furnish(home: &Path, writable: &[PathBuf]) -> io::Result<()> {
+/// named as writable, and shared places that nobody shares. What is named below one of these is still there.
+pub(in crate::backend) fn furnish(home: &Path, readable: &[PathBuf], writable: &[PathBuf]) -> io::Result<()> {
     rustix::system::sethostname(HOST_NAME)?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    // A shared place may be named, but the one that is there is the session's own.
+    let is_own = |path: &&Path| SHARED_PLACES.iter().any(|place| *path == Path::new(place));
+    let is_below = |path: &&Path| SHARED_PLACES.iter().any(|place| path.starts_with(place));
+    let readable = readable.iter().map(PathBuf::as_path).filter(|path| is_below(path) && path.is_dir());
+    let writable = writable.iter().map(PathBuf::as_path).chain([home]);
     let mut kept = Vec::new();
-    // A shared place may be written to, but the one that is kept is the session's own.
-    let is_own = |path: &&Path| !SHARED_PLACES.iter().any(|place| *path == Path::new(place));
-    for path in writable.iter().map(PathBuf::as_path).filter(is_own).chain([home]) {
+    for path in readable.chain(writable.clone()).filter(|path| !is_own(path)) {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         match rustix::fs::open(path, flags, Mode::empty()) {
             Ok(place) => kept.push((path, place)),
@@ -61,8 +64,7 @@ pub(in crate::backend) fn furnish(home: &Path, writable: &[PathBuf]) -> io::Resu
         mount_bind(format!("/proc/self/fd/{}", place.as_raw_fd()), target)?;
     }
     mount("proc", "/proc", "proc", proc_flags, Some(c"hidepid=2"))?;
-    let kept: Vec<&Path> = kept.iter().map(|(path, _)| *path).collect();
-    close_the_rest(&kept)
+    close_the_rest(&writable.collect::<Vec<_>>())
 }
 
 /// A place to mount on, made if need be, reachable for everybody as the original is.
@@ -75,13 +77,13 @@ fn make_place(path: &Path) -> io::Result<&Path> {
 }
 
 /// Makes every mount read-only that is not to be written to.
-fn close_the_rest(kept: &[&Path]) -> io::Result<()> {
+fn close_the_rest(writable: &[&Path]) -> io::Result<()> {
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
     for line in mounts.lines() {
         let mut fields = line.split(' ').skip(4);
         let (Some(point), Some(options)) = (fields.next(), fields.next()) else { continue };
         let point = PathBuf::from(unescape(point));
-        let open = kept.contains(&&*point)
+        let open = writable.contains(&&*point)
             || point == Path::new("/proc")
             || SHARED_PLACES.iter().any(|place| point == Path::new(place));
         if open || options.split(',').any(|option| option == "ro") {

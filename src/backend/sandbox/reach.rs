@@ -90,7 +90,7 @@ impl Reach<'_> {
 
     fn check(&self, path: &Path, want: Want) -> Result<(), Obstacle> {
         let real = self.walk(path)?;
-        let own = SHARED_PLACES.iter().find(|place| self.own_places && real.starts_with(place));
+        let own = SHARED_PLACES.iter().find(|place| self.own_places && lies_in(&real, Path::new(place)));
         if let Some(place) = own.filter(|_| !self.plan.writable().iter().any(|kept| real.starts_with(kept))) {
             return Err(Obstacle::Hidden(place));
         }
@@ -208,6 +208,11 @@ impl fmt::Display for Barrier {
             ),
         }
     }
+}
+
+/// A file that lies there itself is hidden by the session's own; what is named below is not.
+fn lies_in(path: &Path, place: &Path) -> bool {
+    path == place || path.parent() == Some(place)
 }
 
 #[cfg(test)]

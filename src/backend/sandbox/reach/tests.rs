@@ -85,6 +85,9 @@ fn each_kind_of_barrier_has_its_words() {
         assert!(barrier.contains(expected), "{server}: {barrier}");
     }
     // Not a matter of its mode: each session would see a directory of its own there.
-    let hidden = barrier_for(&format!("run = '{unreadable}'"), Visitor::Gateway, true).unwrap();
+    let mut file = tempfile::Builder::new();
+    let file = file.permissions(fs::Permissions::from_mode(0o755)).tempfile_in("/tmp").unwrap();
+    let run = format!("run = '{}'", file.path().display());
+    let hidden = barrier_for(&run, Visitor::Gateway, true).unwrap();
     assert!(hidden.contains("each session has a /tmp of its own"), "{hidden}");
 }
