@@ -1,5 +1,6 @@
 //! Two tenants, one of them hostile (security.md T13-T18 and T34; promise 5).
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -260,9 +261,11 @@ async fn a_strict_session_is_alone_and_cannot_break_out() {
         let seen = two.attacker.attack("look", json!({ "path": shared })).await;
         let names: Vec<&str> =
             seen["ok"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
-        // What leads to its private directory is there; nothing else of the host's.
-        let way = two.gateway.place.path().file_name().unwrap().to_str().unwrap().to_owned();
-        assert!(names.iter().all(|name| *name == way), "{shared}: {names:?}");
+        // What leads to its private directory and to its program is there; nothing else of the host's.
+        let needed = [two.gateway.place.path().to_owned(), peer().into()];
+        let ways: Vec<&OsStr> =
+            needed.iter().filter_map(|path| path.strip_prefix(shared).ok()?.iter().next()).collect();
+        assert!(names.iter().all(|name| ways.contains(&OsStr::new(name))), "{shared}: {names:?}");
     }
 }
 
