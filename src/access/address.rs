@@ -84,8 +84,11 @@ fn may_be_flys_proxy(peer: IpAddr) -> bool {
     !is_private && !peer.is_loopback()
 }
 
+/// Whom an address counts for. Every process of this machine, those of sessions too, may call from any
+/// loopback address.
 fn household(address: IpAddr) -> IpAddr {
     match address {
+        _ if address.is_loopback() => IpAddr::from([127, 0, 0, 1]),
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
     }
@@ -162,7 +165,7 @@ mod tests {
             ("172.16.0.2", &[], "172.16.0.2"),
             ("fdaa::5", &["203.0.113.9"], "fdaa::"),
             ("127.0.0.1", &["203.0.113.9"], "127.0.0.1"),
-            ("::1", &["203.0.113.9"], "::"),
+            ("::1", &["203.0.113.9"], "127.0.0.1"),
             ("::ffff:127.0.0.1", &["203.0.113.9"], "127.0.0.1"),
             // One of the organisation that is named as a proxy.
             ("fdaa:0:1::5", &["203.0.113.9"], "203.0.113.9"),
@@ -176,6 +179,9 @@ mod tests {
         let counted = |rule: &AddressRule, peer: &str| !rule.is_proxy(peer.parse().unwrap());
         let peer = rule(ClientAddress::Peer, &[]);
         assert!(counted(&peer, "192.0.2.1") && counted(&peer, "127.0.0.1"));
+        for loopback in ["127.9.9.9", "::1"] {
+            assert_eq!(client(&peer, loopback, &[], &[]), "127.0.0.1", "this machine is one household");
+        }
         let trusting = rule(ClientAddress::Peer, &["10.0.0.0/8"]);
         assert!(counted(&trusting, "192.0.2.1") && !counted(&trusting, "10.1.1.1"));
         assert_eq!(client(&trusting, "10.1.1.1", &["6.6.6.6"], &["6.6.6.6"]), "10.1.1.1");

@@ -38,6 +38,8 @@ pub struct Listening {
 const SEND_BUFFER: usize = 256 * 1024;
 /// How long responses may take once every session has ended.
 const LAST_RESPONSES: u64 = 2;
+/// An operator and what watches for one.
+const ADMIN_CONNECTIONS: usize = 16;
 
 /// Takes the address, before anything else is started.
 ///
@@ -113,6 +115,8 @@ pub fn serve_admin(listening: Listening, admin: &Arc<Admin>, stalled: Duration) 
     })
     .workers(1)
     .disable_signals()
+    // Sessions share the loopback address, and must not get to use up the descriptors here.
+    .max_connections(ADMIN_CONNECTIONS)
     .h1_allow_half_closed(false)
     .client_request_timeout(HEAD_TIMEOUT)
     .keep_alive(KEEP_ALIVE)

@@ -37,6 +37,8 @@ pub(in crate::backend) fn leave_host() -> io::Result<()> {
 /// named as writable, and shared places that nobody shares. What is named below one of these is still there.
 pub(in crate::backend) fn furnish(home: &Path, readable: &[PathBuf], writable: &[PathBuf]) -> io::Result<()> {
     rustix::system::sethostname(HOST_NAME)?;
+    // The session's user passes through what is made here, whatever the gateway's own mask is.
+    rustix::process::umask(Mode::from_raw_mode(0o022));
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     // A shared place may be named, but the one that is there is the session's own.
     let is_own = |path: &&Path| SHARED_PLACES.iter().any(|place| *path == Path::new(place));
