@@ -7,6 +7,7 @@
 mod access;
 mod admin;
 mod catalog;
+mod choice;
 mod limits;
 mod listen;
 mod load;

@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::choice::Choice;
+
 /// Origins, hosts and client addresses.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Access {
@@ -94,28 +96,28 @@ impl Access {
     }
 }
 
-impl TryFrom<String> for ClientAddress {
-    type Error = &'static str;
+impl Choice for ClientAddress {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("peer", Self::Peer), ("fly", Self::Fly), ("forwarded", Self::Forwarded)];
+}
 
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        match text.as_str() {
-            "peer" => Ok(Self::Peer),
-            "fly" => Ok(Self::Fly),
-            "forwarded" => Ok(Self::Forwarded),
-            _ => Err("must be \"peer\", \"fly\" or \"forwarded\""),
-        }
+impl TryFrom<String> for ClientAddress {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::of(&text)
     }
 }
 
-impl TryFrom<String> for BlockedEnv {
-    type Error = &'static str;
+impl Choice for BlockedEnv {
+    const WORDS: &'static [(&'static str, Self)] = &[("reject", Self::Reject), ("ignore", Self::Ignore)];
+}
 
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        match text.as_str() {
-            "reject" => Ok(Self::Reject),
-            "ignore" => Ok(Self::Ignore),
-            _ => Err("must be \"reject\" or \"ignore\""),
-        }
+impl TryFrom<String> for BlockedEnv {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::of(&text)
     }
 }
 

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
+use super::choice::Choice;
+
 /// What a session's processes are kept from.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Sandbox {
@@ -144,47 +146,40 @@ impl fmt::Display for UidRange {
     }
 }
 
-impl TryFrom<String> for Profile {
-    type Error = &'static str;
+impl Choice for Profile {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("off", Self::Off), ("default", Self::Default), ("strict", Self::Strict)];
+}
 
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        match text.as_str() {
-            "off" => Ok(Self::Off),
-            "default" => Ok(Self::Default),
-            "strict" => Ok(Self::Strict),
-            _ => Err("must be \"off\", \"default\" or \"strict\""),
-        }
+impl TryFrom<String> for Profile {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::of(&text)
     }
 }
 
-impl TryFrom<String> for NetworkAccess {
-    type Error = &'static str;
+impl Choice for NetworkAccess {
+    const WORDS: &'static [(&'static str, Self)] = &[("full", Self::Full), ("none", Self::None)];
+}
 
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        match text.as_str() {
-            "full" => Ok(Self::Full),
-            "none" => Ok(Self::None),
-            _ => Err("must be \"full\" or \"none\""),
-        }
+impl TryFrom<String> for NetworkAccess {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::of(&text)
     }
 }
 
 impl fmt::Display for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Off => "off",
-            Self::Default => "default",
-            Self::Strict => "strict",
-        })
+        f.write_str(self.word())
     }
 }
 
 impl fmt::Display for NetworkAccess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full => "full",
-            Self::None => "none",
-        })
+        f.write_str(self.word())
     }
 }
 
