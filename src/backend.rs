@@ -1,5 +1,9 @@
 //! What answers a session. One kind for now, a supervised child; a remote endpoint becomes a second arm
 //! with the same [`Link`].
+//!
+//! `child` is the process and what belongs to it, `sandbox` what it is kept from, `templates` the packages that
+//! it finds. `unprepared` is why there can be none of it on this host. `tree` removes what it leaves on disk,
+//! `aside` does what blocks, `handover` carries values and descriptors between our own processes.
 
 mod aside;
 mod child;

@@ -2,6 +2,9 @@
 //!
 //! The allowlist is compared whole. What it maps to was split and resolved when the settings were loaded,
 //! so nothing of a request ever becomes part of a command line.
+//!
+//! `target` is what a path names, `environment` what a client may set, `launch` what a backend is started with.
+//! `container` knows the commands that start one, `recipe` how packages are fetched, `trial` is for the operator.
 
 mod container;
 mod environment;

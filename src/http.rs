@@ -1,8 +1,9 @@
 //! The public listener: routes, and the way of a request through the layers below.
 //!
-//! `call` and `body` read a request, `admitted` is one that has passed the guard, `answer` and `event` write what comes back, `error` is the only place
-//! that knows which status a refusal has, `cors` what a browser needs. `sse` and `message` are the two
-//! halves of the `sse` transport; `mcp` is the endpoint that `streamable` and `stateless` clients share.
+//! `call` and `body` read a request, `admitted` is one that has passed the guard, `answer` and `event` write
+//! what comes back, `error` is the only place that knows which status a refusal has, `cors` what a browser
+//! needs. `sse` and `message` are the two halves of the `sse` transport; `mcp` is the endpoint that
+//! `streamable` and `stateless` clients share.
 //! `health` needs no secret. `admin` is the listener of the operator, who has a secret of its own. `server`
 //! listens; `connections` and `connection` see to it that nobody takes all connections or keeps one for
 //! nothing, `in_flight` the same for bodies.

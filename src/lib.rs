@@ -12,7 +12,8 @@
 //! Three transports meet in the same sessions: `sse`, `streamable` and `stateless` ([`session::Transport`]).
 //! A client's end of a stream is [`session::Reader`], the requests' end of a session [`session::Session`].
 //! A request sees one version of the settings from end to end ([`http::Policy`]); what outlives it follows the
-//! rights that it rests on ([`access::Standing`]). What is decided on the way is told by [`audit`].
+//! rights that it rests on ([`access::Standing`]). What is decided on the way is told by [`audit`]. [`doctor`] tries
+//! each server once, for the operator, without any of that.
 //! Imports only point down; `tests/layers.rs` holds the table of who may use whom.
 
 pub mod access;

@@ -4,6 +4,11 @@
 //! session gets exactly that. [`Sandbox::confine`] makes one session's share of it: a user id, a control group,
 //! rules for files and system calls. The launcher puts it in force; [`Confined::sweep`] ends whatever the
 //! session has left, before its leader is reaped and its user id rests.
+//!
+//! `rehearsal` does each part once, `report` is what came of it, `remedy` what would help, `reach` (with
+//! `script`) what keeps sessions from a server's program. `confinement` is what the launcher is told; its parts
+//! are `cgroup`, `files` (Landlock), `calls` (seccomp), `namespaces` and, with `netlink`, `platform`. `uids` are
+//! the sessions' users, `sweeper` ends what is theirs, `processes` finds it.
 
 mod calls;
 mod cgroup;

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
+use super::body::Body;
 use super::call::Call;
 use super::error::{Refusal, insert_allowance};
 use super::{Front, Policy};
@@ -48,6 +50,11 @@ impl<'a> Admitted<'a> {
     ) -> Result<Arc<Session>, Undelivered> {
         let id = id.ok_or(Undelivered::NoSession)?;
         self.policy.sessions.find(&id, transport, self.permit.tenant(), &self.server)
+    }
+
+    /// Its body, if that is not too much for the tenant.
+    pub(super) async fn body(&self, request: &HttpRequest, payload: Payload) -> Result<Body, Refusal> {
+        self.policy.bodies.read(request, payload, self.permit.tenant()).await
     }
 
     /// What to start for it.

@@ -49,8 +49,7 @@ async fn serve(
             if !admitted.takes_events() {
                 return Err(Refusal::NoEvents);
             }
-            let Body { bytes, held } =
-                admitted.policy.bodies.read(request, payload, admitted.permit.tenant()).await?;
+            let Body { bytes, held } = admitted.body(request, payload).await?;
             post(&admitted, read(bytes)?, held, id).await
         }
     }

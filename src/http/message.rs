@@ -31,7 +31,7 @@ async fn post(
     let admitted = Admitted::read(request, front)?;
     let session = admitted.find(admitted.call.session_id(), Transport::Sse)?;
     admitted.call.check_content().map_err(Refusal::Content)?;
-    let body = admitted.policy.bodies.read(request, payload, admitted.permit.tenant()).await?;
+    let body = admitted.body(request, payload).await?;
     let frame = Frame::parse(body.bytes)?;
     if let Kind::Request(open, _) = frame.kind() {
         *id = Some(open.clone());

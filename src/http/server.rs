@@ -17,6 +17,7 @@ use actix_web::dev::{AppConfig, RequestHead, Server, ServiceRequest, ServiceResp
 use actix_web::http::header::{HOST, TRANSFER_ENCODING};
 use actix_web::rt::net::TcpStream;
 use socket2::{Domain, Socket, Type};
+use tokio_util::either::Either;
 
 use super::admin::{self, Admin};
 use super::connection::{Answering, Attended, Connection, Course, HEAD_TIMEOUT, KEEP_ALIVE, LINGER};
@@ -143,15 +144,13 @@ fn app(
     App::new().configure(routes(front)).wrap_fn(|request, routes| {
         let answering = request.conn_data::<Rc<Course>>().map(Course::begin);
         let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
-        let response = match names_other_host(request.head()) {
-            true => Ok(request.into_response(error::other_host())),
-            false => Err(routes.call(request)),
+        let answer = if names_other_host(request.head()) {
+            Either::Left(ready(Ok(request.into_response(error::other_host()))))
+        } else {
+            Either::Right(routes.call(request))
         };
         async move {
-            let mut response = match response {
-                Ok(refused) => refused,
-                Err(answer) => answer.await?,
-            };
+            let mut response = answer.await?;
             let head = response.response_mut().head_mut();
             // What may be left of the body has no end that could be waited for.
             if is_chunked && !head.status.is_success() {

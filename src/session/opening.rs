@@ -12,7 +12,7 @@ use super::task::Task;
 use super::{Reader, Session, Transport};
 use crate::access::{Opening, Operator};
 use crate::audit::{self, Event};
-use crate::backend::{Report, Starter, UidCount};
+use crate::backend::{Provisions, Report, Starter, UidCount};
 use crate::catalog::{LaunchPlan, Target};
 use crate::ids::{ServerName, SessionId, TenantId};
 use crate::lifecycle::Lifecycle;
@@ -102,7 +102,7 @@ impl Sessions {
     ) -> Result<Opened, NotOpened> {
         let server = plan.server().clone();
         let (session, seat) = self.seat(plan, transport)?;
-        self.provide(&session.plan).await.inspect_err(|_| {
+        let provisions = self.provide(&session.plan).await.inspect_err(|_| {
             audit::record(Event::SessionEnded(session.of(), "its packages were not fetched"));
         })?;
         self.registry.insert(session.clone());
@@ -110,7 +110,7 @@ impl Sessions {
         let slot = self.starter.try_slot();
         let waits = slot.is_some();
         let (started, outcome) = oneshot::channel();
-        let task = Task::new(session, seat, self);
+        let task = Task::new(session, seat, self).provided_with(provisions);
         self.lifecycle.spawn(task.run(slot, Some(started)));
         if waits && let Ok(Err(failed)) = outcome.await {
             return Err(NotOpened::Start(server, failed));
@@ -120,15 +120,14 @@ impl Sessions {
 
     /// Waits until what the server's sessions start with is there: whoever opens one is told of a failure as
     /// one to start it.
-    async fn provide(&self, plan: &LaunchPlan) -> Result<(), NotOpened> {
+    async fn provide(&self, plan: &LaunchPlan) -> Result<Provisions, NotOpened> {
         tokio::select! {
             biased;
             // Which is also why a fetch fails.
             () = self.lifecycle.draining() => Err(NotOpened::Draining),
-            provided = self.starter.provide(plan) => match provided {
-                Ok(_) => Ok(()),
-                Err(failed) => Err(NotOpened::Start(plan.server().clone(), failed)),
-            },
+            provided = self.starter.provide(plan) => {
+                provided.map_err(|failed| NotOpened::Start(plan.server().clone(), failed))
+            }
         }
     }
 

@@ -21,7 +21,7 @@ use super::shared::ShareKey;
 use super::{Session, State};
 use crate::access::Standing;
 use crate::audit::{self, Event};
-use crate::backend::{Line, Link, Sent, StartFailed, StartSlot, Starter};
+use crate::backend::{Line, Link, Provisions, Sent, StartFailed, StartSlot, Starter};
 use crate::ids::SessionTag;
 use crate::mcp::{Frame, Kind, Method};
 
@@ -42,6 +42,8 @@ pub(super) struct Task {
     /// Held from before the start until the backend has shown life.
     slot: Option<StartSlot>,
     slot_until: Instant,
+    /// What the server finds in its home, if whoever opened the session has waited for it.
+    provisions: Option<Provisions>,
     /// By what others find the session, if it is shared.
     shared_as: Option<ShareKey>,
     /// Nobody is found to be late until then.
@@ -72,6 +74,7 @@ impl Task {
             has_lines: false,
             slot: None,
             slot_until: opened,
+            provisions: None,
             shared_as: None,
             lenient_until: opened,
             stall_check: opened,
@@ -82,6 +85,12 @@ impl Task {
     /// Others find the session by this.
     pub(super) fn shared_as(mut self, key: ShareKey) -> Self {
         self.shared_as = Some(key);
+        self
+    }
+
+    /// What the server finds in its home is there already.
+    pub(super) fn provided_with(mut self, provisions: Provisions) -> Self {
+        self.provisions = Some(provisions);
         self
     }
 
@@ -113,9 +122,13 @@ impl Task {
     async fn start(&mut self, slot: Option<StartSlot>) -> Result<Link, End> {
         let session = self.session.clone();
         let starter = self.sessions.starter.clone();
+        let provisions = self.provisions.take();
         let starting = async {
             // Before the slot, which others could use meanwhile.
-            let provisions = starter.provide(&session.plan).await?;
+            let provisions = match provisions {
+                Some(provisions) => provisions,
+                None => starter.provide(&session.plan).await?,
+            };
             let slot = match slot {
                 Some(slot) => slot,
                 None => starter.slot().await,

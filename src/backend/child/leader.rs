@@ -60,10 +60,9 @@ impl Drop for Leader {
         if !self.reaped {
             self.signal(Signal::KILL);
             let (pid, pidfd, roster) = (self.pid, self.pidfd.clone(), self.roster.clone());
+            let rest = Self { pid, pidfd, roster, reaped: false };
             aside(move || {
-                wait(&pidfd, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
-                roster.remove(pid);
-                wait(&pidfd, WaitIdOptions::EXITED);
+                rest.outlive();
             });
         }
     }

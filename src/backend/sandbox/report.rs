@@ -85,8 +85,10 @@ impl Report {
         let demand = |key, value, lacks: Vec<String>| {
             (!lacks.is_empty()).then(|| Demand { key, value, reasons: lacks.join("; ") })
         };
-        let strict = || demand("profile", "strict", lacks(&|_| true));
-        let alone = || demand("network", "none", lacks(&|item| item.name == NETWORK));
-        Some(self.profile).filter(|profile| *profile == Profile::Strict).and_then(|_| strict()).or_else(alone)
+        match self.profile {
+            Profile::Strict => demand("profile", "strict", lacks(&|_| true)),
+            // The rest is wanted if it can be had; this is asked for by name.
+            Profile::Off | Profile::Default => demand("network", "none", lacks(&|item| item.name == NETWORK)),
+        }
     }
 }

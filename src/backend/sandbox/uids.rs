@@ -1,8 +1,9 @@
 //! User ids, one for each live session.
 //!
 //! The range is taken in blocks, each with a lock file, so that several gateways on one machine never use
-//! the same id, even where their ranges overlap; a block that a dead gateway held is swept before it is used. An id that comes back rests for
-//! a while, and is given out again only when nothing of its last session can be found.
+//! the same id, even where their ranges overlap; a block that a dead gateway held is swept before it is used.
+//! An id that comes back rests for a while, and is given out again only when nothing of its last session can
+//! be found.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};

@@ -14,14 +14,15 @@ use rustix::process::{Pid, PidfdFlags, Signal, Uid, pidfd_open, pidfd_send_signa
 use rustix::thread::CapabilitySet;
 
 use super::{ARGUMENT, Request};
+use crate::backend::sandbox::namespaces::SHARED_PLACES;
 use crate::backend::sandbox::processes::{self, Owned, mark};
 use crate::backend::{handover, tree};
 use crate::settings::UidRange;
 
 /// How often everything is looked through at most, when what is found goes on making more.
 const MAX_PASSES: usize = 100;
-/// Where anybody may leave a file.
-const SHARED_PLACES: [&str; 5] = ["/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock"];
+/// Where else anybody may leave a file.
+const FURTHER_PLACES: [&str; 2] = ["/dev/mqueue", "/run/lock"];
 /// Tables of what outlives a process in the kernel; each has the owner's id in a column `uid`.
 const IPC_TABLES: [&str; 3] = ["/proc/sysvipc/shm", "/proc/sysvipc/sem", "/proc/sysvipc/msg"];
 
@@ -135,7 +136,7 @@ impl Duty {
             processes::all().flat_map(|Owned { uids, .. }| uids).filter(|uid| asked.contains(uid)).collect();
         unclean.iter().for_each(|uid| drop(self.kill(*uid)));
         unclean.extend(IPC_TABLES.iter().flat_map(|table| owners(table)).filter(|uid| asked.contains(uid)));
-        for entry in SHARED_PLACES.iter().flat_map(fs::read_dir).flatten().flatten() {
+        for entry in SHARED_PLACES.iter().chain(&FURTHER_PLACES).flat_map(fs::read_dir).flatten().flatten() {
             let owner = entry.path().symlink_metadata().map(|found| found.uid());
             if let Ok(uid) = owner
                 && asked.contains(&uid)
