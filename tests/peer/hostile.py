@@ -110,6 +110,8 @@ def ipc(kind):
         "mq": lambda: libc.mq_open(b"/lockgate-test", os.O_CREAT | os.O_RDWR, 0o666, None),
         "add_key": lambda: libc.syscall(ADD_KEY, b"user", b"lockgate-test", b"x", 1, -4),
         "keyctl": lambda: libc.syscall(KEYCTL, 0, -4, 1),
+        # Shared memory by the number that the x32 ABI has for it.
+        "x32": lambda: libc.syscall(0x40000000 | 29, 0x10C4, 4096, 0o1666),
     }[kind]
     return checked(call())
 
