@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub use self::child::{Exit, Inlet, Line, Outlet, Sent, StartFailed, is_launcher, launch};
+pub use self::child::{Exit, Inlet, Line, Outlet, Sent, StartFailed, Unrehearsed, is_launcher, launch};
 pub use self::sandbox::{Barrier, Exhausted, Item, Lack, Report, State, UidCount, is_sweeper, sweep};
 pub use self::templates::{Amount, NotFetched, Provisions};
 pub use self::unprepared::Unprepared;
@@ -66,8 +66,11 @@ impl Starter {
     /// # Errors
     /// If the host lets us not have what is needed or asked for.
     pub fn new(settings: &Settings, lifecycle: Lifecycle) -> Result<Self, Unprepared> {
-        let (spawner, homes) = (Spawner::start()?, Homes::prepare()?);
+        let spawner = Spawner::start()?;
+        let (homes, abandoned) = Homes::prepare()?;
         let sandbox = Sandbox::prepare(&settings.sandbox, homes.root(), &spawner)?;
+        sandbox.end_all_of(&abandoned)?;
+        abandoned.remove();
         let containers = Containers::new(&homes, spawner.clone(), lifecycle.clone());
         Ok(Self {
             equipment: Equipment { spawner, sandbox, containers, lifecycle },

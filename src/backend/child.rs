@@ -27,9 +27,10 @@ pub use self::framer::Line;
 pub use self::launcher::{is_launcher, launch};
 pub use self::pipe::{Inlet, Outlet, Sent};
 pub use self::process::Exit;
+pub use self::spawner::Unrehearsed;
 
 pub(super) use self::containers::Containers;
-pub(super) use self::home::{Home, Homes, own_dir, random_name};
+pub(super) use self::home::{Abandoned, Home, Homes, own_dir, random_name};
 pub(super) use self::launcher::Step;
 pub(super) use self::orphans::reap_orphans;
 pub(super) use self::process::{Equipment, Process, Remains, Standard, search_path};

@@ -29,6 +29,7 @@ mod uids;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{Gid, Uid};
 
@@ -48,7 +49,7 @@ use self::rehearsal::Found;
 use self::sweeper::Sweeper;
 use self::uids::{Lease, Uids};
 use super::aside::aside_until_done;
-use super::child::Spawner;
+use super::child::{Abandoned, Spawner};
 use super::unprepared::Unprepared;
 use crate::catalog::Launch;
 use crate::settings;
@@ -84,6 +85,11 @@ impl Sandbox {
         let sweeper = Sweeper::start(homes.to_owned()).map_err(Unprepared::Sweeper)?;
         let Found { common, uids, groups, report } = rehearsal::rehearse(settings, homes, spawner, &sweeper)?;
         Ok(Self { common, uids, groups, sweeper, report })
+    }
+
+    /// Ends what gateways have left running that are no more.
+    pub(super) fn end_all_of(&self, abandoned: &Abandoned) -> Result<(), Unprepared> {
+        self.sweeper.find_now(abandoned.roots()).map_err(Unprepared::Sweeper)
     }
 
     /// What is in force.
@@ -152,6 +158,10 @@ impl Sandbox {
     }
 }
 
+/// Between the attempts to sweep: a host that has no process or thread left has one a little later.
+const PAUSES: [Duration; 4] =
+    [Duration::from_millis(50), Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(5)];
+
 /// Why one session cannot be confined.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unconfined {
@@ -169,14 +179,17 @@ impl Confined {
 
     /// Ends every process of the session, and waits until they are gone.
     pub(super) async fn sweep(&mut self) {
-        self.swept = true;
-        let swept = match &self.lease {
-            Some(lease) => self.sweeper.kill(lease.uid()).await,
-            None => self.sweeper.find(self.home.clone()).await,
-        };
-        if let Err(error) = swept {
-            tracing::error!(%error, "a session could not be swept");
+        for pause in PAUSES {
+            // Once it is asked for, it is done, whether anybody waits for it or not.
+            self.swept = true;
+            let swept = match &self.lease {
+                Some(lease) => self.sweeper.kill(lease.uid()).await,
+                None => self.sweeper.find(self.home.clone()).await,
+            };
+            let Err(error) = swept else { break };
+            tracing::error!(%error, "a session could not be swept; trying again");
             self.swept = false;
+            tokio::time::sleep(pause).await;
         }
         if let Some(group) = self.group.take() {
             let removed = aside_until_done(|| group.remove()).await;

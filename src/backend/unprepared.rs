@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::child::Unrehearsed;
 use super::sandbox::Report;
 
 /// Why no backend could ever be started. For the operator, with what to do.
@@ -30,6 +31,16 @@ pub enum Unprepared {
     /// No process to sweep with.
     #[error("the process that ends what sessions leave behind cannot be started: {0}")]
     Sweeper(io::Error),
+    /// Nobody knows what this host can do.
+    #[error(
+        "the sandbox's part {part:?} could not be tried: {reason}; it is not left out for that: start again"
+    )]
+    Untried {
+        /// Which part.
+        part: &'static str,
+        /// Why, which need not be so for long.
+        reason: Unrehearsed,
+    },
     /// No user ids.
     #[error(
         "the user ids of sandbox.uids cannot be used: {0}; give a range of its own to each gateway of this machine"

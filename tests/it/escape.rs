@@ -11,7 +11,7 @@ use crate::events::Endpoint;
 use crate::gateway::{Gateway, SECRET, homes, until, with_peers};
 use crate::hostile::{groups_of, is_root, pids, processes_of, uid};
 
-const KINDS: [&str; 10] = [
+pub(crate) const KINDS: [&str; 10] = [
     "setsid",
     "twice",
     "deaf",
@@ -24,12 +24,12 @@ const KINDS: [&str; 10] = [
     "namespaced",
 ];
 /// Where no user id tells sessions apart, a variable does; these cannot be asked for theirs.
-const HIDDEN: [&str; 3] = ["bare", "undumpable", "hopping"];
-const QUICK: &str = "[timeouts]\neof = \"100ms\"\nterm = \"100ms\"\ndrain = \"1s\"\n";
+pub(crate) const HIDDEN: [&str; 3] = ["bare", "undumpable", "hopping"];
+pub(crate) const QUICK: &str = "[timeouts]\neof = \"100ms\"\nterm = \"100ms\"\ndrain = \"1s\"\n";
 
 /// How a session ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(crate) enum End {
     Fin,
     Rst,
     Delete,
@@ -40,7 +40,7 @@ enum End {
 const ENDS: [End; 5] = [End::Fin, End::Rst, End::Delete, End::Term, End::Kill];
 
 /// What holds a session open until it is to end.
-enum Hold {
+pub(crate) enum Hold {
     Stream(tokio::net::TcpStream),
     Session(Endpoint),
 }
@@ -50,12 +50,12 @@ fn rounds() -> usize {
 }
 
 /// A mark that all that comes of one escapee carries in its arguments.
-fn token(kind: &str, number: usize) -> String {
+pub(crate) fn token(kind: &str, number: usize) -> String {
     format!("escapee-{kind}-{}-{number}.", std::process::id())
 }
 
 /// Processes with this mark. The first thread of one that has ended has no arguments any more; others have.
-fn marked(token: &str) -> Vec<u32> {
+pub(crate) fn marked(token: &str) -> Vec<u32> {
     let carries = |pid: &u32| {
         let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
         tasks
@@ -66,7 +66,7 @@ fn marked(token: &str) -> Vec<u32> {
 }
 
 /// Who hops is easily missed: only when nobody was seen many times over is nobody there.
-async fn until_gone(what: &str, mut left: impl FnMut() -> Vec<u32>) {
+pub(crate) async fn until_gone(what: &str, mut left: impl FnMut() -> Vec<u32>) {
     let mut seen_none = 0;
     until(what, || {
         seen_none = if left().is_empty() { seen_none + 1 } else { 0 };
@@ -76,7 +76,7 @@ async fn until_gone(what: &str, mut left: impl FnMut() -> Vec<u32>) {
 }
 
 /// Opens a session in which all of these escape.
-async fn hold(gateway: &Gateway, end: End, kinds: &[&str], number: usize) -> Hold {
+pub(crate) async fn hold(gateway: &Gateway, end: End, kinds: &[&str], number: usize) -> Hold {
     let attack = |id: usize, kind: &str| {
         let with = json!({ "kind": kind, "token": token(kind, number) });
         let params = json!({ "act": "escape", "with": with });

@@ -75,11 +75,15 @@ impl Gateway {
 
     /// The same as a user without any rights, where the tests run as root.
     pub(crate) fn start_as_nobody(settings: &str) -> Self {
+        Self::start_as_nobody_in(tempfile::tempdir().unwrap(), &[], settings)
+    }
+
+    /// The same with further arguments of `setpriv`.
+    pub(crate) fn start_as_nobody_in(place: tempfile::TempDir, given: &[&str], settings: &str) -> Self {
         const NOBODY: u32 = 65534;
-        let place = tempfile::tempdir().unwrap();
         std::os::unix::fs::chown(place.path(), Some(NOBODY), Some(NOBODY)).unwrap();
         let mut command = Command::new("setpriv");
-        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]);
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).args(given).arg("--");
         command.arg(lockgate().get_program()).env_clear().env("PATH", std::env::var("PATH").unwrap());
         Self::start_by(command, place, &with_peers(settings), &[("LOCKGATE_SECRET", SECRET)])
     }

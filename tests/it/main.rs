@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::disallowed_methods, reason = "the house rules on tasks and queues are for the gateway")]
 
+mod abandoned;
 mod admin;
 mod chaos;
 mod client;
@@ -26,6 +27,7 @@ mod messages;
 mod opening;
 mod platform;
 mod prefetch;
+mod privileges;
 mod raw;
 mod reload;
 mod resumption;

@@ -26,6 +26,10 @@ pub(in crate::backend) struct Homes {
     _lock: File,
 }
 
+/// The directories of gateways that are no more. They are locked, so that only one cares for each.
+#[derive(Debug)]
+pub(in crate::backend) struct Abandoned(Vec<(PathBuf, File)>);
+
 /// One private directory, empty at first; it goes when this is dropped.
 #[derive(Debug)]
 pub(in crate::backend) struct Home {
@@ -40,22 +44,22 @@ pub(in crate::backend) struct Home {
 struct Left(Arc<Mutex<VecDeque<PathBuf>>>);
 
 impl Homes {
-    /// Makes this gateway's directory and removes those of gateways that are no more.
-    pub(in crate::backend) fn prepare() -> Result<Self, Unprepared> {
+    /// Makes this gateway's directory, and finds those of gateways that are no more.
+    pub(in crate::backend) fn prepare() -> Result<(Self, Abandoned), Unprepared> {
         let shared = std::env::temp_dir().join(format!("lockgate-{}", rustix::process::getuid().as_raw()));
         Self::prepare_in(&shared).map_err(|error| Unprepared::Directory { place: shared, error })
     }
 
-    fn prepare_in(shared: &Path) -> io::Result<Self> {
+    fn prepare_in(shared: &Path) -> io::Result<(Self, Abandoned)> {
         own_dir(shared, PASSABLE)?;
-        sweep(shared);
+        let abandoned = Abandoned::find(shared);
         let root = shared.join(random_name()?);
         own_dir(&root, PASSABLE)?;
         // A lock can be held by whoever can open its file.
         let mut private = File::options();
         let lock = private.write(true).create(true).mode(LOCK).open(lock_of(&root))?;
         lock.try_lock()?;
-        Ok(Self { root, left: Left::default(), _lock: lock })
+        Ok((Self { root, left: Left::default(), _lock: lock }, abandoned))
     }
 
     /// The directory of this gateway. Its name is random, and its lock held for as long as the gateway lives.
@@ -151,20 +155,28 @@ pub(in crate::backend) fn own_dir(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }
 
-/// Removes the directories whose lock nobody holds.
-fn sweep(shared: &Path) {
-    for entry in fs::read_dir(shared).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if !path.is_dir() {
-            continue;
-        }
-        let free = match File::open(lock_of(&path)) {
-            Ok(lock) => lock.try_lock().is_ok(),
-            // Another gateway may just be about to make its lock.
-            Err(_) => false,
-        };
-        if free && tree::remove(&path).is_ok() {
-            let _ = fs::remove_file(lock_of(&path));
+impl Abandoned {
+    /// Those whose lock nobody holds.
+    fn find(shared: &Path) -> Self {
+        let entries = fs::read_dir(shared).into_iter().flatten().flatten();
+        let roots = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).filter_map(|root| {
+            // Without a lock, another gateway may just be about to make it.
+            let lock = File::open(lock_of(&root)).ok().filter(|lock| lock.try_lock().is_ok())?;
+            Some((root, lock))
+        });
+        Self(roots.collect())
+    }
+
+    pub(in crate::backend) fn roots(&self) -> Vec<PathBuf> {
+        self.0.iter().map(|(root, _)| root.clone()).collect()
+    }
+
+    /// To be called once no process is left that was started in one of them.
+    pub(in crate::backend) fn remove(self) {
+        for (root, _lock) in self.0 {
+            if tree::remove(&root).is_ok() {
+                let _ = fs::remove_file(lock_of(&root));
+            }
         }
     }
 }
@@ -188,9 +200,9 @@ mod tests {
     fn directories_of_a_dead_gateway_are_swept_and_those_of_a_live_one_are_not() {
         let place = tempfile::tempdir().unwrap();
         let shared = place.path().join("shared");
-        let live = Homes::prepare_in(&shared).unwrap();
+        let (live, _) = Homes::prepare_in(&shared).unwrap();
         let kept = live.create().unwrap();
-        let dead = Homes::prepare_in(&shared).unwrap();
+        let (dead, _) = Homes::prepare_in(&shared).unwrap();
         let left = dead.create().unwrap();
         fs::write(left.path().join("file"), "x").unwrap();
         // What a SIGKILL does: the lock goes, the directory stays.
@@ -198,7 +210,9 @@ mod tests {
         _lock.unlock().unwrap();
         let root = root.clone();
         std::mem::forget(dead);
-        let _next = Homes::prepare_in(&shared).unwrap();
+        let (_next, abandoned) = Homes::prepare_in(&shared).unwrap();
+        assert_eq!(abandoned.roots(), std::slice::from_ref(&root));
+        abandoned.remove();
         assert!(!root.exists() && !lock_of(&root).exists());
         assert!(kept.path().exists());
     }

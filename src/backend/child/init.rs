@@ -16,7 +16,7 @@ use std::os::fd::OwnedFd;
 pub(super) struct Successor(Pid);
 
 /// As shells report a signal.
-const SIGNALLED: u8 = 128;
+pub(super) const SIGNALLED: u8 = 128;
 
 impl Successor {
     /// Starts the next launcher and hands everything over to it.

@@ -76,7 +76,7 @@ pub enum Step {
     Files,
     /// Become the session's user.
     User,
-    /// Give up gaining privileges, ask to die with the gateway.
+    /// Give up privileges and gaining any, ask to die with the gateway.
     Privileges,
     /// Give up files and system calls.
     Rules,
@@ -187,6 +187,7 @@ fn become_command(
     rustix::thread::set_no_new_privs(true).map_err(|e| (Step::Privileges, e.into()))?;
     // After the change of user, which forgets it.
     die_with(parent).map_err(at(Step::Privileges))?;
+    confinement.give_up_power().map_err(at(Step::Privileges))?;
     rules.map_or(Ok(()), |rules| rules.enforce()).map_err(at(Step::Rules))?;
     confinement.denied.map_or(Ok(()), |denied| denied.enforce()).map_err(at(Step::Rules))?;
     let [stdin, stdout, stderr] = descriptors;

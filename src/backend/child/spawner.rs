@@ -16,8 +16,10 @@ use tokio::sync::oneshot;
 
 use super::super::sandbox::Confinement;
 use super::super::unprepared::Unprepared;
+use super::init::SIGNALLED;
 use super::launcher::{self, Orders, Report, Step};
 use super::leader::Leader;
+use super::process::Exit;
 
 /// Hands jobs to the spawning thread.
 #[derive(Clone, Debug)]
@@ -44,6 +46,24 @@ struct Job {
     descriptors: [OwnedFd; 3],
     reply: oneshot::Sender<io::Result<Spawned>>,
 }
+
+/// What came of a rehearsal that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Unrehearsed {
+    /// The launcher could not take this step.
+    #[error("{1} (step {0:?})")]
+    Step(Step, io::Error),
+    /// A filter that was there before us ended the launcher for what it tried, as those of systemd do.
+    #[error("a filter of system calls that the gateway was started with forbids it")]
+    Filtered,
+    /// It never came to that, or not to an end.
+    #[error(transparent)]
+    Host(#[from] io::Error),
+}
+
+/// How a launcher ends that a filter kills, or whose successor it does.
+const FILTERED: [Exit; 2] =
+    [Exit::Signal(Signal::SYS.as_raw()), Exit::Status(SIGNALLED as i32 + Signal::SYS.as_raw())];
 
 /// Jobs that wait; each takes well under a millisecond.
 const MAX_JOBS: usize = 64;
@@ -72,24 +92,21 @@ impl Spawner {
         &self,
         home: &Path,
         confinement: Confinement,
-    ) -> Result<(), (Step, io::Error)> {
-        let before = |error| (Step::Orders, error);
+    ) -> Result<(), Unrehearsed> {
         let nothing = || File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from);
         let (reply, answer) = oneshot::channel();
         let orders = Orders::rehearsal(home.to_owned(), confinement);
-        let descriptors =
-            [nothing().map_err(before)?, nothing().map_err(before)?, nothing().map_err(before)?];
-        self.order(Job { orders, descriptors, reply }).map_err(before)?;
-        let spawned = answer.blocking_recv().map_err(io::Error::other).flatten().map_err(before)?;
-        let Spawned { leader, mut control } = spawned;
+        let descriptors = [nothing()?, nothing()?, nothing()?];
+        self.order(Job { orders, descriptors, reply })?;
+        let Spawned { leader, mut control } = answer.blocking_recv().map_err(io::Error::other)??;
         let mut text = Vec::new();
-        control.read_to_end(&mut text).map_err(before)?;
-        leader.outlive();
+        control.read_to_end(&mut text)?;
+        let exit = leader.outlive();
         match Report::last(&text) {
             Some(Report::Ready) => Ok(()),
-            Some(Report::Failed(step, 0)) => Err((step, io::ErrorKind::Unsupported.into())),
-            Some(Report::Failed(step, errno)) => Err((step, io::Error::from_raw_os_error(errno))),
-            None => Err(before(io::ErrorKind::UnexpectedEof.into())),
+            Some(Report::Failed(step, errno)) => Err(Unrehearsed::Step(step, cause(errno))),
+            None if FILTERED.contains(&exit) => Err(Unrehearsed::Filtered),
+            None => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
         }
     }
 
@@ -140,6 +157,11 @@ fn spawn(orders: &Orders, descriptors: &[OwnedFd; 3], roster: &Roster) -> io::Re
     let leader = Leader::new(pid, pidfd, roster.clone());
     launcher::instruct(&control, orders, descriptors, None)?;
     Ok(Spawned { leader, control })
+}
+
+/// What a launcher says is wrong: no number for what is no system call's fault.
+fn cause(errno: i32) -> io::Error {
+    if errno == 0 { io::ErrorKind::Unsupported.into() } else { io::Error::from_raw_os_error(errno) }
 }
 
 /// Out of descriptors: nothing can wait for this launcher, which waits for us.

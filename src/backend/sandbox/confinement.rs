@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use rustix::process::{Gid, Resource, Rlimit, Uid};
+use rustix::thread::{CapabilitySet, CapabilitySets};
 use serde::{Deserialize, Serialize};
 
 use super::calls::Denied;
@@ -24,6 +25,8 @@ pub(in crate::backend) struct Confinement {
     pub(super) max_data: Option<u64>,
     /// Whether the gateway goes first when memory or the processor is short.
     pub(super) modest: bool,
+    /// Whether all capabilities go, those too that a change of user leaves or that a service was given.
+    pub(super) powerless: bool,
     /// Files that may be touched; `None` for whatever the user may.
     pub(in crate::backend) files: Option<Files>,
     /// System calls that may not be made.
@@ -76,6 +79,20 @@ impl Confinement {
         rustix::thread::set_thread_groups(&[])?;
         rustix::thread::set_thread_res_gid(gid, gid, gid)?;
         rustix::thread::set_thread_res_uid(uid, uid, uid)?;
+        Ok(())
+    }
+
+    /// Gives up what root can do, for good: nothing is gained by `exec` any more at this point.
+    pub(in crate::backend) fn give_up_power(&self) -> io::Result<()> {
+        if !self.powerless {
+            return Ok(());
+        }
+        rustix::thread::clear_ambient_capability_set()?;
+        let none = CapabilitySet::empty();
+        rustix::thread::set_capabilities(
+            None,
+            CapabilitySets { effective: none, permitted: none, inheritable: none },
+        )?;
         Ok(())
     }
 

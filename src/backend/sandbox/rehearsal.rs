@@ -1,11 +1,14 @@
 //! What this host can do: each part of the sandbox is put in force once, for a process that then does
 //! nothing. What fails is left out from then on and reported, or stops the start if it was asked for by name.
 
+mod part;
+
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use self::part::{LANDLOCK, NAMESPACES, NO_NETWORK, Part, SECCOMP};
 use super::calls::Denied;
 use super::cgroup::Groups;
 use super::confinement::Confinement;
@@ -13,10 +16,10 @@ use super::files::{self, Files};
 use super::namespaces::SHARED_PLACES;
 use super::platform;
 use super::remedy::{self, Obstacle};
-use super::report::{Demand, Item, Lack, NETWORK, Report, State};
+use super::report::{Demand, Item, Lack, Report, State};
 use super::sweeper::Sweeper;
 use super::uids::Uids;
-use crate::backend::child::{Spawner, Step};
+use crate::backend::child::Spawner;
 use crate::backend::unprepared::Unprepared;
 use crate::settings::{self, NetworkAccess, Profile, UidRange};
 
@@ -43,9 +46,6 @@ const LOCKS: &str = "/run/lockgate";
 const LEAST_DATA: u64 = 1 << 30;
 const NOT_ROOT: &str = "the gateway does not run as root";
 
-/// What to do about a part that the host does not permit.
-type Remedy = fn(&Obstacle) -> String;
-
 pub(super) fn rehearse(
     settings: &settings::Sandbox,
     homes: &Path,
@@ -63,10 +63,10 @@ pub(super) fn rehearse(
     let uids = rehearsal.uids(sweeper)?;
     let groups = rehearsal.groups();
     rehearsal.limits(uids.is_some(), groups.is_some());
-    rehearsal.files();
-    rehearsal.calls();
-    rehearsal.namespaces();
-    rehearsal.network();
+    rehearsal.files()?;
+    rehearsal.calls()?;
+    rehearsal.namespaces()?;
+    rehearsal.network()?;
     rehearsal.platform(uids.is_some());
     let Rehearsal { common, items, .. } = rehearsal;
     let report = Report { profile: settings.profile, network: settings.network, items };
@@ -93,17 +93,13 @@ impl Rehearsal<'_> {
         }
         let range = self.settings.uids;
         nobody_has(range)?;
-        let trial = Confinement { uid: Some(range.first), ..Confinement::default() };
+        let trial = Confinement { uid: Some(range.first), powerless: true, ..Confinement::default() };
         match self.spawner.rehearse(self.homes, trial) {
             Ok(()) => {}
             // Without users of their own, sessions would run as root.
-            Err((Step::Directory, error)) => {
-                return Err(Unprepared::Directory { place: self.homes.to_owned(), error });
-            }
-            Err((Step::Exec, error)) => return Err(Unprepared::Program(error)),
-            Err((_, error)) => return Err(Unprepared::NoUsers(error)),
+            Err(reason) => return Err(part::without_users(reason, self.homes)),
         }
-        let uids = Uids::prepare(range, Path::new(LOCKS), sweeper.clone()).map_err(Unprepared::Uids)?;
+        let uids = Uids::prepare(range, Path::new(LOCKS), sweeper.clone())?;
         self.note("uid", PURPOSE, State::InForce(format!("{range}, and a sweep by uid at the end")));
         Ok(Some(Arc::new(uids)))
     }
@@ -142,6 +138,7 @@ impl Rehearsal<'_> {
         }
         let memory = self.settings.memory.as_u64();
         self.common.modest = true;
+        self.common.powerless = true;
         // The kernel counts by user, so this would count the gateway's own.
         self.common.max_processes = own_user.then_some(self.settings.processes);
         self.common.max_data = (!grouped).then_some(LEAST_DATA.max(memory.saturating_mul(2)));
@@ -153,51 +150,50 @@ impl Rehearsal<'_> {
         self.note("process", PURPOSE, State::InForce(form.into()));
     }
 
-    fn files(&mut self) {
-        const PURPOSE: &str = "no file but programs, its own and those you name";
+    fn files(&mut self) -> Result<(), Unprepared> {
         let files = Files::of(Path::new("/proc/self/exe"), &[], "");
         let trial = Confinement { files: Some(with_home(files, self.homes)), ..Confinement::default() };
         let form = || format!("Landlock {}", files::version().map_or("?".into(), |abi| format!("ABI {abi}")));
-        if self.part("landlock", PURPOSE, trial, Obstacle::landlock, form) {
+        if self.part(&LANDLOCK, trial, form)? {
             self.common.files = Some(Files::default());
         }
+        Ok(())
     }
 
-    fn calls(&mut self) {
-        const PURPOSE: &str = "no system calls that leave something behind";
+    fn calls(&mut self) -> Result<(), Unprepared> {
         let strict = self.settings.profile == Profile::Strict;
         let denied = if strict { Denied::Dangerous } else { Denied::Lasting };
         let trial = Confinement { denied: Some(denied), ..Confinement::default() };
         let form = || if strict { "and none that break out" } else { "IPC objects and keys" }.to_owned();
-        if self.part("seccomp", PURPOSE, trial, Obstacle::seccomp, form) {
+        if self.part(&SECCOMP, trial, form)? {
             self.common.denied = Some(denied);
         }
+        Ok(())
     }
 
-    fn namespaces(&mut self) {
-        const PURPOSE: &str = "processes, mounts and IPC of its own";
+    fn namespaces(&mut self) -> Result<(), Unprepared> {
         if self.settings.profile != Profile::Strict {
-            self.note("namespaces", PURPOSE, State::NotWanted);
-            return;
+            self.note(NAMESPACES.name, NAMESPACES.purpose, State::NotWanted);
+            return Ok(());
         }
         let trial = Confinement { namespaces: true, ..Confinement::default() };
         let form = || "pid, mount, ipc, uts; everything else read-only".into();
-        self.common.namespaces = self.part("namespaces", PURPOSE, trial, Obstacle::namespaces, form);
+        self.common.namespaces = self.part(&NAMESPACES, trial, form)?;
         if let Some(files) = self.common.files.as_mut().filter(|_| self.common.namespaces) {
             // What is shared elsewhere is the session's own now.
             files.writable.extend(SHARED_PLACES.map(Into::into));
         }
+        Ok(())
     }
 
-    fn network(&mut self) {
-        const PURPOSE: &str = "no network but a loopback of its own";
+    fn network(&mut self) -> Result<(), Unprepared> {
         if self.settings.network == NetworkAccess::Full {
-            self.note(NETWORK, PURPOSE, State::NotWanted);
-            return;
+            self.note(NO_NETWORK.name, NO_NETWORK.purpose, State::NotWanted);
+            return Ok(());
         }
         let trial = Confinement { no_network: true, ..Confinement::default() };
-        self.common.no_network =
-            self.part(NETWORK, PURPOSE, trial, Obstacle::network, || "loopback only".into());
+        self.common.no_network = self.part(&NO_NETWORK, trial, || "loopback only".into())?;
+        Ok(())
     }
 
     /// What the machine's platform would let a session do.
@@ -219,28 +215,27 @@ impl Rehearsal<'_> {
         self.note("platform", PURPOSE, state);
     }
 
-    /// Tries one part. Says whether it is in force from now on.
+    /// Tries one part. Says whether it is in force from now on: only what the part itself meets with can tell
+    /// that the host does not permit it.
     fn part(
         &mut self,
-        name: &'static str,
-        purpose: &'static str,
+        part: &Part,
         trial: Confinement,
-        remedy: Remedy,
         form: impl Fn() -> String,
-    ) -> bool {
+    ) -> Result<bool, Unprepared> {
         let state = match self.settings.profile {
             Profile::Off => State::NotWanted,
             Profile::Default | Profile::Strict => match self.spawner.rehearse(self.homes, trial) {
                 Ok(()) => State::InForce(form()),
-                Err((_, error)) => State::Missing(self.explain(error, remedy)),
+                Err(reason) => State::Missing(self.explain(part.obstacle(reason)?, part.remedy)),
             },
         };
         let in_force = matches!(state, State::InForce(_));
-        self.note(name, purpose, state);
-        in_force
+        self.note(part.name, part.purpose, state);
+        Ok(in_force)
     }
 
-    fn explain(&self, error: io::Error, remedy: Remedy) -> Lack {
+    fn explain(&self, error: io::Error, remedy: fn(&Obstacle) -> String) -> Lack {
         let obstacle = Obstacle { is_root: self.is_root, error };
         Lack { reason: obstacle.reason(), remedy: remedy(&obstacle) }
     }

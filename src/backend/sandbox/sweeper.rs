@@ -12,6 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -36,22 +37,33 @@ struct Job {
 
 type Reply = oneshot::Sender<io::Result<Vec<u32>>>;
 
-/// What the sweeper is asked to do. It answers with the ids that are not clean.
+/// What the sweeper is asked to do.
 #[derive(Debug, Deserialize, Serialize)]
 enum Request {
     /// These ids belong to this gateway now, and their lock comes along. The first is the sweeper's own.
     /// Whatever still uses them is to be ended, unless this gateway has had them before.
     Guard { block: UidRange, before: bool },
+    /// The lock comes along of ids that a dead gateway has used. Whatever still uses them is to be ended.
+    Clear,
     /// End every process of this id.
     Kill(u32),
-    /// End every process that was started in one of these private directories.
+    /// End every process that was started in one of these directories, or below.
     Find(Vec<PathBuf>),
     /// See whether anything is left of these ids, and end it.
     Inspect(Vec<u32>),
 }
 
+/// The ids that are not clean.
+type Answer = Result<Vec<u32>, Refused>;
+
+/// The number of the error that came of a request.
+#[derive(Debug, Deserialize, Serialize)]
+struct Refused(i32);
+
 /// Jobs that wait; each takes well under a millisecond, unless it must look through all processes.
 const MAX_JOBS: usize = 4096;
+/// A sweeper that takes longer hangs, in a file system for one, and is replaced.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// The argument that makes our binary a sweeper.
 const ARGUMENT: &str = "__sweep";
 
@@ -79,9 +91,23 @@ impl Sweeper {
         self.ask(Request::Kill(uid), None).await.map(drop)
     }
 
+    /// As [`Self::kill`], before there is a runtime.
+    pub(super) fn kill_now(&self, uid: u32) -> io::Result<()> {
+        self.ask_now(Request::Kill(uid), None).map(drop)
+    }
+
     /// Ends every process that was started in this private directory.
     pub(super) async fn find(&self, home: PathBuf) -> io::Result<()> {
         self.ask(Request::Find(vec![home]), None).await.map(drop)
+    }
+
+    /// As [`Self::find`], for all that have their private directories in one of these, and before there is a
+    /// runtime.
+    pub(super) fn find_now(&self, roots: Vec<PathBuf>) -> io::Result<()> {
+        if roots.is_empty() {
+            return Ok(());
+        }
+        self.ask_now(Request::Find(roots), None).map(drop)
     }
 
     /// As [`Self::kill`] and [`Self::find`], for who cannot wait.
@@ -95,17 +121,25 @@ impl Sweeper {
         self.ask(Request::Inspect(uids), None).await
     }
 
-    /// Takes over ids that may have been somebody else's.
-    pub(super) async fn guard(&self, block: UidRange, lock: BorrowedFd<'_>) -> io::Result<()> {
+    /// Takes over ids that may have been somebody else's. Comes back with those that still were.
+    pub(super) async fn guard(&self, block: UidRange, lock: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
         let request = Request::Guard { block, before: false };
-        self.ask(request, Some(lock.try_clone_to_owned()?)).await.map(drop)
+        self.ask(request, Some(lock.try_clone_to_owned()?)).await
     }
 
     /// As [`Self::guard`], before there is a runtime.
-    pub(super) fn guard_now(&self, block: UidRange, lock: &impl AsFd) -> io::Result<()> {
+    pub(super) fn guard_now(&self, block: UidRange, lock: &impl AsFd) -> io::Result<Vec<u32>> {
         let lock = lock.as_fd().try_clone_to_owned()?;
-        let answer = self.send(Request::Guard { block, before: false }, Some(lock))?;
-        answer.blocking_recv().map_err(io::Error::other)?.map(drop)
+        self.ask_now(Request::Guard { block, before: false }, Some(lock))
+    }
+
+    /// Ends what uses the ids of a dead gateway, which their lock file tells.
+    pub(super) fn clear_now(&self, lock: &impl AsFd) -> io::Result<()> {
+        self.ask_now(Request::Clear, Some(lock.as_fd().try_clone_to_owned()?)).map(drop)
+    }
+
+    fn ask_now(&self, request: Request, lock: Option<OwnedFd>) -> io::Result<Vec<u32>> {
+        self.send(request, lock)?.blocking_recv().map_err(io::Error::other)?
     }
 
     async fn ask(&self, request: Request, lock: Option<OwnedFd>) -> io::Result<Vec<u32>> {
@@ -154,20 +188,24 @@ impl Broom {
             if let (Request::Guard { block, .. }, Some(lock)) = (request, lock) {
                 self.guarded.push((block, lock));
             }
-            for reply in alike {
-                let _ = reply.send(answer.as_ref().map(Vec::clone).map_err(|error| error.kind().into()));
+            for reply in alike.into_iter().chain([reply]) {
+                let _ = reply.send(match &answer {
+                    Ok(Ok(unclean)) => Ok(unclean.clone()),
+                    Ok(Err(Refused(errno))) => Err(io::Error::from_raw_os_error(*errno)),
+                    Err(error) => Err(error.kind().into()),
+                });
             }
-            let _ = reply.send(answer);
         }
         let _ = self.socket.shutdown(std::net::Shutdown::Both);
         let _ = self.child.wait();
     }
 
-    fn ask(&mut self, request: &Request, lock: Option<&OwnedFd>) -> io::Result<Vec<u32>> {
+    /// Fails if there is no answer.
+    fn ask(&mut self, request: &Request, lock: Option<&OwnedFd>) -> io::Result<Answer> {
         let lock: Vec<BorrowedFd<'_>> = lock.iter().map(|lock| lock.as_fd()).collect();
         handover::send(&self.socket, request, &lock)?;
         match handover::receive(&self.socket)? {
-            Some((unclean, _)) => Ok(unclean),
+            Some((answer, _)) => Ok(answer),
             None => Err(io::ErrorKind::UnexpectedEof.into()),
         }
     }
@@ -178,7 +216,8 @@ impl Broom {
         (self.socket, self.child) = spawn(&self.homes)?;
         let guarded = std::mem::take(&mut self.guarded);
         guarded.iter().try_for_each(|(block, lock)| {
-            self.ask(&Request::Guard { block: *block, before: true }, Some(lock)).map(drop)
+            let guarded = self.ask(&Request::Guard { block: *block, before: true }, Some(lock))?;
+            guarded.map(drop).map_err(|Refused(errno)| io::Error::from_raw_os_error(errno))
         })?;
         self.guarded = guarded;
         Ok(())
@@ -202,6 +241,7 @@ fn gather(inbox: &Receiver<Job>, homes: &mut Vec<PathBuf>, alike: &mut Vec<Reply
 
 fn spawn(homes: &PathBuf) -> io::Result<(UnixStream, Child)> {
     let (socket, theirs) = UnixStream::pair()?;
+    socket.set_read_timeout(Some(ANSWER_WITHIN))?;
     let child = Command::new("/proc/self/exe")
         .arg0("lockgate")
         .arg(ARGUMENT)

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ use nix::sys::signal::SigSet;
 use rustix::process::{Pid, PidfdFlags, Signal, Uid, pidfd_open, pidfd_send_signal};
 use rustix::thread::CapabilitySet;
 
-use super::{ARGUMENT, Request};
+use super::{ARGUMENT, Answer, Refused, Request};
 use crate::backend::sandbox::namespaces::SHARED_PLACES;
 use crate::backend::sandbox::processes::{self, Owned, mark};
 use crate::backend::{handover, tree};
@@ -21,6 +21,8 @@ use crate::settings::UidRange;
 
 /// How often everything is looked through at most, when what is found goes on making more.
 const MAX_PASSES: usize = 100;
+/// Of a lock file: two numbers.
+const MAX_TEXT: usize = 32;
 /// Where else anybody may leave a file.
 const FURTHER_PLACES: [&str; 2] = ["/dev/mqueue", "/run/lock"];
 /// Tables of what outlives a process in the kernel; each has the owner's id in a column `uid`.
@@ -43,9 +45,12 @@ pub fn sweep() -> ExitCode {
 struct Duty {
     socket: UnixStream,
     homes: PathBuf,
-    /// As long as these are open, no other gateway takes the ids.
-    guarded: Vec<(UidRange, Vec<OwnedFd>)>,
+    /// As long as their locks are held, no other gateway takes the ids.
+    guarded: Vec<(UidRange, Lock)>,
 }
+
+/// The lock file of a block of ids. It holds those that have been used and not been swept since.
+struct Lock(fs::File);
 
 impl Duty {
     fn begin(homes: PathBuf) -> io::Result<Self> {
@@ -61,71 +66,79 @@ impl Duty {
 
     fn serve(mut self) -> io::Result<()> {
         while let Ok(Some((request, descriptors))) = handover::receive::<Request>(&self.socket) {
-            let unclean = match request {
-                Request::Guard { block, before } => {
-                    self.guarded.push((block, descriptors));
-                    if !before {
-                        self.end_all_in(block);
-                    }
-                    Vec::new()
-                }
-                Request::Kill(uid) => {
-                    self.kill(uid)?;
-                    Vec::new()
-                }
-                Request::Find(homes) => {
-                    let homes: HashSet<PathBuf> = homes.into_iter().collect();
-                    end_marked(|mark| homes.contains(mark));
-                    Vec::new()
-                }
-                Request::Inspect(uids) => self.inspect(&uids),
-            };
-            handover::send(&self.socket, &unclean, &[])?;
+            let lock = descriptors.into_iter().next().map(|lock| Lock(lock.into()));
+            let answer: Answer = self.answer(request, lock).map_err(|error| Refused::of(&error));
+            handover::send(&self.socket, &answer, &[])?;
         }
-        let blocks: Vec<UidRange> = self.guarded.iter().map(|(block, _)| *block).collect();
-        blocks.into_iter().for_each(|block| self.end_all_in(block));
+        for (block, lock) in &self.guarded {
+            if self.end_all_in(*block).is_ok() {
+                lock.mark_swept()?;
+            }
+        }
         end_marked(|mark| mark.starts_with(&self.homes));
         Ok(())
     }
 
-    /// Ends every process of this id at once: the kernel goes through all of them in one step, in which
-    /// none can fork.
-    ///
-    /// For that moment this process acts as that user. It keeps a real and a saved id that the user does
-    /// not have, so it cannot be killed by what it kills.
-    fn kill(&self, uid: u32) -> io::Result<()> {
-        let Some((own, _)) = self.guarded.first() else { return Ok(()) };
-        if !self.guarded.iter().any(|(block, _)| block.contains(uid) && uid != block.first) {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        let id = Uid::from_raw;
-        rustix::thread::set_thread_res_uid(id(own.first), id(uid), id(0))?;
-        // On hosts where a change of user leaves capabilities, this would end everything there is.
-        if rustix::thread::capabilities(None)?.effective.contains(CapabilitySet::KILL) {
-            return Err(io::ErrorKind::Unsupported.into());
-        }
-        let killed =
-            nix::sys::signal::kill(nix::unistd::Pid::from_raw(-1), nix::sys::signal::Signal::SIGKILL);
-        // Whoever cannot come back must not go on.
-        rustix::thread::set_thread_res_uid(id(0), id(0), id(0))?;
-        match killed {
-            Ok(()) | Err(nix::errno::Errno::ESRCH | nix::errno::Errno::EPERM) => Ok(()),
-            Err(error) => Err(error.into()),
+    fn answer(&mut self, request: Request, lock: Option<Lock>) -> io::Result<Vec<u32>> {
+        match (request, lock) {
+            (Request::Guard { block, before }, Some(lock)) => {
+                let last = lock.unswept();
+                lock.mark_used(block)?;
+                self.guarded.push((block, lock));
+                let last = last.filter(|_| !before).map_or(Ok(Vec::new()), |last| self.end_all_in(last));
+                let found = if before { Vec::new() } else { self.end_all_in(block)? };
+                Ok([last?, found].concat())
+            }
+            (Request::Clear, Some(lock)) => {
+                if let Some(last) = lock.unswept() {
+                    self.end_all_in(last)?;
+                }
+                lock.mark_swept()?;
+                Ok(Vec::new())
+            }
+            (Request::Guard { .. } | Request::Clear, None) => Err(io::ErrorKind::InvalidInput.into()),
+            (Request::Kill(uid), _) => {
+                let is_ours = |block: &UidRange| block.contains(uid) && uid != block.first;
+                if !self.guarded.iter().any(|(block, _)| is_ours(block)) {
+                    return Err(io::ErrorKind::InvalidInput.into());
+                }
+                self.kill(uid)?;
+                Ok(Vec::new())
+            }
+            (Request::Find(homes), _) => {
+                let homes: HashSet<&Path> = homes.iter().map(PathBuf::as_path).collect();
+                end_marked(|mark| mark.ancestors().any(|place| homes.contains(place)));
+                Ok(Vec::new())
+            }
+            (Request::Inspect(uids), _) => Ok(self.inspect(&uids)),
         }
     }
 
-    fn end_all_in(&self, block: UidRange) {
+    /// Ends every process of this id at once: the kernel goes through all of them in one step, in which
+    /// none can fork.
+    fn kill(&self, uid: u32) -> io::Result<()> {
+        let Some((own, _)) = self.guarded.first() else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let own = own.first;
+        let thread = std::thread::Builder::new().spawn(move || kill_as(own, uid))?;
+        thread.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
+    }
+
+    /// Ends every process of these ids, and comes back with those that had any.
+    fn end_all_in(&self, block: UidRange) -> io::Result<Vec<u32>> {
+        let mut ended = BTreeSet::new();
         for _ in 0..MAX_PASSES {
             let found: BTreeSet<u32> = processes::all()
                 .flat_map(|process| process.uids)
                 .filter(|uid| block.contains(*uid) && *uid != block.first)
                 .collect();
             if found.is_empty() {
-                return;
+                return Ok(ended.into_iter().collect());
             }
-            found.into_iter().for_each(|uid| drop(self.kill(uid)));
+            found.iter().try_for_each(|uid| self.kill(*uid))?;
+            ended.extend(found);
             std::thread::yield_now();
         }
+        Err(io::ErrorKind::TimedOut.into())
     }
 
     /// What is left of these ids. Processes are ended, files removed; what can only be waited for makes an
@@ -146,6 +159,49 @@ impl Duty {
             }
         }
         unclean.into_iter().collect()
+    }
+}
+
+impl Refused {
+    fn of(error: &io::Error) -> Self {
+        Self(error.raw_os_error().unwrap_or(nix::errno::Errno::EOPNOTSUPP as i32))
+    }
+}
+
+impl Lock {
+    /// What has been used, if it has not been swept since.
+    fn unswept(&self) -> Option<UidRange> {
+        let mut text = vec![0; MAX_TEXT];
+        let length = self.0.read_at(&mut text, 0).ok()?;
+        text.truncate(length);
+        UidRange::try_from(String::from_utf8(text).ok()?).ok()
+    }
+
+    fn mark_used(&self, block: UidRange) -> io::Result<()> {
+        self.mark_swept()?;
+        self.0.write_all_at(block.to_string().as_bytes(), 0)
+    }
+
+    fn mark_swept(&self) -> io::Result<()> {
+        self.0.set_len(0)
+    }
+}
+
+/// Ends every process of this id, as that user, on a thread that ends with it.
+///
+/// The thread keeps a real and a saved id that the user does not have, so it cannot be killed by what it kills.
+/// All else that the user could do to it, such as giving it the lowest priority, goes with it.
+fn kill_as(own: u32, uid: u32) -> io::Result<()> {
+    let id = Uid::from_raw;
+    rustix::thread::set_thread_res_uid(id(own), id(uid), id(own))?;
+    // On hosts where a change of user leaves capabilities, this would end everything there is.
+    if rustix::thread::capabilities(None)?.effective.contains(CapabilitySet::KILL) {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    match nix::sys::signal::kill(nix::unistd::Pid::from_raw(-1), nix::sys::signal::Signal::SIGKILL) {
+        // Nobody there is done.
+        Ok(()) | Err(nix::errno::Errno::ESRCH | nix::errno::Errno::EPERM) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
