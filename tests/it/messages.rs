@@ -202,6 +202,6 @@ async fn a_client_that_reads_nothing_is_cut_off_and_its_child_with_it() {
     let gateway = Gateway::start(settings);
     let _stream = flooded(&gateway).await;
     let pid = *gateway.descendants().first().unwrap();
-    until("the child is gone", || !crate::gateway::is_alive(pid)).await;
+    until("the child is gone", || !crate::traces::is_alive(pid)).await;
     until("the log says why", || gateway.log().contains("the client read nothing for 500ms")).await;
 }

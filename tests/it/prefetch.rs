@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::gateway::{Gateway, SECRET, lockgate, peer, until, until_told};
+use crate::traces::{homes, is_root};
 
 /// A package runner that does what the test says, and a gateway's directories.
 struct Runner {
@@ -76,7 +77,7 @@ impl Runner {
     }
 
     fn homes(&self) -> Vec<PathBuf> {
-        crate::gateway::homes(&self.path("tmp"))
+        homes(&self.path("tmp"))
     }
 }
 
@@ -96,10 +97,6 @@ fn files(top: &Path) -> Files {
         }
     }
     found
-}
-
-fn is_root() -> bool {
-    fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
 fn count(gateway: &Gateway, what: &str) -> usize {

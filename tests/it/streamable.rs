@@ -4,7 +4,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::events::{Endpoint, Events, fault};
-use crate::gateway::{Gateway, is_alive, until, until_told};
+use crate::gateway::{Gateway, until, until_told};
+use crate::traces::is_alive;
 
 const NEWEST: &str = "2025-11-25";
 const TENANTS: &str = r#"

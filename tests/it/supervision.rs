@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::gateway::{Gateway, homes, is_alive, peer, send_signal, until};
+use crate::gateway::{Gateway, peer, send_signal, until};
+use crate::traces::{homes, is_alive};
 
 #[tokio::test]
 async fn every_pending_request_hears_of_a_killed_child() {

@@ -3,7 +3,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use sha2::Digest as _;
+use sha2::{Digest as _, Sha256};
 
 use crate::client::Client;
 use crate::events::{Endpoint, fault};
@@ -17,8 +17,9 @@ pub(crate) fn tenant(id: &str, secrets: &[&str], more: &str) -> String {
     format!("[tenants.{id}]\nsecrets = {hashes:?}\n{servers}\n{more}\n")
 }
 
-fn hash(secret: &str) -> String {
-    let digest = sha2::Sha256::digest(secret);
+/// As the settings hold it.
+pub(crate) fn hash(secret: &str) -> String {
+    let digest = Sha256::digest(secret);
     format!("sha256:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 

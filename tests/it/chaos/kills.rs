@@ -5,13 +5,13 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::client::Session;
-use crate::gateway::{homes, send_signal, until};
+use crate::gateway::{send_signal, until};
+use crate::traces::{control_groups, homes};
 
 use super::all;
 use super::crowd::echo_all;
 use super::field::Field;
 use super::run::Run;
-use super::traces::control_groups;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_servers_are_told_to_their_own_clients_and_to_nobody_else() {

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::client::Session;
 use crate::gateway::{send_signal, until};
+use crate::traces::state;
 
 use super::all;
 use super::crowd::echo_all;
@@ -18,8 +19,7 @@ async fn pid(session: &mut Session) -> u32 {
 
 /// Whether a process waits: it has nothing to do, or cannot get rid of what it writes.
 fn sleeps(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| stat.rsplit(')').next().unwrap().trim_start().starts_with('S'))
+    state(pid) == Some('S')
 }
 
 #[tokio::test(flavor = "multi_thread")]
