@@ -5,14 +5,10 @@ use serde_json::{Value, json};
 
 use crate::events::{Endpoint, Events, fault};
 use crate::gateway::{Gateway, until, until_told};
+use crate::tenants::tenant;
 use crate::traces::is_alive;
 
 const NEWEST: &str = "2025-11-25";
-const TENANTS: &str = r#"
-[tenants.a]
-secrets = ["sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"]
-servers = ["*"]
-"#;
 
 fn request(id: u64, method: &str, params: Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
@@ -39,7 +35,7 @@ async fn initialize_opens_a_session_of_its_own_with_and_without_a_slash() {
 
 #[tokio::test]
 async fn a_session_is_found_by_its_owner_at_its_server_only() {
-    let gateway = Gateway::start(TENANTS);
+    let gateway = Gateway::start(&tenant("a", &["a"], ""));
     let session = Endpoint::new(&gateway, "peer").open(NEWEST).await;
     let id = session.headers[0].1.clone();
     let ping = request(1, "echo", json!({}));
