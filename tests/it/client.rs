@@ -161,6 +161,11 @@ impl Session {
         answer["result"].clone()
     }
 
+    /// The scripted server's process id, as it sees it.
+    pub(crate) async fn pid(&mut self) -> u32 {
+        self.call("pid", json!({})).await.as_u64().unwrap().try_into().unwrap()
+    }
+
     /// Waits for the answer to a request, and keeps what comes before it.
     pub(crate) async fn answer(&mut self, id: u64) -> Value {
         loop {

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 use crate::events::Endpoint;
 use crate::gateway::{Gateway, SECRET, until, with_peers};
+use crate::raw::open;
 use crate::traces::{homes, is_root, marked, processes_of, session_groups, uid};
 
 const KINDS: [&str; 10] = [
@@ -81,19 +82,7 @@ async fn hold(gateway: &Gateway, end: End, kinds: &[&str], number: usize) -> Hol
         return Hold::Session(session);
     }
     let mut stream = tokio::net::TcpStream::connect(&gateway.address).await.unwrap();
-    let head = format!(
-        "GET /peer/sse HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {SECRET}\r\n\r\n",
-        gateway.address
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut text = String::new();
-    let told = |text: &str| Some(text.split_once("data: ")?.1.split_once('\n')?.0.to_owned());
-    while told(&text).is_none() {
-        let mut some = [0; 4096];
-        let count = stream.read(&mut some).await.unwrap();
-        assert!(count > 0, "{text}");
-        text.push_str(std::str::from_utf8(&some[..count]).unwrap());
-    }
+    let endpoint = open(&mut stream, "peer").await;
     let client = gateway.client();
     let initialize = json!({
         "jsonrpc": "2.0", "id": 0, "method": "initialize",
@@ -102,7 +91,7 @@ async fn hold(gateway: &Gateway, end: End, kinds: &[&str], number: usize) -> Hol
     for message in
         [initialize].into_iter().chain(kinds.iter().enumerate().map(|(id, kind)| attack(id + 1, kind)))
     {
-        let posted = client.post(&told(&text).unwrap(), &message.to_string()).send().await.unwrap();
+        let posted = client.post(&endpoint, &message.to_string()).send().await.unwrap();
         assert_eq!(posted.status(), 202);
     }
     Hold::Stream(stream)

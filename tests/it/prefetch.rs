@@ -291,13 +291,10 @@ async fn npx_starts_warm() {
 
 #[tokio::test]
 async fn uvx_starts_warm() {
-    if which("uvx") {
+    let path = std::env::var_os("PATH").unwrap();
+    if std::env::split_paths(&path).any(|place| place.join("uvx").exists()) {
         starts_warm("time", "uvx mcp-server-time").await;
     } else {
         eprintln!("skipped: uvx is not on PATH");
     }
-}
-
-fn which(program: &str) -> bool {
-    std::env::split_paths(&std::env::var_os("PATH").unwrap()).any(|place| place.join(program).exists())
 }

@@ -188,8 +188,7 @@ async fn the_audit_lines_say_what_happened_and_nothing_secret() {
     until("it has ended", || gateway.audit("session_ended").len() == 2).await;
     // Nor is one that somebody else killed.
     let mut session = acme().connect("peer").await;
-    let pid = session.call("pid", json!({})).await.as_u64().unwrap();
-    crate::gateway::send_signal(u32::try_from(pid).unwrap(), "KILL");
+    crate::gateway::send_signal(session.pid().await, "KILL");
     until("it has ended", || gateway.audit("session_ended").len() == 3).await;
     assert_eq!(gateway.audit("server_killed").len(), 1);
 

@@ -13,10 +13,6 @@ use super::crowd::echo_all;
 use super::field::Field;
 use super::run::Run;
 
-async fn pid(session: &mut Session) -> u32 {
-    u32::try_from(session.call("pid", json!({})).await.as_u64().unwrap()).unwrap()
-}
-
 /// Whether a process waits: it has nothing to do, or cannot get rid of what it writes.
 fn sleeps(pid: u32) -> bool {
     state(pid) == Some('S')
@@ -33,7 +29,7 @@ async fn stopped_servers_hold_up_nobody_else_and_go_on_where_they_were() {
     while run.again() {
         let mut waiting = Vec::new();
         for session in &mut stopped {
-            let pid = pid(session).await;
+            let pid = session.pid().await;
             send_signal(pid, "STOP");
             waiting.push((pid, session.request("echo", json!({ "of": pid })).await));
         }
@@ -51,7 +47,7 @@ async fn stopped_servers_hold_up_nobody_else_and_go_on_where_they_were() {
     }
     // Some are stopped when their clients leave.
     for session in stopped.iter_mut().step_by(2) {
-        send_signal(pid(session).await, "STOP");
+        send_signal(session.pid().await, "STOP");
     }
     drop((stopped, healthy));
     field.until_quiet().await;
@@ -72,8 +68,7 @@ async fn a_gateway_that_slept_does_not_mistake_its_sleep_for_that_of_others() {
     }
     let hogs = field.connect("busy", 2).await;
     while run.again() {
-        let pids =
-            all(sessions.into_iter().map(|mut session| async move { (pid(&mut session).await, session) }));
+        let pids = all(sessions.into_iter().map(|mut session| async move { (session.pid().await, session) }));
         let (pids, awake): (Vec<u32>, Vec<Session>) = pids.await.into_iter().unzip();
         // The answer is large enough not to fit into a pipe: the rest waits for the gateway.
         let asked = awake.into_iter().map(|mut session| async move {

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::client::Session;
-use crate::gateway::SECRET;
+use crate::raw::{endpoint, open, request};
 
 use super::all;
 use super::crowd::echo_all;
@@ -49,7 +49,7 @@ impl Departure {
         let _ = stream.write_all(&text.as_bytes()[..head.min(text.len())]).await;
         let mut other = None;
         if whole && posts {
-            let endpoint = read_endpoint(&mut stream).await;
+            let endpoint = endpoint(&mut stream).await;
             let post = request(
                 &address,
                 "POST",
@@ -68,20 +68,6 @@ impl Departure {
             drop(stream);
         }
     }
-}
-
-fn request(address: &str, method: &str, path: &str, headers: &str) -> String {
-    format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {SECRET}\r\n{headers}\r\n")
-}
-
-/// Reads no further than the first event.
-async fn read_endpoint(stream: &mut TcpStream) -> String {
-    let mut text = Vec::new();
-    while !text.ends_with(b"\n\n") {
-        text.push(stream.read_u8().await.unwrap());
-    }
-    let text = String::from_utf8(text).unwrap();
-    text.rsplit_once("data: ").expect("an endpoint").1.trim().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,8 +155,7 @@ async fn stall(address: String, client: crate::client::Client) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(16 * 1024).unwrap();
     let mut stream = socket.connect(address.parse().unwrap()).await.unwrap();
-    stream.write_all(request(&address, "GET", "/plain/sse", "").as_bytes()).await.unwrap();
-    let endpoint = read_endpoint(&mut stream).await;
+    let endpoint = open(&mut stream, "plain").await;
     let params = json!({ "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {} });
     let begin = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params });
     let begun = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
