@@ -59,12 +59,14 @@ impl Client {
             .post(format!("{}{path}", self.base))
             .bearer_auth(&self.secret)
             .header("content-type", "application/json")
+            .timeout(patience())
             .body(body.to_owned())
     }
 
     /// Opens a session and waits for its endpoint.
     pub(crate) async fn open(&self, server: &str) -> Session {
-        let response = self.get(&format!("/{server}/sse")).send().await.unwrap();
+        let response = self.get(&format!("/{server}/sse")).send();
+        let response = tokio::time::timeout(patience(), response).await.expect("an answer").unwrap();
         assert_eq!(response.status(), 200, "{}", response.text().await.unwrap());
         self.attach(response).await
     }
@@ -128,6 +130,7 @@ impl Session {
             .post(format!("{}{}", self.base, self.endpoint))
             .bearer_auth(&self.secret)
             .header("content-type", "application/json")
+            .timeout(patience())
             .body(body)
     }
 

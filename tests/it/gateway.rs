@@ -137,7 +137,8 @@ impl Gateway {
     pub(crate) async fn until_active(&self, sessions: u64) {
         let mut active = None;
         for _ in 0..500 {
-            let health = reqwest::get(self.url("/health")).await.unwrap();
+            let asked = tokio::time::timeout(Duration::from_secs(30), reqwest::get(self.url("/health")));
+            let health = asked.await.expect("an answer").unwrap();
             let health: serde_json::Value = health.json().await.unwrap();
             active = health["sessions"]["active"].as_u64();
             if active == Some(sessions) {
@@ -244,18 +245,4 @@ pub(crate) async fn until_told(what: &str, mut holds: impl AsyncFnMut() -> bool)
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("never came about: {what}");
-}
-
-/// Waits until a server cannot get rid of what it writes.
-pub(crate) async fn until_it_waits_to_write(pid: u32) {
-    let waits = || {
-        fs::read_to_string(format!("/proc/{pid}/syscall"))
-            .is_ok_and(|call| call.starts_with("1 0x1 ") || call.starts_with("64 0x1 "))
-    };
-    let mut blocked = 0;
-    until("the server waits", || {
-        blocked = if waits() { blocked + 1 } else { 0 };
-        blocked > 50
-    })
-    .await;
 }

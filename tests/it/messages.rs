@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::gateway::{Gateway, until, until_it_waits_to_write};
+use crate::gateway::{Gateway, until};
 
 const MIB: usize = 1 << 20;
 
@@ -177,9 +177,8 @@ async fn flooded(gateway: &Gateway) -> tokio::net::TcpStream {
 async fn a_client_that_reads_nothing_makes_its_server_wait_and_costs_little_memory() {
     let gateway = Gateway::start("[limits]\nqueue = \"64KiB\"");
     let _stream = flooded(&gateway).await;
-    let pid = *gateway.descendants().first().unwrap();
     // 100 MB are on their way; the server gets rid of what pipe, queue and socket hold.
-    until_it_waits_to_write(pid).await;
+    gateway.until_stuck(1).await;
     let resident = gateway.resident();
     assert!(resident < 48 << 10, "{resident} KiB");
     gateway.client().connect("peer").await;

@@ -1,11 +1,11 @@
 //! What a gateway and its sessions leave on the machine, looked for from outside: processes and their users,
 //! control groups, private directories, descriptors, memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, until};
 
 /// Says so when the tests do not have what only root can do.
 pub(crate) fn is_root() -> bool {
@@ -65,6 +65,18 @@ pub(crate) fn marked(mark: &str) -> BTreeSet<u32> {
 /// Whether the process runs; a zombie does not.
 pub(crate) fn is_alive(pid: u32) -> bool {
     state(pid).is_some_and(|state| state != 'Z')
+}
+
+/// Bytes that a process has written so far.
+pub(crate) fn written(pid: u32) -> u64 {
+    let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
+    io.lines().find_map(|line| line.strip_prefix("wchar: ")?.parse().ok()).unwrap_or_default()
+}
+
+/// Whether the process cannot get rid of what it writes to its standard output, at this moment.
+fn waits_to_write(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/syscall"))
+        .is_ok_and(|call| call.starts_with("1 0x1 ") || call.starts_with("64 0x1 "))
 }
 
 /// The letter that `ps` shows, if there is such a process.
@@ -141,6 +153,20 @@ impl Gateway {
             }
         }
         found
+    }
+
+    /// Waits until so many of its servers cannot get rid of what they write; not for moments, as those of
+    /// whoever reads slowly.
+    pub(crate) async fn until_stuck(&self, servers: usize) {
+        let (mut before, mut times) = (BTreeMap::new(), 0);
+        until("the servers wait", || {
+            let waiting = self.descendants().into_iter().filter(|pid| waits_to_write(*pid));
+            let now: BTreeMap<u32, u64> = waiting.map(|pid| (pid, written(pid))).collect();
+            times = if now == before && now.len() >= servers { times + 1 } else { 0 };
+            before = now;
+            times > 50
+        })
+        .await;
     }
 
     pub(crate) fn descriptors(&self) -> usize {

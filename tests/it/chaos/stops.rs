@@ -26,12 +26,14 @@ async fn stopped_servers_hold_up_nobody_else_and_go_on_where_they_were() {
     let mut stopped = field.connect("plain", count).await;
     let mut healthy = field.connect("plain", count * 2).await;
     let mut echoes = Vec::new();
+    // More than a pipe holds: what a stopped server does not take waits in the gateway.
+    let pad = "x".repeat(200_000);
     while run.again() {
         let mut waiting = Vec::new();
         for session in &mut stopped {
             let pid = session.pid().await;
             send_signal(pid, "STOP");
-            waiting.push((pid, session.request("echo", json!({ "of": pid })).await));
+            waiting.push((pid, session.request("echo", json!({ "of": pid, "pad": pad })).await));
         }
         for round in 0..run.size(3, 60) as u64 {
             let spread = Duration::from_secs(run.size(0, 1) as u64);
@@ -41,7 +43,7 @@ async fn stopped_servers_hold_up_nobody_else_and_go_on_where_they_were() {
         }
         for (session, (pid, id)) in stopped.iter_mut().zip(waiting) {
             send_signal(pid, "CONT");
-            assert_eq!(session.answer(id).await["result"], json!({ "of": pid }));
+            assert_eq!(session.answer(id).await["result"], json!({ "of": pid, "pad": pad }));
         }
         run.sample(&field, 0);
     }
@@ -51,6 +53,10 @@ async fn stopped_servers_hold_up_nobody_else_and_go_on_where_they_were() {
     }
     drop((stopped, healthy));
     field.until_quiet().await;
+    assert!(
+        !field.gateway.log().contains("a killed process does not end"),
+        "who cannot hear SIGTERM is killed"
+    );
     run.count(count * 3);
     run.judge_echoes(echoes, 100.0);
     run.finish(Some(&field));
