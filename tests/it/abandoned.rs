@@ -1,8 +1,8 @@
 //! A gateway is killed, and its sweeper with it: the next one ends what they have left (promise 1).
 
-use crate::escape::{End, HIDDEN, KINDS, QUICK, hold, marked, token, until_gone};
-use crate::gateway::{Gateway, SECRET, homes, send_signal, until, with_peers};
-use crate::hostile::is_root;
+use crate::escape::{End, HIDDEN, KINDS, QUICK, hold, token, until_gone};
+use crate::gateway::{Gateway, SECRET, send_signal, until, with_peers};
+use crate::traces::{homes, is_root, marked};
 
 /// Lets all of these escape, and comes back when nobody is left who would end them.
 async fn abandon(mut gateway: Gateway, kinds: &[&str], number: usize) -> tempfile::TempDir {

@@ -125,7 +125,7 @@ async fn it_shows_what_there_is_but_no_session_id() {
     assert!(busy["sandbox"]["missing"].is_array());
     let id = session.endpoint.split_once('=').unwrap().1;
     assert!(!busy.to_string().contains(id), "{busy}");
-    if rustix::process::geteuid().is_root() {
+    if crate::traces::is_root() {
         assert_eq!(idle["sandbox"]["uids"]["in_use"], 0);
         assert_eq!(busy["sandbox"]["uids"]["in_use"], 1);
         drop(session);

@@ -14,7 +14,6 @@ mod run;
 mod shortage;
 mod stops;
 mod storms;
-mod traces;
 
 use std::future::Future;
 

@@ -59,12 +59,14 @@ impl Client {
             .post(format!("{}{path}", self.base))
             .bearer_auth(&self.secret)
             .header("content-type", "application/json")
+            .timeout(patience())
             .body(body.to_owned())
     }
 
     /// Opens a session and waits for its endpoint.
     pub(crate) async fn open(&self, server: &str) -> Session {
-        let response = self.get(&format!("/{server}/sse")).send().await.unwrap();
+        let response = self.get(&format!("/{server}/sse")).send();
+        let response = tokio::time::timeout(patience(), response).await.expect("an answer").unwrap();
         assert_eq!(response.status(), 200, "{}", response.text().await.unwrap());
         self.attach(response).await
     }
@@ -128,6 +130,7 @@ impl Session {
             .post(format!("{}{}", self.base, self.endpoint))
             .bearer_auth(&self.secret)
             .header("content-type", "application/json")
+            .timeout(patience())
             .body(body)
     }
 
@@ -159,6 +162,11 @@ impl Session {
         let answer = self.answer(id).await;
         assert!(answer.get("result").is_some(), "{answer}");
         answer["result"].clone()
+    }
+
+    /// The scripted server's process id, as it sees it.
+    pub(crate) async fn pid(&mut self) -> u32 {
+        self.call("pid", json!({})).await.as_u64().unwrap().try_into().unwrap()
     }
 
     /// Waits for the answer to a request, and keeps what comes before it.

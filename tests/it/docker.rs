@@ -12,7 +12,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::events::Endpoint;
-use crate::gateway::{Gateway, SECRET, is_alive, lockgate, peer, until};
+use crate::gateway::{Gateway, SECRET, lockgate, peer, until};
+use crate::traces::is_alive;
 
 /// A daemon, and a client of it on a PATH.
 struct Docker {

@@ -6,29 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::client::Client;
-use crate::gateway::{Gateway, SECRET, homes, peer, until};
+use crate::gateway::{Gateway, SECRET, peer, until};
+use crate::restricted::{AS_IN_DOCKER, AS_NOBODY};
+use crate::traces::{homes, is_root, marked};
 
 /// A place that every user can reach, with copies of the programs.
 struct Place(tempfile::TempDir);
-
-/// What Docker leaves to a container's root.
-const DOCKERS_CAPABILITIES: &str = "-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,\
-                                    +net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write,+setfcap";
-/// Its control groups are there to be read.
-const AS_DOCKER_MOUNTS: &str = r#"
-    for place in /sys/fs/cgroup/* /sys/fs/cgroup; do
-        if mountpoint -q "$place"; then mount -o remount,ro,bind "$place"; fi
-    done
-    exec "$@"
-"#;
-
-fn is_root() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        eprintln!("not run: only root can be other users");
-    }
-    root
-}
 
 fn mode(path: &Path, bits: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(bits)).unwrap();
@@ -97,18 +80,6 @@ fn plain(text: &[u8]) -> String {
     String::from_utf8(text.to_vec()).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn as_nobody() -> Vec<&'static str> {
-    vec!["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
-}
-
-fn as_in_docker() -> Vec<&'static str> {
-    let capabilities = ["--bounding-set", DOCKERS_CAPABILITIES, "--inh-caps", DOCKERS_CAPABILITIES];
-    ["unshare", "--mount", "sh", "-c", AS_DOCKER_MOUNTS, "sh", "setpriv"]
-        .into_iter()
-        .chain(capabilities)
-        .collect()
-}
-
 fn holds(report: &str, expected: &[&str]) {
     for text in expected {
         assert!(report.contains(text), "{text:?} is not in: {report}");
@@ -137,13 +108,13 @@ fn root_a_plain_user_and_a_container_get_three_reports_and_each_is_true() {
     holds(&root, &["namespaces off", "Every server that was tried works"]);
     holds(&root, &works);
 
-    let (plain_code, nobody) = place.doctor(&as_nobody(), &settings);
+    let (plain_code, nobody) = place.doctor(AS_NOBODY, &settings);
     holds(&nobody, &["(uid 65534), no capabilities", "uid MISSING", "the gateway does not run as root"]);
     holds(&nobody, &["remedy: run the gateway as root", "cgroup MISSING", "Delegate=yes"]);
     holds(&nobody, &works);
     assert!(!nobody.contains("--security-opt"), "what a container needs is of no use here: {nobody}");
 
-    let (docker_code, docker) = place.doctor(&as_in_docker(), &settings);
+    let (docker_code, docker) = place.doctor(AS_IN_DOCKER, &settings);
     holds(&docker, &["root (uid 0), 14 capabilities: chown, dac_override,", "uid ok", "cgroup MISSING"]);
     holds(&docker, &["Read-only file system", "--security-opt writable-cgroups=true", "--pids-limit"]);
     holds(&docker, &works);
@@ -226,12 +197,8 @@ fn each_step_that_fails_is_told_and_nothing_is_left() {
     assert_eq!(code, 1);
     holds(&report, &["mute FAILED", "it said nothing within the 300ms of timeouts.start"]);
     assert!(homes(&place.path("tmp")).is_empty());
-    let program = place.path("peer");
-    let left = fs::read_dir("/proc").unwrap().flatten().filter(|entry| {
-        fs::read(entry.path().join("cmdline"))
-            .is_ok_and(|line| line.starts_with(program.as_os_str().as_encoded_bytes()))
-    });
-    assert_eq!(left.count(), 0, "a server outlives the doctor");
+    let left = marked(place.path("peer").to_str().unwrap());
+    assert!(left.is_empty(), "a server outlives the doctor: {left:?}");
 }
 
 #[test]
@@ -261,9 +228,9 @@ fn strict_refuses_to_start_without_a_part_and_names_it() {
         ("network = \"none\"", "sandbox.network = \"none\"", vec!["network"]),
     ] {
         let settings = place.settings(&format!("[sandbox]\n{sandbox}"), &[("good", "peer")]);
-        let (code, _, stderr) = place.run(&as_in_docker(), &["serve", "--port", "0"], &settings);
+        let (code, _, stderr) = place.run(AS_IN_DOCKER, &["serve", "--port", "0"], &settings);
         assert_eq!(code, 2);
-        let (code, report) = place.doctor(&as_in_docker(), &settings);
+        let (code, report) = place.doctor(AS_IN_DOCKER, &settings);
         assert_eq!(code, 1);
         holds(
             &report,

@@ -10,12 +10,7 @@ use crate::events::Endpoint;
 use crate::gateway::{Gateway, SECRET, until, until_told};
 use crate::raw::{Raw, exchange, head};
 use crate::stateless::{enveloped, mirrored};
-
-/// "test", hashed.
-const ACME: &str = "[tenants.acme]\nsecrets = [\"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"]\nservers = [\"*\"]\n";
-
-/// "foo", hashed.
-const OTHER: &str = "[tenants.other]\nsecrets = [\"sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae\"]\nservers = [\"*\"]\n";
+use crate::tenants::tenant;
 
 #[tokio::test]
 async fn an_address_has_so_many_connections_and_however_one_ends_there_is_room() {
@@ -241,8 +236,9 @@ async fn post(gateway: &Gateway, secret: &str, bytes: usize, chunked: bool) -> S
 #[tokio::test]
 async fn bodies_on_their_way_have_bounds_for_each_tenant_and_for_all() {
     const KIB: usize = 1024;
+    let tenants = ["acme", "other"].map(|name| tenant(name, &[name], "")).concat();
     let gateway =
-        Gateway::start(&format!("[limits]\nmessage = \"64KiB\"\nin_flight = \"100KiB\"\n{ACME}{OTHER}"));
+        Gateway::start(&format!("[limits]\nmessage = \"64KiB\"\nin_flight = \"100KiB\"\n{tenants}"));
     let is_taken = |answer: String| answer.starts_with("HTTP/1.1 400") && answer.contains("-32700");
     let is_refused = |answer: String, why: &str| {
         let later = answer.starts_with("HTTP/1.1 503") && answer.contains("\r\nretry-after: ");
@@ -251,14 +247,14 @@ async fn bodies_on_their_way_have_bounds_for_each_tenant_and_for_all() {
     let own = announce(&gateway, SECRET, 60 * KIB).await;
     is_refused(post(&gateway, SECRET, 16 * KIB, false).await, "this tenant");
     is_refused(post(&gateway, SECRET, 16 * KIB, true).await, "this tenant");
-    assert!(is_taken(post(&gateway, "test", 16 * KIB, false).await), "another tenant has its own part");
-    let _acmes = announce(&gateway, "test", 30 * KIB).await;
-    is_refused(post(&gateway, "foo", 16 * KIB, false).await, "the gateway");
-    is_refused(post(&gateway, "foo", 16 * KIB, true).await, "the gateway");
+    assert!(is_taken(post(&gateway, "acme", 16 * KIB, false).await), "another tenant has its own part");
+    let _acmes = announce(&gateway, "acme", 30 * KIB).await;
+    is_refused(post(&gateway, "other", 16 * KIB, false).await, "the gateway");
+    is_refused(post(&gateway, "other", 16 * KIB, true).await, "the gateway");
     drop(own);
     until_told("room again", async || is_taken(post(&gateway, SECRET, 60 * KIB, false).await)).await;
     assert!(is_taken(post(&gateway, SECRET, 60 * KIB, true).await));
-    assert!(is_taken(post(&gateway, "foo", 60 * KIB, true).await));
+    assert!(is_taken(post(&gateway, "other", 60 * KIB, true).await));
 }
 
 #[tokio::test]

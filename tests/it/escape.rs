@@ -1,15 +1,16 @@
 //! Nothing of a session outlives it, however it hides and however the session ends (security.md T32 and T33;
 //! promise 1). `LOCKGATE_ROUNDS` makes it try more often.
 
-use std::fs;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 use crate::events::Endpoint;
-use crate::gateway::{Gateway, SECRET, homes, until, with_peers};
-use crate::hostile::{groups_of, is_root, pids, processes_of, uid};
+use crate::gateway::{Gateway, SECRET, until, with_peers};
+use crate::raw::open;
+use crate::traces::{homes, is_root, marked, processes_of, session_groups, uid};
 
 pub(crate) const KINDS: [&str; 10] = [
     "setsid",
@@ -54,19 +55,8 @@ pub(crate) fn token(kind: &str, number: usize) -> String {
     format!("escapee-{kind}-{}-{number}.", std::process::id())
 }
 
-/// Processes with this mark. The first thread of one that has ended has no arguments any more; others have.
-pub(crate) fn marked(token: &str) -> Vec<u32> {
-    let carries = |pid: &u32| {
-        let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-        tasks
-            .map(|task| fs::read(task.path().join("cmdline")).unwrap_or_default())
-            .any(|line| line.windows(token.len()).any(|part| part == token.as_bytes()))
-    };
-    pids().filter(carries).collect()
-}
-
 /// Who hops is easily missed: only when nobody was seen many times over is nobody there.
-pub(crate) async fn until_gone(what: &str, mut left: impl FnMut() -> Vec<u32>) {
+pub(crate) async fn until_gone(what: &str, mut left: impl FnMut() -> BTreeSet<u32>) {
     let mut seen_none = 0;
     until(what, || {
         seen_none = if left().is_empty() { seen_none + 1 } else { 0 };
@@ -92,19 +82,7 @@ pub(crate) async fn hold(gateway: &Gateway, end: End, kinds: &[&str], number: us
         return Hold::Session(session);
     }
     let mut stream = tokio::net::TcpStream::connect(&gateway.address).await.unwrap();
-    let head = format!(
-        "GET /peer/sse HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {SECRET}\r\n\r\n",
-        gateway.address
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut text = String::new();
-    let told = |text: &str| Some(text.split_once("data: ")?.1.split_once('\n')?.0.to_owned());
-    while told(&text).is_none() {
-        let mut some = [0; 4096];
-        let count = stream.read(&mut some).await.unwrap();
-        assert!(count > 0, "{text}");
-        text.push_str(std::str::from_utf8(&some[..count]).unwrap());
-    }
+    let endpoint = open(&mut stream, "peer").await;
     let client = gateway.client();
     let initialize = json!({
         "jsonrpc": "2.0", "id": 0, "method": "initialize",
@@ -113,7 +91,7 @@ pub(crate) async fn hold(gateway: &Gateway, end: End, kinds: &[&str], number: us
     for message in
         [initialize].into_iter().chain(kinds.iter().enumerate().map(|(id, kind)| attack(id + 1, kind)))
     {
-        let posted = client.post(&told(&text).unwrap(), &message.to_string()).send().await.unwrap();
+        let posted = client.post(&endpoint, &message.to_string()).send().await.unwrap();
         assert_eq!(posted.status(), 202);
     }
     Hold::Stream(stream)
@@ -163,16 +141,16 @@ async fn round(mut gateway: Gateway, way: End, kinds: &[&str], number: usize) ->
         let place = std::mem::replace(&mut gateway.place, tempfile::tempdir().unwrap());
         let dead = gateway.pid();
         gateway = Gateway::start_in(place, &with_peers(QUICK), &[("LOCKGATE_SECRET", SECRET)]);
-        assert_eq!(groups_of(dead), Vec::<std::path::PathBuf>::new());
+        assert_eq!(session_groups(dead), Vec::<std::path::PathBuf>::new());
     }
     if way == End::Term {
         assert!(homes(gateway.place.path()).is_empty());
-        assert!(groups_of(gateway.pid()).is_empty());
+        assert!(session_groups(gateway.pid()).is_empty());
         return Gateway::start(QUICK);
     }
     until("no directory", || gateway.homes().is_empty()).await;
     until("no zombie", || gateway.descendants().is_empty()).await;
-    until("no group", || groups_of(gateway.pid()).is_empty()).await;
+    until("no group", || session_groups(gateway.pid()).is_empty()).await;
     gateway.until_active(0).await;
     gateway
 }

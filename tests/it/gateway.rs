@@ -1,6 +1,5 @@
 //! A running gateway, and what can be seen of it from outside.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -73,21 +72,6 @@ impl Gateway {
         Self::start_bare(&with_peers(settings), &[("LOCKGATE_SECRET", SECRET), ("LOG_LEVEL", level)])
     }
 
-    /// The same as a user without any rights, where the tests run as root.
-    pub(crate) fn start_as_nobody(settings: &str) -> Self {
-        Self::start_as_nobody_in(tempfile::tempdir().unwrap(), &[], settings)
-    }
-
-    /// The same with further arguments of `setpriv`.
-    pub(crate) fn start_as_nobody_in(place: tempfile::TempDir, given: &[&str], settings: &str) -> Self {
-        const NOBODY: u32 = 65534;
-        std::os::unix::fs::chown(place.path(), Some(NOBODY), Some(NOBODY)).unwrap();
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).args(given).arg("--");
-        command.arg(lockgate().get_program()).env_clear().env("PATH", std::env::var("PATH").unwrap());
-        Self::start_by(command, place, &with_peers(settings), &[("LOCKGATE_SECRET", SECRET)])
-    }
-
     pub(crate) fn start_bare(settings: &str, variables: &[(&str, &str)]) -> Self {
         let place = tempfile::tempdir().unwrap();
         Self::start_in(place, settings, variables)
@@ -153,7 +137,8 @@ impl Gateway {
     pub(crate) async fn until_active(&self, sessions: u64) {
         let mut active = None;
         for _ in 0..500 {
-            let health = reqwest::get(self.url("/health")).await.unwrap();
+            let asked = tokio::time::timeout(Duration::from_secs(30), reqwest::get(self.url("/health")));
+            let health = asked.await.expect("an answer").unwrap();
             let health: serde_json::Value = health.json().await.unwrap();
             active = health["sessions"]["active"].as_u64();
             if active == Some(sessions) {
@@ -200,51 +185,9 @@ impl Gateway {
         self.process.wait().unwrap()
     }
 
-    /// The process that sweeps for it.
-    pub(crate) fn sweeper(&self) -> u32 {
-        children(self.pid()).into_iter().find(|pid| is_sweeper(*pid)).unwrap()
-    }
-
-    /// All processes that descend from it, but for the one that sweeps.
-    pub(crate) fn descendants(&self) -> BTreeSet<u32> {
-        let mut found = BTreeSet::new();
-        let mut open = vec![self.pid()];
-        while let Some(parent) = open.pop() {
-            for child in children(parent) {
-                if !is_sweeper(child) && found.insert(child) {
-                    open.push(child);
-                }
-            }
-        }
-        found
-    }
-
-    pub(crate) fn descriptors(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
-    }
-
-    /// Memory in use, in KiB.
-    pub(crate) fn resident(&self) -> usize {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        resident.trim().trim_end_matches(" kB").parse().unwrap()
-    }
-
-    /// CPU time so far, in clock ticks of 10 ms.
-    pub(crate) fn cpu_ticks(&self) -> u64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-    }
-
     /// Takes its directory, to be used by another gateway; this one must have ended.
     pub(crate) fn take_place(&mut self) -> tempfile::TempDir {
         std::mem::replace(&mut self.place, tempfile::tempdir().unwrap())
-    }
-
-    /// Private directories of sessions.
-    pub(crate) fn homes(&self) -> Vec<PathBuf> {
-        homes(self.place.path())
     }
 }
 
@@ -276,40 +219,10 @@ impl Drop for Gateway {
     }
 }
 
-fn children(parent: u32) -> Vec<u32> {
-    let tasks = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
-    let lists = tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default());
-    lists
-        .flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
-        .collect()
-}
-
-fn is_sweeper(pid: u32) -> bool {
-    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"lockgate\0__sweep\0"))
-}
-
-pub(crate) fn homes(place: &Path) -> Vec<PathBuf> {
-    let list =
-        |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    let shared: Vec<PathBuf> = list(place);
-    shared
-        .into_iter()
-        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("lockgate-")))
-        .flat_map(|shared| list(&shared) as Vec<PathBuf>)
-        .flat_map(|root| list(&root) as Vec<PathBuf>)
-        .collect()
-}
-
 pub(crate) fn send_signal(pid: u32, signal: &str) {
     let status =
         Command::new("kill").args(["-s", signal, &pid.to_string()]).stderr(Stdio::null()).status().unwrap();
     assert!(status.success(), "kill -s {signal} {pid}");
-}
-
-/// Whether the process runs; a zombie does not.
-pub(crate) fn is_alive(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap().trim_start().starts_with('Z'))
 }
 
 /// Waits for something that only can be looked at, not awaited; says what if it does not come about.
@@ -332,18 +245,4 @@ pub(crate) async fn until_told(what: &str, mut holds: impl AsyncFnMut() -> bool)
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("never came about: {what}");
-}
-
-/// Waits until a server cannot get rid of what it writes.
-pub(crate) async fn until_it_waits_to_write(pid: u32) {
-    let waits = || {
-        fs::read_to_string(format!("/proc/{pid}/syscall"))
-            .is_ok_and(|call| call.starts_with("1 0x1 ") || call.starts_with("64 0x1 "))
-    };
-    let mut blocked = 0;
-    until("the server waits", || {
-        blocked = if waits() { blocked + 1 } else { 0 };
-        blocked > 50
-    })
-    .await;
 }

@@ -8,8 +8,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::client::Session;
-use crate::gateway::{Gateway, is_alive, peer, until, with_peers};
-use crate::hostile::{is_root, processes_of, status, tenant, uid};
+use crate::gateway::{Gateway, peer, until, with_peers};
+use crate::tenants::{client, tenant};
+use crate::traces::{is_alive, is_root, processes_of, stat, status, uid};
 
 const PROFILES: [&str; 2] = ["default", "strict"];
 
@@ -26,12 +27,12 @@ struct Two {
 
 impl Two {
     async fn start(profile: &str, settings: &str) -> Self {
-        let tenants = [tenant("victim"), tenant("attacker")].concat();
+        let tenants = ["victim", "attacker"].map(|name| tenant(name, &[name], "")).concat();
         let settings = format!("[sandbox]\nprofile = {profile:?}\n{settings}\n{tenants}");
         let gateway = Gateway::start_bare(&with_peers(&settings), &[]);
-        let mut victim = gateway.client_of("victim").header("ENV_SECRET", "treasure").connect("peer").await;
+        let mut victim = client(&gateway, "victim").header("ENV_SECRET", "treasure").connect("peer").await;
         let victim_pid = *gateway.peers().first().unwrap();
-        let attacker = gateway.client_of("attacker").connect("peer").await;
+        let attacker = client(&gateway, "attacker").connect("peer").await;
         let attacker_pid = *gateway.peers().iter().find(|pid| **pid != victim_pid).unwrap();
         let home = victim.call("environment", json!({})).await["HOME"].as_str().unwrap().to_owned();
         let own = format!("{home}/own");
@@ -213,7 +214,7 @@ async fn a_session_is_nobody_else_and_cannot_become_somebody() {
         for program in ["su", "mount"] {
             two.refused(&[("run", json!({ "argv": [program, "-c", "id"] }))]).await;
         }
-        let mut session = two.gateway.client_of("attacker").connect("tools").await;
+        let mut session = client(&two.gateway, "attacker").connect("tools").await;
         let argv = [shell.to_str().unwrap(), "-p", "-c", "id -u"];
         let told = session.attack("run", json!({ "argv": argv })).await;
         let id: u32 = told["ok"].as_str().unwrap_or_else(|| panic!("{told}")).trim().parse().unwrap_or(0);
@@ -235,9 +236,8 @@ async fn the_sweeper_is_never_slowed_down_by_whom_it_ends() {
         drop(session);
         until("it is gone", || processes_of(user).is_empty()).await;
         gateway.until_active(0).await;
-        let stat = fs::read_to_string(format!("/proc/{}/stat", gateway.sweeper())).unwrap();
-        let policy = stat.rsplit(')').next().unwrap().split_whitespace().nth(38);
-        assert_eq!(policy, Some("0"), "SCHED_OTHER");
+        let policy = &stat(gateway.sweeper()).unwrap()[38];
+        assert_eq!(policy, "0", "SCHED_OTHER");
     }
 }
 

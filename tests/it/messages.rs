@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::gateway::{Gateway, until, until_it_waits_to_write};
+use crate::gateway::{Gateway, until};
 
 const MIB: usize = 1 << 20;
 
@@ -161,24 +161,14 @@ async fn a_child_that_reads_nothing_makes_its_client_wait_and_nobody_else() {
 
 /// Opens a session of `peer`, floods its client, who reads the endpoint from the raw socket and nothing more.
 async fn flooded(gateway: &Gateway) -> tokio::net::TcpStream {
-    use tokio::io::AsyncWriteExt;
     let mut stream = tokio::net::TcpStream::connect(&gateway.address).await.unwrap();
-    let (address, secret) = (&gateway.address, crate::gateway::SECRET);
-    let head = format!("GET /peer/sse HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {secret}\r\n\r\n");
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut text = Vec::new();
-    while !String::from_utf8_lossy(&text).contains("sessionId=") || !text.ends_with(b"\n\n\r\n") {
-        stream.readable().await.unwrap();
-        let _ = stream.try_read_buf(&mut text);
-    }
-    let text = String::from_utf8(text).unwrap();
-    let endpoint = text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+    let endpoint = crate::raw::open(&mut stream, "peer").await;
     let pad = "x".repeat(1000);
     for body in [
         r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{}}"#.to_owned(),
         format!(r#"{{"jsonrpc":"2.0","id":1,"method":"notes","params":{{"count":100000,"pad":"{pad}"}}}}"#),
     ] {
-        assert_eq!(gateway.client().post(endpoint, &body).send().await.unwrap().status(), 202);
+        assert_eq!(gateway.client().post(&endpoint, &body).send().await.unwrap().status(), 202);
     }
     stream
 }
@@ -187,9 +177,8 @@ async fn flooded(gateway: &Gateway) -> tokio::net::TcpStream {
 async fn a_client_that_reads_nothing_makes_its_server_wait_and_costs_little_memory() {
     let gateway = Gateway::start("[limits]\nqueue = \"64KiB\"");
     let _stream = flooded(&gateway).await;
-    let pid = *gateway.descendants().first().unwrap();
     // 100 MB are on their way; the server gets rid of what pipe, queue and socket hold.
-    until_it_waits_to_write(pid).await;
+    gateway.until_stuck(1).await;
     let resident = gateway.resident();
     assert!(resident < 48 << 10, "{resident} KiB");
     gateway.client().connect("peer").await;
@@ -202,6 +191,6 @@ async fn a_client_that_reads_nothing_is_cut_off_and_its_child_with_it() {
     let gateway = Gateway::start(settings);
     let _stream = flooded(&gateway).await;
     let pid = *gateway.descendants().first().unwrap();
-    until("the child is gone", || !crate::gateway::is_alive(pid)).await;
+    until("the child is gone", || !crate::traces::is_alive(pid)).await;
     until("the log says why", || gateway.log().contains("the client read nothing for 500ms")).await;
 }

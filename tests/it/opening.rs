@@ -4,6 +4,8 @@ use serde_json::json;
 
 use crate::client::Client;
 use crate::gateway::{Gateway, peer};
+use crate::raw::{exchange, request};
+use crate::tenants::tenant;
 
 #[tokio::test]
 async fn the_first_event_names_an_endpoint_that_works() {
@@ -76,24 +78,12 @@ async fn what_is_not_on_the_allowlist_starts_nothing() {
         ("%c0%af", 400),
         ("peer%0a", 400),
     ] {
-        let response = raw_get(&gateway.address, &format!("/{segment}/sse")).await;
+        // No client library has touched its path.
+        let get = request(&gateway.address, "GET", &format!("/{segment}/sse"), "Connection: close\r\n");
+        let response = exchange(&gateway, get).await;
         assert!(response.starts_with(&format!("HTTP/1.1 {status}")), "{segment}: {response}");
     }
     assert!(gateway.descendants().is_empty());
-}
-
-/// A request whose path no client library has touched.
-async fn raw_get(address: &str, path: &str) -> String {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let secret = crate::gateway::SECRET;
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {secret}\r\nConnection: close\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut response = String::new();
-    stream.read_to_string(&mut response).await.unwrap();
-    response
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,8 +116,7 @@ async fn two_clients_of_one_command_share_nothing() {
 
 #[tokio::test]
 async fn a_session_answers_only_its_own_tenant_and_server() {
-    let hash = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"; // of "test"
-    let gateway = Gateway::start(&format!("[tenants.acme]\nsecrets = [\"{hash}\"]\nservers = [\"peer\"]"));
+    let gateway = Gateway::start(&tenant("acme", &["test"], "servers = [\"peer\"]"));
     let session = gateway.client().connect("peer").await;
     let acme = Client::new(&gateway.url(""), "test");
     let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;

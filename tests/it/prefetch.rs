@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::gateway::{Gateway, SECRET, lockgate, peer, until, until_told};
+use crate::traces::{homes, is_root};
 
 /// A package runner that does what the test says, and a gateway's directories.
 struct Runner {
@@ -76,7 +77,7 @@ impl Runner {
     }
 
     fn homes(&self) -> Vec<PathBuf> {
-        crate::gateway::homes(&self.path("tmp"))
+        homes(&self.path("tmp"))
     }
 }
 
@@ -96,10 +97,6 @@ fn files(top: &Path) -> Files {
         }
     }
     found
-}
-
-fn is_root() -> bool {
-    fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
 fn count(gateway: &Gateway, what: &str) -> usize {
@@ -294,13 +291,10 @@ async fn npx_starts_warm() {
 
 #[tokio::test]
 async fn uvx_starts_warm() {
-    if which("uvx") {
+    let path = std::env::var_os("PATH").unwrap();
+    if std::env::split_paths(&path).any(|place| place.join("uvx").exists()) {
         starts_warm("time", "uvx mcp-server-time").await;
     } else {
         eprintln!("skipped: uvx is not on PATH");
     }
-}
-
-fn which(program: &str) -> bool {
-    std::env::split_paths(&std::env::var_os("PATH").unwrap()).any(|place| place.join(program).exists())
 }

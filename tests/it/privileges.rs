@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::gateway::{Gateway, SECRET, lockgate};
-use crate::hostile::{is_root, status};
+use crate::traces::{is_root, status};
 
 #[tokio::test]
 async fn capabilities_that_a_service_was_given_are_its_own() {

@@ -77,3 +77,26 @@ pub(crate) fn head(gateway: &Gateway, line: &str) -> String {
         gateway.address
     )
 }
+
+/// A whole request with the secret, but for a body.
+pub(crate) fn request(address: &str, method: &str, path: &str, headers: &str) -> String {
+    format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {SECRET}\r\n{headers}\r\n")
+}
+
+/// Opens a session over this connection. Its endpoint, beyond which nothing is read.
+pub(crate) async fn open(stream: &mut TcpStream, server: &str) -> String {
+    let address = stream.peer_addr().unwrap().to_string();
+    let get = request(&address, "GET", &format!("/{server}/sse"), "");
+    stream.write_all(get.as_bytes()).await.unwrap();
+    endpoint(stream).await
+}
+
+/// Reads no further than the first event, which tells it.
+pub(crate) async fn endpoint(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    while !text.ends_with(b"\n\n") {
+        text.push(stream.read_u8().await.unwrap());
+    }
+    let text = String::from_utf8(text).unwrap();
+    text.rsplit_once("data: ").expect("an endpoint").1.trim().to_owned()
+}

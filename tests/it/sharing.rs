@@ -7,16 +7,7 @@ use serde_json::{Value, json};
 use crate::events::{Endpoint, Events};
 use crate::gateway::{Gateway, SECRET};
 use crate::stateless::{enveloped, mirrored};
-
-/// Secrets `a` and `b`.
-const TENANTS: &str = r#"
-[tenants.a]
-secrets = ["sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"]
-servers = ["*"]
-[tenants.b]
-secrets = ["sha256:3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d"]
-servers = ["*"]
-"#;
+use crate::tenants::tenant;
 
 async fn answer(endpoint: Endpoint, body: &Value) -> Value {
     let response = endpoint.post(body).await;
@@ -26,7 +17,7 @@ async fn answer(endpoint: Endpoint, body: &Value) -> Value {
 
 #[tokio::test]
 async fn a_thousand_calls_of_twenty_clients_meet_one_server_and_their_own_answers() {
-    let gateway = Gateway::start(TENANTS);
+    let gateway = Gateway::start(&["a", "b"].map(|name| tenant(name, &[name], "")).concat());
     let gateway = std::sync::Arc::new(gateway);
     let client = |secret: &'static str, number: u64| {
         let gateway = gateway.clone();
@@ -94,7 +85,7 @@ async fn progress_of_many_with_the_same_token_goes_to_each_its_own() {
 
 #[tokio::test]
 async fn tenant_variables_and_capabilities_each_tell_servers_apart() {
-    let gateway = Gateway::start(TENANTS);
+    let gateway = Gateway::start(&["a", "b"].map(|name| tenant(name, &[name], "")).concat());
     let pid = async |secret: &str, variable: Option<&str>, capabilities: Value| {
         let mut body = enveloped(1, "pid", json!({}));
         body["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = capabilities;

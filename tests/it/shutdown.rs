@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::gateway::{Gateway, until};
+use crate::traces::is_alive;
 
 #[tokio::test]
 async fn a_stop_ends_every_stream_and_child_and_exits_0() {
@@ -17,7 +18,7 @@ async fn a_stop_ends_every_stream_and_child_and_exits_0() {
         assert!(session.message().await.is_none(), "a clean end of the stream");
     }
     assert_eq!(gateway.wait().code(), Some(0));
-    assert!(pids.iter().all(|pid| !crate::gateway::is_alive(*pid)));
+    assert!(pids.iter().all(|pid| !is_alive(*pid)));
     assert!(gateway.homes().is_empty());
 }
 
@@ -66,5 +67,5 @@ async fn a_second_signal_ends_it_at_once_and_the_exit_code_says_so() {
     until("draining", || gateway.log().contains("draining")).await;
     gateway.signal("TERM");
     assert_eq!(gateway.wait().code(), Some(128 + 15));
-    until("every child is gone", || pids.iter().all(|pid| !crate::gateway::is_alive(*pid))).await;
+    until("every child is gone", || pids.iter().all(|pid| !is_alive(*pid))).await;
 }

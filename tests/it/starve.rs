@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::client::Session;
-use crate::gateway::{Gateway, is_alive, until, with_peers};
-use crate::hostile::{is_root, processes_of, tenant, uid};
+use crate::gateway::{Gateway, until, with_peers};
+use crate::tenants::{client, tenant};
+use crate::traces::{is_alive, is_root, processes_of, uid};
 
 struct Greed {
     gateway: Gateway,
@@ -16,10 +17,10 @@ struct Greed {
 
 /// A gateway one tenant of which runs a fork bomb, fills memory and keeps four processors busy.
 async fn greed() -> Greed {
-    let tenants = [tenant("greedy"), tenant("modest")].concat();
+    let tenants = ["greedy", "modest"].map(|name| tenant(name, &[name], "")).concat();
     let settings = format!("[sandbox]\nprocesses = 64\n{tenants}");
     let gateway = Gateway::start_bare(&with_peers(&settings), &[]);
-    let mut greedy = gateway.client_of("greedy").connect("peer").await;
+    let mut greedy = client(&gateway, "greedy").connect("peer").await;
     let user = uid(*gateway.peers().first().unwrap());
     for (act, with) in
         [("spin", json!({ "count": 4 })), ("allocate", json!({ "bytes": 8u64 << 30 })), ("bomb", json!({}))]
@@ -37,7 +38,7 @@ async fn others_open_sessions_and_are_answered() {
     let Greed { gateway, greedy, user } = greed().await;
     until("the bomb has gone off", || processes_of(user).len() > 32).await;
     for n in 0..5 {
-        let mut session = gateway.client_of("modest").connect("peer").await;
+        let mut session = client(&gateway, "modest").connect("peer").await;
         assert_eq!(session.call("echo", json!([n])).await, json!([n]));
     }
     assert!(processes_of(user).len() <= 64, "sandbox.processes holds");
@@ -67,7 +68,7 @@ async fn a_server_that_takes_too_much_memory_is_killed_and_its_client_told() {
 async fn how_long_others_wait() {
     let greed = greed().await;
     until("the bomb has gone off", || processes_of(greed.user).len() > 32).await;
-    let client = greed.gateway.client_of("modest");
+    let client = client(&greed.gateway, "modest");
     let mut opened = Vec::new();
     for _ in 0..20 {
         let since = Instant::now();

@@ -4,19 +4,21 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::gateway::{Gateway, homes, is_alive, peer, send_signal, until};
+use crate::gateway::{Gateway, peer, send_signal, until};
+use crate::raw::request;
+use crate::traces::{homes, is_alive};
 
 #[tokio::test]
 async fn every_pending_request_hears_of_a_killed_child() {
     let gateway = Gateway::start("");
     let mut session = gateway.client().connect("peer").await;
-    let pid = session.call("pid", json!({})).await.as_u64().unwrap();
+    let pid = session.pid().await;
     let mut bystander = gateway.client().connect("peer").await;
     let mut waiting = Vec::new();
     for _ in 0..5 {
         waiting.push(session.request("never", json!({})).await);
     }
-    send_signal(u32::try_from(pid).unwrap(), "KILL");
+    send_signal(pid, "KILL");
     let mut told = Vec::new();
     while let Some(message) = session.message().await {
         let text = message["error"]["message"].as_str().unwrap();
@@ -100,9 +102,8 @@ async fn whatever_a_child_does_about_its_end_it_is_gone_when_the_client_is() {
     let gateway = Gateway::start("[timeouts]\neof = \"200ms\"\nterm = \"200ms\"");
     for server in ["peer", "other", "stubborn"] {
         let mut session = gateway.client().connect(server).await;
-        let leader = session.call("pid", json!({})).await.as_u64().unwrap();
         let orphan = session.call("orphan", json!({})).await.as_u64().unwrap();
-        let pids = [leader, orphan].map(|pid| u32::try_from(pid).unwrap());
+        let pids = [session.pid().await, u32::try_from(orphan).unwrap()];
         assert!(pids.iter().all(|pid| is_alive(*pid)), "{server}");
         if server == "other" {
             send_signal(pids[0], "STOP");
@@ -170,7 +171,7 @@ async fn children_do_not_survive_a_killed_gateway_and_the_next_one_tidies_up() {
     let mut sessions = Vec::new();
     for server in ["peer", "other", "stubborn"] {
         let mut session = gateway.client().connect(server).await;
-        pids.push(u32::try_from(session.call("pid", json!({})).await.as_u64().unwrap()).unwrap());
+        pids.push(session.pid().await);
         sessions.push(session);
     }
     gateway.signal("KILL");
@@ -203,11 +204,10 @@ fn rand_micros() -> u64 {
 async fn a_connection_that_is_reset_or_half_closed_ends_its_session() {
     use tokio::io::AsyncWriteExt;
     let gateway = Gateway::start("");
-    let (address, secret) = (&gateway.address, crate::gateway::SECRET);
-    let head = format!("GET /peer/sse HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {secret}\r\n\r\n");
+    let get = request(&gateway.address, "GET", "/peer/sse", "");
     for reset in [true, false] {
-        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut stream = tokio::net::TcpStream::connect(&gateway.address).await.unwrap();
+        stream.write_all(get.as_bytes()).await.unwrap();
         until("the child runs", || gateway.log().matches("server_started").count() == 2 - usize::from(reset))
             .await;
         if reset {

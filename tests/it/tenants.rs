@@ -3,7 +3,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use sha2::Digest as _;
+use sha2::{Digest as _, Sha256};
 
 use crate::client::Client;
 use crate::events::{Endpoint, fault};
@@ -17,8 +17,9 @@ pub(crate) fn tenant(id: &str, secrets: &[&str], more: &str) -> String {
     format!("[tenants.{id}]\nsecrets = {hashes:?}\n{servers}\n{more}\n")
 }
 
-fn hash(secret: &str) -> String {
-    let digest = sha2::Sha256::digest(secret);
+/// As the settings hold it.
+pub(crate) fn hash(secret: &str) -> String {
+    let digest = Sha256::digest(secret);
     format!("sha256:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
@@ -187,8 +188,7 @@ async fn the_audit_lines_say_what_happened_and_nothing_secret() {
     until("it has ended", || gateway.audit("session_ended").len() == 2).await;
     // Nor is one that somebody else killed.
     let mut session = acme().connect("peer").await;
-    let pid = session.call("pid", json!({})).await.as_u64().unwrap();
-    crate::gateway::send_signal(u32::try_from(pid).unwrap(), "KILL");
+    crate::gateway::send_signal(session.pid().await, "KILL");
     until("it has ended", || gateway.audit("session_ended").len() == 3).await;
     assert_eq!(gateway.audit("server_killed").len(), 1);
 

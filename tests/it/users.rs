@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::gateway::{Gateway, SECRET, lockgate, peer, until, with_peers};
-use crate::hostile::{is_root, uid};
+use crate::traces::{is_root, uid};
 
 /// Room for 19 sessions: one id is the gateway's. Each test has a block to itself.
 fn few(range: &str) -> String {

@@ -1,39 +1,21 @@
-//! What Docker leaves of root: some capabilities, and control groups that can only be read. Its seccomp
-//! filter is not imitated.
-
-use std::process::Command;
+//! With what Docker leaves of root.
 
 use serde_json::json;
 
-use crate::gateway::lockgate;
+use crate::restricted::{AS_IN_DOCKER, lockgate_by};
+use crate::traces::is_root;
 
 use super::field::Field;
 use super::run::Run;
-use super::traces::is_root;
-
-/// `docker run` without `--cap-add` and `--cap-drop` (moby's `oci/caps/defaults.go`).
-const CAPABILITIES: &str = "-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,\
-                            +net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write,+setfcap";
-
-/// A gateway's command, of which nothing but the arguments is missing.
-fn contained() -> Command {
-    let script = "awk '$3 ~ /^cgroup/ { print $2 }' /proc/mounts | while read -r point; do \
-                  mount -o remount,bind,ro \"$point\"; done; exec setpriv --bounding-set \"$CAPABILITIES\" \"$0\" \"$@\"";
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "/bin/sh", "-ec", script]).arg(lockgate().get_program());
-    command.env_clear().env("PATH", std::env::var("PATH").unwrap()).env("CAPABILITIES", CAPABILITIES);
-    command
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_what_docker_leaves_of_root_each_session_is_somebody_and_its_escapees_are_ended() {
     if !is_root() {
-        println!("skipped: only root can have less than root");
         return;
     }
     let mut run = Run::new("capabilities of Docker");
     let place = tempfile::tempdir().unwrap();
-    let mut field = Field::start_by(contained(), place, &mut run.dice, &[]).await;
+    let mut field = Field::start_by(lockgate_by(AS_IN_DOCKER), place, &mut run.dice, &[]).await;
     let log = field.gateway.log();
     let missing: Vec<&str> = log.lines().filter(|line| line.contains("the sandbox lacks a part")).collect();
     assert!(missing.iter().any(|line| line.contains("\"cgroup\"")), "{missing:?}");
@@ -58,7 +40,7 @@ fn with_what_docker_leaves_of_root_strict_is_refused_by_name() {
     if !is_root() {
         return;
     }
-    let output = contained()
+    let output = lockgate_by(AS_IN_DOCKER)
         .args(["serve", "--port", "0"])
         .env("LOCKGATE_SECRET", crate::gateway::SECRET)
         .env("LOCKGATE__SANDBOX__PROFILE", "strict")

@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use crate::gateway::{Gateway, until};
+use crate::traces::marked;
 
 use super::field::Field;
 use super::run::Run;
-use super::traces::marked;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_ends_the_willing_the_stubborn_and_the_escaped_and_exits_0() {

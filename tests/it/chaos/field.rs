@@ -6,10 +6,10 @@ use std::process::Command;
 
 use crate::client::{Client, Session};
 use crate::gateway::{Gateway, SECRET, lockgate, peer, until};
+use crate::traces::{control_groups, is_root, marked, processes_of_any, session_groups, uid, uids};
 
 use super::all;
 use super::dice::Dice;
-use super::traces::{control_groups, descriptors, is_root, marked, owned_by, session_groups, uid};
 
 pub(super) struct Field {
     pub(super) gateway: Gateway,
@@ -89,8 +89,8 @@ impl Field {
     /// Remembers who the sessions are now.
     pub(super) fn note_users(&mut self) {
         let ours = uid(self.gateway.pid());
-        self.users
-            .extend(self.gateway.descendants().into_iter().filter_map(uid).filter(|uid| Some(*uid) != ours));
+        let theirs = self.gateway.descendants().into_iter().flat_map(uids);
+        self.users.extend(theirs.filter(|uid| *uid != ours));
     }
 
     pub(super) fn users(&self) -> usize {
@@ -102,7 +102,7 @@ impl Field {
     }
 
     pub(super) fn counts(&self) -> Counts {
-        Counts { descriptors: descriptors(self.gateway.pid()), resident: self.gateway.resident() }
+        Counts { descriptors: self.gateway.descriptors_but_locks(), resident: self.gateway.resident() }
     }
 
     /// Waits until there is no trace of any session: processes and zombies, user ids, directories, control
@@ -116,7 +116,7 @@ impl Field {
     async fn until_gone(&self) {
         until("no process and no zombie is left", || self.gateway.descendants().is_empty()).await;
         until("none has escaped", || marked(&self.mark).is_empty()).await;
-        until("no session's user has a process", || owned_by(&self.users).is_empty()).await;
+        until("no session's user has a process", || processes_of_any(&self.users).is_empty()).await;
         until("no private directory is left", || self.gateway.homes().is_empty()).await;
         until("no session's control group is left", || session_groups(self.gateway.pid()).is_empty()).await;
         self.gateway.until_active(0).await;
@@ -125,7 +125,7 @@ impl Field {
     /// Waits until nothing is left of the sessions of a gateway that has ended, by itself or by force.
     pub(super) async fn until_ended(&self) {
         until("none has escaped", || marked(&self.mark).is_empty()).await;
-        until("no session's user has a process", || owned_by(&self.users).is_empty()).await;
+        until("no session's user has a process", || processes_of_any(&self.users).is_empty()).await;
     }
 
     pub(super) fn groups(&self) -> Vec<PathBuf> {

@@ -5,13 +5,13 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::client::Session;
-use crate::gateway::{homes, send_signal, until};
+use crate::gateway::{send_signal, until};
+use crate::traces::{control_groups, homes};
 
 use super::all;
 use super::crowd::echo_all;
 use super::field::Field;
 use super::run::Run;
-use super::traces::control_groups;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_servers_are_told_to_their_own_clients_and_to_nobody_else() {
@@ -47,9 +47,9 @@ fn take_some(sessions: &mut Vec<Session>, count: usize, run: &mut Run) -> Vec<Se
 
 /// Kills a session's server under an open request. How long it took until its client heard of it.
 async fn kill_and_hear(mut session: Session) -> Duration {
-    let pid = session.call("pid", json!({})).await.as_u64().unwrap();
+    let pid = session.pid().await;
     let id = session.request("never", json!({})).await;
-    send_signal(u32::try_from(pid).unwrap(), "KILL");
+    send_signal(pid, "KILL");
     let begun = std::time::Instant::now();
     let text = session.answer(id).await["error"]["message"].as_str().unwrap().to_owned();
     assert!(text.contains("was killed by signal 9"), "{text}");

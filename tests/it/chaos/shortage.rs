@@ -9,12 +9,13 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::client::Session;
-use crate::gateway::{Gateway, SECRET, lockgate, peer, until};
+use crate::gateway::{Gateway, SECRET, peer, until};
+use crate::restricted::lockgate_by;
+use crate::traces::{homes, is_root};
 
 use super::all;
 use super::field::Field;
 use super::run::Run;
-use super::traces::is_root;
 
 /// Tries to open a session. The status, and what a refusal says.
 async fn open(client: crate::client::Client, server: &str) -> (u16, String, Option<Session>) {
@@ -184,7 +185,6 @@ async fn a_session_without_memory_ends_alone() {
 async fn without_room_for_directories_sessions_are_refused_until_there_is_some() {
     let mut run = Run::new("C7 disk");
     if !is_root() {
-        println!("skipped: only root can mount");
         return;
     }
     let place = tempfile::tempdir().unwrap();
@@ -194,28 +194,19 @@ async fn without_room_for_directories_sessions_are_refused_until_there_is_some()
     let script = format!(
         "mount -t tmpfs -o size=1m,nr_inodes=64 none {small:?} && TMPDIR={small:?} exec \"$0\" \"$@\""
     );
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "/bin/sh", "-c", &script]).arg(lockgate().get_program());
-    command.env_clear().env("PATH", std::env::var("PATH").unwrap());
+    let command = lockgate_by(&["unshare", "--mount", "/bin/sh", "-c", &script]);
     let field = Field::start_cold(command, place, &mut run.dice, &[]);
-    let homes = |gateway: &Gateway| {
-        crate::gateway::homes(
-            &Path::new("/proc")
-                .join(gateway.pid().to_string())
-                .join("root")
-                .join(small.strip_prefix("/").unwrap()),
-        )
-    };
+    let seen = PathBuf::from(format!("/proc/{}/root{}", field.gateway.pid(), small.display()));
     while run.again() {
         let filling = field.client().connect("filling").await;
         let (status, reason, _) = open(field.client(), "plain").await;
         assert_eq!(status, 503, "{reason}");
         drop(filling);
         field.gateway.until_active(0).await;
-        until("no directory is left", || homes(&field.gateway).is_empty()).await;
+        until("no directory is left", || homes(&seen).is_empty()).await;
         field.client().connect("plain").await;
         field.gateway.until_active(0).await;
-        until("no directory is left", || homes(&field.gateway).is_empty()).await;
+        until("no directory is left", || homes(&seen).is_empty()).await;
         run.sample(&field, 2);
     }
     field.gateway.until_active(0).await;

@@ -6,20 +6,16 @@ use serde_json::json;
 
 use crate::client::Session;
 use crate::gateway::{send_signal, until};
+use crate::traces::state;
 
 use super::all;
 use super::crowd::echo_all;
 use super::field::Field;
 use super::run::Run;
 
-async fn pid(session: &mut Session) -> u32 {
-    u32::try_from(session.call("pid", json!({})).await.as_u64().unwrap()).unwrap()
-}
-
 /// Whether a process waits: it has nothing to do, or cannot get rid of what it writes.
 fn sleeps(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| stat.rsplit(')').next().unwrap().trim_start().starts_with('S'))
+    state(pid) == Some('S')
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -30,12 +26,14 @@ async fn stopped_servers_hold_up_nobody_else_and_go_on_where_they_were() {
     let mut stopped = field.connect("plain", count).await;
     let mut healthy = field.connect("plain", count * 2).await;
     let mut echoes = Vec::new();
+    // More than a pipe holds: what a stopped server does not take waits in the gateway.
+    let pad = "x".repeat(200_000);
     while run.again() {
         let mut waiting = Vec::new();
         for session in &mut stopped {
-            let pid = pid(session).await;
+            let pid = session.pid().await;
             send_signal(pid, "STOP");
-            waiting.push((pid, session.request("echo", json!({ "of": pid })).await));
+            waiting.push((pid, session.request("echo", json!({ "of": pid, "pad": pad })).await));
         }
         for round in 0..run.size(3, 60) as u64 {
             let spread = Duration::from_secs(run.size(0, 1) as u64);
@@ -45,16 +43,20 @@ async fn stopped_servers_hold_up_nobody_else_and_go_on_where_they_were() {
         }
         for (session, (pid, id)) in stopped.iter_mut().zip(waiting) {
             send_signal(pid, "CONT");
-            assert_eq!(session.answer(id).await["result"], json!({ "of": pid }));
+            assert_eq!(session.answer(id).await["result"], json!({ "of": pid, "pad": pad }));
         }
         run.sample(&field, 0);
     }
     // Some are stopped when their clients leave.
     for session in stopped.iter_mut().step_by(2) {
-        send_signal(pid(session).await, "STOP");
+        send_signal(session.pid().await, "STOP");
     }
     drop((stopped, healthy));
     field.until_quiet().await;
+    assert!(
+        !field.gateway.log().contains("a killed process does not end"),
+        "who cannot hear SIGTERM is killed"
+    );
     run.count(count * 3);
     run.judge_echoes(echoes, 100.0);
     run.finish(Some(&field));
@@ -72,8 +74,7 @@ async fn a_gateway_that_slept_does_not_mistake_its_sleep_for_that_of_others() {
     }
     let hogs = field.connect("busy", 2).await;
     while run.again() {
-        let pids =
-            all(sessions.into_iter().map(|mut session| async move { (pid(&mut session).await, session) }));
+        let pids = all(sessions.into_iter().map(|mut session| async move { (session.pid().await, session) }));
         let (pids, awake): (Vec<u32>, Vec<Session>) = pids.await.into_iter().unzip();
         // The answer is large enough not to fit into a pipe: the rest waits for the gateway.
         let asked = awake.into_iter().map(|mut session| async move {
