@@ -5,6 +5,7 @@
 //! [`AdminGate`] is its sibling for the operator.
 
 mod address;
+mod machine;
 mod operator;
 mod origin;
 mod rate;
@@ -17,6 +18,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::machine::Machine;
 pub use self::operator::{AdminGate, NotOperator, Operator};
 pub use self::rate::Allowance;
 pub use self::rights::{Lost, Standing};
@@ -102,7 +104,7 @@ pub struct Gate {
 
 impl Gate {
     /// Builds the gate; `default_secret` belongs to the tenant `default`, which may use every server unless
-    /// the settings say otherwise. `bound` is the address that clients connect to.
+    /// the settings say otherwise. `bound` is the address that clients connect to, `machine` what it is one of.
     ///
     /// # Errors
     /// With the key and the reason, if a secret's hash is malformed or belongs to two tenants.
@@ -110,13 +112,14 @@ impl Gate {
         settings: &Settings,
         default_secret: Option<&Secret>,
         bound: SocketAddr,
+        machine: &Machine,
     ) -> Result<Self, String> {
         let default_secret = default_secret.map(Secret::hash);
         let keyring = Arc::new(keyring(settings, default_secret, None)?);
         Ok(Self {
             bound,
             origins: OriginRule::new(&settings.access, bound),
-            addresses: AddressRule::new(&settings.access),
+            addresses: AddressRule::new(&settings.access, machine),
             default_secret,
             failures: Failures::new(&settings.rate, None),
             rights: Rights::new(keyring.clone()),
@@ -133,7 +136,7 @@ impl Gate {
         Ok(Self {
             bound: self.bound,
             origins: OriginRule::new(&settings.access, self.bound),
-            addresses: AddressRule::new(&settings.access),
+            addresses: self.addresses.renewed(&settings.access),
             default_secret: self.default_secret,
             keyring: Arc::new(keyring(settings, self.default_secret, Some(&self.keyring))?),
             failures: Failures::new(&settings.rate, Some(&self.failures)),

@@ -3,8 +3,10 @@
 //!
 //! `child` is the process and what belongs to it, `sandbox` what it is kept from, `templates` the packages that
 //! it finds. `unprepared` is why there can be none of it on this host. `tree` removes what it leaves on disk,
-//! `aside` does what blocks, `handover` carries values and descriptors between our own processes.
+//! `aside` does what blocks, `handover` carries values and descriptors between our own processes. `addresses` are
+//! those by which sessions, too, reach the gateway.
 
+mod addresses;
 mod aside;
 mod child;
 mod handover;
@@ -18,6 +20,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub use self::addresses::own_addresses;
 pub use self::child::{Exit, Inlet, Line, Outlet, Sent, StartFailed, is_launcher, launch};
 pub use self::sandbox::{Barrier, Exhausted, Item, Lack, Report, State, UidCount, is_sweeper, sweep};
 pub use self::templates::{Amount, NotFetched, Provisions};

@@ -20,8 +20,8 @@ pub use self::prefetch::{Fetched, Prefetch};
 pub use self::reload::Load;
 
 use self::reload::Reloader;
-use crate::access::{AdminGate, Gate, Operator, Secret};
-use crate::backend::{Report, Starter};
+use crate::access::{AdminGate, Gate, Machine, Operator, Secret};
+use crate::backend::{self, Report, Starter};
 use crate::catalog::Catalog;
 use crate::http::{self, Admin, Bodies, Connections, Front, Listening, Policy};
 use crate::lifecycle::Lifecycle;
@@ -37,6 +37,7 @@ pub struct Gateway {
     listening: Listening,
     /// Present if there is a secret for it.
     admin: Option<(Arc<Admin>, Listening)>,
+    machine: Machine,
     lifecycle: Lifecycle,
     timeouts: Timeouts,
 }
@@ -61,7 +62,7 @@ pub enum Outcome {
     Failed,
 }
 
-/// How often limiter keys are looked through.
+/// How often limiter keys are looked through, and addresses that this machine may have got.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// What ending takes beyond the timeouts: the kill, and a directory to remove.
 const SLACK: Duration = Duration::from_secs(2);
@@ -78,7 +79,10 @@ impl Gateway {
         let listening = http::bind(wanted).map_err(|error| {
             anyhow::anyhow!("cannot listen on {wanted}: {error}; choose another with --port")
         })?;
-        let gate = Gate::new(settings, secrets.tenant, listening.address).map_err(anyhow::Error::msg)?;
+        let machine = Machine::default();
+        look_at(&machine);
+        let gate =
+            Gate::new(settings, secrets.tenant, listening.address, &machine).map_err(anyhow::Error::msg)?;
         let guarded = guard_admin(settings, secrets.admin, &gate)?;
         let lifecycle = Lifecycle::default();
         let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
@@ -98,7 +102,7 @@ impl Gateway {
         let timeouts = settings.timeouts.clone();
         let admin =
             guarded.map(|(gate, listening)| (Arc::new(Admin { gate, front: front.clone() }), listening));
-        Ok(Self { front, reloader, starter, listening, admin, lifecycle, timeouts })
+        Ok(Self { front, reloader, starter, listening, admin, machine, lifecycle, timeouts })
     }
 
     /// Where clients connect.
@@ -122,7 +126,7 @@ impl Gateway {
         let handle = server.handle();
         // From here on a signal does what it should.
         tracing::info!(%address, "listening");
-        let _tidy = self.lifecycle.spawn_bound(tidy(self.front.clone(), self.starter.clone())?);
+        let _tidy = self.lifecycle.spawn_bound(tidy(self.front.clone(), self.starter.clone(), self.machine)?);
         // Until the very end: it shows how a shutdown gets on.
         let _admin = match self.admin {
             Some((admin, listening)) => {
@@ -215,15 +219,30 @@ async fn stop(drained: impl Future<Output = bool>, server: Server, handle: Serve
     tokio::join!(serving, stopping).1
 }
 
-/// Reaps orphans whenever a child ends, and forgets limiter keys now and then.
-fn tidy(front: Arc<Front>, starter: Arc<Starter>) -> std::io::Result<impl Future<Output = ()>> {
+/// Which addresses sessions, too, may call from.
+fn look_at(machine: &Machine) {
+    match backend::own_addresses() {
+        Ok(addresses) => machine.set(addresses),
+        Err(error) => tracing::warn!(%error, "the host does not tell this machine's addresses"),
+    }
+}
+
+/// Reaps orphans whenever a child ends; now and then, forgets limiter keys and looks for new addresses.
+fn tidy(
+    front: Arc<Front>,
+    starter: Arc<Starter>,
+    machine: Machine,
+) -> std::io::Result<impl Future<Output = ()>> {
     let mut children = signal(SignalKind::child())?;
     let mut timer = tokio::time::interval(TIDY_EVERY);
     Ok(async move {
         loop {
             tokio::select! {
                 _ = children.recv() => starter.reap_orphans(),
-                _ = timer.tick() => front.policy().gate.forget_idle_keys(),
+                _ = timer.tick() => {
+                    front.policy().gate.forget_idle_keys();
+                    look_at(&machine);
+                }
             }
         }
     })

@@ -67,7 +67,7 @@ impl AdminGate {
         keyring.add(secret.hash(), ())?;
         Ok(Self {
             origins: OriginRule::own_only(bound),
-            addresses: AddressRule::new(&settings.access),
+            addresses: tenants.addresses.renewed(&settings.access),
             keyring,
             failures: Failures::new(&settings.rate, None),
         })

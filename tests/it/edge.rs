@@ -7,7 +7,7 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::{Value, json};
 
 use crate::events::Endpoint;
-use crate::gateway::{Gateway, SECRET, until, until_told};
+use crate::gateway::{Gateway, SECRET, until, until_told, with_peers};
 use crate::raw::{Raw, exchange, head};
 use crate::stateless::{enveloped, mirrored};
 
@@ -78,6 +78,45 @@ async fn a_proxy_has_as_many_connections_as_there_are() {
     assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("\r\nRetry-After: "), "{refused}");
     drop(open);
     until_told("room again", async || Raw::connect(&gateway).await.is_served().await).await;
+}
+
+/// An address of this machine by which others reach it, if it has one.
+fn own_address() -> Option<std::net::IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket.connect("203.0.113.1:9").ok()?;
+    Some(socket.local_addr().unwrap().ip())
+}
+
+#[tokio::test]
+async fn a_process_of_this_machine_is_no_proxy_by_whichever_address_it_calls() {
+    let Some(own) = own_address() else { return eprintln!("skipped: this machine has no address") };
+    let limits = "[limits]\nconnections_per_address = 3\n[rate]\nfailures_per_minute = 2";
+    for access in [
+        "client_address = \"fly\"".to_owned(),
+        format!("client_address = \"forwarded\"\ntrusted_proxies = [\"{own}/8\"]"),
+    ] {
+        let settings = with_peers(&format!("{limits}\n[access]\n{access}"));
+        let gateway = Gateway::start_bare(&settings, &[("LOCKGATE_SECRET", SECRET), ("HOST", "0.0.0.0")]);
+        let port = gateway.address.rsplit(':').next().unwrap();
+        let connect = async |to: std::net::IpAddr| {
+            Raw(tokio::net::TcpStream::connect(format!("{to}:{port}")).await.unwrap())
+        };
+        let mut open = Vec::new();
+        for to in [own, own, "127.0.0.1".parse().unwrap()] {
+            let mut raw = connect(to).await;
+            assert!(raw.is_served().await);
+            open.push(raw);
+        }
+        let refused = connect(own).await.response().await;
+        assert!(refused.starts_with("HTTP/1.1 429"), "{access}: {refused}");
+        let mut statuses = Vec::new();
+        for claimed in ["203.0.113.1", "203.0.113.2", "203.0.113.3"] {
+            let claim = format!("Fly-Client-IP: {claimed}\r\nX-Forwarded-For: {claimed}\r\n\r\n");
+            open[0].send(head(&gateway, "GET /peer/sse").replace(SECRET, "wrong") + &claim).await;
+            statuses.push(open[0].response().await[9..12].to_owned());
+        }
+        assert_eq!(statuses, ["401", "401", "429"], "{access}");
+    }
 }
 
 #[tokio::test]
