@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::audit::{self, Changes, Event};
 use crate::catalog::Catalog;
-use crate::http::{Bodies, Policy};
+use crate::http::Policy;
 use crate::settings::Settings;
 
 /// Reads the settings as they were read at the start.
@@ -72,7 +72,7 @@ impl Reloader {
                 gate: before.gate.renewed(&settings).map_err(anyhow::Error::msg)?,
                 catalog: Catalog::load(&settings)?,
                 sessions: before.sessions.renewed(&settings),
-                bodies: Bodies::new(&settings),
+                bodies: before.bodies.renewed(&settings),
             }
         };
         if policy.gate.is_closed() {

@@ -301,6 +301,19 @@ async fn bodies_on_their_way_have_bounds_for_each_tenant_and_for_all() {
 }
 
 #[tokio::test]
+async fn bodies_on_their_way_count_across_a_reload() {
+    const KIB: usize = 1024;
+    let settings = "[limits]\nmessage = \"64KiB\"\nin_flight = \"64KiB\"";
+    let gateway = Gateway::start(settings);
+    let held = announce(&gateway, SECRET, 60 * KIB).await;
+    gateway.reload(settings).await;
+    assert!(post(&gateway, SECRET, 16 * KIB, false).await.starts_with("HTTP/1.1 503"));
+    drop(held);
+    let is_taken = async || post(&gateway, SECRET, 16 * KIB, false).await.starts_with("HTTP/1.1 400");
+    until_told("room again", is_taken).await;
+}
+
+#[tokio::test]
 async fn a_client_sees_which_of_its_variables_came_through_and_no_value() {
     let gateway = Gateway::start("[access]\nblocked_env = \"ignore\"");
     let stream = gateway
