@@ -20,7 +20,7 @@ pub use self::prefetch::{Fetched, Prefetch};
 pub use self::reload::Load;
 
 use self::reload::Reloader;
-use crate::access::{AdminGate, Gate, Machine, Operator, Secret};
+use crate::access::{AdminGate, Gate, Machine, Operator, Secrets};
 use crate::backend::{self, Report, Starter};
 use crate::catalog::Catalog;
 use crate::http::{self, Admin, Bodies, Connections, Front, Listening, Policy};
@@ -40,15 +40,6 @@ pub struct Gateway {
     machine: Machine,
     lifecycle: Lifecycle,
     timeouts: Timeouts,
-}
-
-/// The secrets that are no part of the settings.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Secrets<'s> {
-    /// Of the tenant `default`.
-    pub tenant: Option<&'s Secret>,
-    /// Of the operator.
-    pub admin: Option<&'s Secret>,
 }
 
 /// How a gateway came to its end.
@@ -81,9 +72,8 @@ impl Gateway {
         })?;
         let machine = Machine::default();
         look_at(&machine);
-        let gate =
-            Gate::new(settings, secrets.tenant, listening.address, &machine).map_err(anyhow::Error::msg)?;
-        let guarded = guard_admin(settings, secrets.admin, &gate)?;
+        let gate = Gate::new(settings, secrets, listening.address, &machine).map_err(anyhow::Error::msg)?;
+        let guarded = guard_admin(settings, &gate)?;
         let lifecycle = Lifecycle::default();
         let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let starter = Arc::new(Starter::new(settings, lifecycle.clone())?);
@@ -163,27 +153,20 @@ impl Gateway {
 }
 
 /// Takes the address of the admin listener, if there is a secret for it.
-fn guard_admin(
-    settings: &Settings,
-    secret: Option<&Secret>,
-    tenants: &Gate,
-) -> anyhow::Result<Option<(AdminGate, Listening)>> {
-    let (wanted, secret) = match (settings.admin.address, secret) {
-        (AdminAddress::At(address), Some(secret)) => (address, secret),
-        (AdminAddress::Off, _) => return Ok(None),
-        (AdminAddress::At(_), None) => {
-            tracing::info!("the admin listener is off; set LOCKGATE_ADMIN_SECRET to switch it on");
-            return Ok(None);
-        }
-    };
+fn guard_admin(settings: &Settings, tenants: &Gate) -> anyhow::Result<Option<(AdminGate, Listening)>> {
+    let AdminAddress::At(wanted) = settings.admin.address else { return Ok(None) };
+    if !tenants.has_operator() {
+        tracing::info!("the admin listener is off; set LOCKGATE_ADMIN_SECRET to switch it on");
+        return Ok(None);
+    }
     let listening = http::bind(wanted).map_err(|error| {
         anyhow::anyhow!(
             "cannot listen on {wanted} for the operator: {error}; set admin.address to another, or to \"\" for none"
         )
     })?;
-    let gate = AdminGate::new(settings, secret, tenants, listening.address).map_err(anyhow::Error::msg)?;
     tracing::info!(address = %listening.address, "the admin listener is on");
-    Ok(Some((gate, listening)))
+    let gate = AdminGate::new(settings, tenants, listening.address);
+    Ok(gate.map(|gate| (gate, listening)))
 }
 
 /// What an operator should know who looks at the log only.
