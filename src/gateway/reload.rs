@@ -65,7 +65,7 @@ impl Reloader {
 
     /// Puts settings into effect. Which they are then.
     fn adopt(&self, wanted: &Settings) -> anyhow::Result<Settings> {
-        let settings = self.running.after_reload(wanted);
+        let settings = self.running.after_reload(wanted)?;
         let policy = {
             let before = self.policy.borrow();
             Policy {
