@@ -26,10 +26,12 @@ pub use self::sandbox::{Barrier, Exhausted, Item, Lack, Report, State, UidCount,
 pub use self::templates::{Amount, NotFetched, Provisions};
 pub use self::unprepared::Unprepared;
 
+use self::aside::aside_until_done;
 use self::child::{Containers, Equipment, Homes, Process, Spawner, Standard, search_path};
 use self::sandbox::Sandbox;
 use self::templates::Templates;
 use crate::catalog::{Engine, Launch};
+use crate::ids::ServerName;
 use crate::lifecycle::Lifecycle;
 use crate::settings::Settings;
 
@@ -94,6 +96,13 @@ impl Starter {
     /// What keeps the sessions of a server from running it, if something does.
     pub fn barrier(&self, plan: &Launch) -> Option<Barrier> {
         self.equipment.sandbox.barrier(plan, &search_path())
+    }
+
+    /// What keeps sessions from these servers, by name. Looking at their files may take long.
+    pub async fn barriers(self: &Arc<Self>, plans: Vec<Launch>) -> Vec<(ServerName, Barrier)> {
+        let this = self.clone();
+        let look = move |plan: &Launch| Some((plan.server().clone(), this.barrier(plan)?));
+        aside_until_done(move || plans.iter().filter_map(look).collect()).await.unwrap_or_default()
     }
 
     /// A slot if one is free now.

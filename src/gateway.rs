@@ -2,6 +2,7 @@
 
 mod prefetch;
 mod reload;
+mod servers;
 
 use std::future::poll_fn;
 use std::io::IsTerminal;
@@ -20,7 +21,7 @@ pub use self::prefetch::{Fetched, Prefetch};
 pub use self::reload::Load;
 
 use self::reload::Reloader;
-use crate::access::{AdminGate, Gate, Machine, Operator, Secrets};
+use crate::access::{AdminGate, Gate, Machine, Secrets};
 use crate::backend::{self, Report, Starter};
 use crate::catalog::Catalog;
 use crate::http::{self, Admin, Bodies, Connections, Front, Listening, Policy};
@@ -77,11 +78,11 @@ impl Gateway {
         let lifecycle = Lifecycle::default();
         let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let starter = Arc::new(Starter::new(settings, lifecycle.clone())?);
-        tell(&starter, &catalog);
+        tell(starter.report());
         let sessions = Sessions::new(settings, starter.clone(), lifecycle.clone());
         let bodies = Bodies::new(settings);
         let (sender, policy) = watch::channel(Arc::new(Policy { gate, catalog, sessions, bodies }));
-        let reloader = Reloader::new(load, settings.clone(), sender);
+        let reloader = Reloader::new(load, settings.clone(), sender, starter.clone(), lifecycle.clone());
         let front = Arc::new(Front {
             policy,
             base_path: settings.listen.base_path.clone(),
@@ -109,6 +110,7 @@ impl Gateway {
         // Of a gateway that somebody started by hand, a hang-up says that the terminal is gone.
         let by_hand = std::io::stdin().is_terminal();
         let mut signals = Signals::listen(by_hand)?;
+        self.reloader.look_after_all().await;
         let reloads = if by_hand { None } else { Some(self.reloader.on_hangup()?) };
         let _reloads = reloads.map(|reloads| self.lifecycle.spawn_bound(reloads));
         let address = self.listening.address;
@@ -125,10 +127,6 @@ impl Gateway {
             }
             None => None,
         };
-        let policy = self.front.policy();
-        self.starter.provide_ahead(policy.catalog.fetches().into_values());
-        self.starter.sweep_containers(policy.catalog.engines());
-        drop(policy);
         tokio::select! {
             result = &mut server => {
                 tracing::error!(error = ?result.err(), "the listener ended by itself");
@@ -170,16 +168,10 @@ fn guard_admin(settings: &Settings, tenants: &Gate) -> anyhow::Result<Option<(Ad
 }
 
 /// What an operator should know who looks at the log only.
-fn tell(starter: &Starter, catalog: &Catalog) {
-    let report = starter.report();
+fn tell(report: &Report) {
     let (profile, network) = (report.profile, report.network);
     tracing::info!(%profile, %network, in_force = report.in_force(), "sandbox");
     tell_missing(report);
-    for plan in catalog.trials(&Operator::at_the_command_line()) {
-        if let Some(barrier) = starter.barrier(&plan) {
-            tracing::warn!("servers.{}: {barrier}", plan.server());
-        }
-    }
 }
 
 fn tell_missing(report: &Report) {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::gateway::{Gateway, SECRET, lockgate, peer, until, until_told};
 
 /// A package runner that does what the test says, and a gateway's directories.
-struct Runner {
+pub(crate) struct Runner {
     place: tempfile::TempDir,
 }
 
@@ -18,7 +18,7 @@ struct Runner {
 type Files = BTreeMap<PathBuf, (Vec<u8>, i64, u32)>;
 
 impl Runner {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = tempfile::tempdir().unwrap();
         fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let runner = Self { place };
@@ -32,11 +32,11 @@ impl Runner {
         self.place.path().join(name)
     }
 
-    fn tell(&self, what: &str) {
+    pub(crate) fn tell(&self, what: &str) {
         fs::write(self.path("bin").join(what), "").unwrap();
     }
 
-    fn settings(&self) -> String {
+    pub(crate) fn settings(&self) -> String {
         format!(
             "[rate]\nper_minute = 0\nopens_per_minute = 0\n[sandbox]\ntemplates = {:?}\n\
              [servers.pkg]\nrun = \"npx -y pkg\"\nprefetch = true\nenv = {{ PEER = {:?} }}\nreadable = [{:?}]\n",
@@ -46,7 +46,7 @@ impl Runner {
         )
     }
 
-    fn variables(&self) -> [(&'static str, String); 3] {
+    pub(crate) fn variables(&self) -> [(&'static str, String); 3] {
         [
             ("LOCKGATE_SECRET", SECRET.into()),
             ("PATH", format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap())),
@@ -70,7 +70,7 @@ impl Runner {
     }
 
     /// The complete templates.
-    fn templates(&self) -> Vec<PathBuf> {
+    pub(crate) fn templates(&self) -> Vec<PathBuf> {
         let list = fs::read_dir(self.path("kept/packages")).into_iter().flatten().flatten();
         list.map(|entry| entry.path()).filter(|path| path.join(".npm").is_dir()).collect()
     }
