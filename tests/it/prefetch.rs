@@ -55,9 +55,13 @@ impl Runner {
     }
 
     fn gateway(&self) -> Gateway {
+        self.gateway_with("")
+    }
+
+    pub(crate) fn gateway_with(&self, settings: &str) -> Gateway {
         let variables = self.variables();
         let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
-        Gateway::start_bare(&self.settings(), &variables)
+        Gateway::start_bare(&format!("{settings}{}", self.settings()), &variables)
     }
 
     fn prefetch(&self, names: &[&str]) -> (i32, String, String) {
