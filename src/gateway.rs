@@ -27,7 +27,7 @@ use crate::catalog::Catalog;
 use crate::http::{self, Admin, Bodies, Connections, Front, Listening, Policy};
 use crate::lifecycle::Lifecycle;
 use crate::session::Sessions;
-use crate::settings::{AdminAddress, Settings, Timeouts};
+use crate::settings::{AdminAddress, Profile, Settings, Timeouts};
 
 /// A gateway that is ready to run: its address is taken, nothing is served yet.
 #[derive(Debug)]
@@ -175,6 +175,12 @@ fn tell(report: &Report) {
 }
 
 fn tell_missing(report: &Report) {
+    if report.profile == Profile::Off && rustix::process::geteuid().is_root() {
+        tracing::warn!(
+            "sandbox.profile is \"off\" and the gateway is root, so every session is root on this machine; use \
+             \"default\", or run the gateway as another user"
+        );
+    }
     for (item, lack) in report.missing() {
         let (reason, remedy) = (&lack.reason, &lack.remedy);
         tracing::warn!(item = item.name, purpose = item.purpose, reason, remedy, "the sandbox lacks a part");
