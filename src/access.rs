@@ -5,6 +5,7 @@
 //! [`AdminGate`] is its sibling for the operator.
 
 mod address;
+mod machine;
 mod operator;
 mod origin;
 mod rate;
@@ -17,6 +18,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::machine::Machine;
 pub use self::operator::{AdminGate, NotOperator, Operator};
 pub use self::rate::Allowance;
 pub use self::rights::{Lost, Standing};
@@ -27,10 +29,10 @@ use self::origin::OriginRule;
 use self::rate::Failures;
 use self::rights::Rights;
 use self::secret::Keyring;
-use self::tenant::{Tenant, keyring};
+use self::tenant::{Tenant, Unlisted, keyring};
 use crate::audit::{self, Event};
 use crate::ids::{ServerName, TenantId};
-use crate::settings::Settings;
+use crate::settings::{AdminAddress, Settings};
 
 /// Everything about a request that decides whether it is admitted. Headers as raw values, in order.
 #[derive(Clone, Debug)]
@@ -85,14 +87,22 @@ pub enum Denied {
     Rate(&'static str, Allowance),
 }
 
+/// The secrets that are no part of the settings.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Secrets<'s> {
+    /// Of the tenant `default`, which may use every server unless the settings say otherwise.
+    pub tenant: Option<&'s Secret>,
+    /// Of the operator.
+    pub admin: Option<&'s Secret>,
+}
+
 /// The one place where requests are admitted.
 #[derive(Debug)]
 pub struct Gate {
     bound: SocketAddr,
     origins: OriginRule,
     addresses: AddressRule,
-    /// The secret that no settings file has.
-    default_secret: Option<SecretHash>,
+    unlisted: Unlisted,
     keyring: Arc<Keyring<Arc<Tenant>>>,
     failures: Failures,
     rights: Rights,
@@ -101,23 +111,28 @@ pub struct Gate {
 // === impl Gate ===
 
 impl Gate {
-    /// Builds the gate; `default_secret` belongs to the tenant `default`, which may use every server unless
-    /// the settings say otherwise. `bound` is the address that clients connect to.
+    /// Builds the gate. `bound` is the address that clients connect to, `machine` what it is one of.
     ///
     /// # Errors
-    /// With the key and the reason, if a secret's hash is malformed or belongs to two tenants.
+    /// With the key and the reason, if a secret's hash is malformed, or belongs to two tenants or to a tenant and
+    /// the operator.
     pub fn new(
         settings: &Settings,
-        default_secret: Option<&Secret>,
+        secrets: Secrets<'_>,
         bound: SocketAddr,
+        machine: &Machine,
     ) -> Result<Self, String> {
-        let default_secret = default_secret.map(Secret::hash);
-        let keyring = Arc::new(keyring(settings, default_secret, None)?);
+        let unlisted = Unlisted {
+            default: secrets.tenant.map(Secret::hash),
+            // Without a listener it opens nothing.
+            operator: secrets.admin.filter(|_| settings.admin.address != AdminAddress::Off).map(Secret::hash),
+        };
+        let keyring = Arc::new(keyring(settings, unlisted, None)?);
         Ok(Self {
             bound,
             origins: OriginRule::new(&settings.access, bound),
-            addresses: AddressRule::new(&settings.access),
-            default_secret,
+            addresses: AddressRule::new(&settings.access, machine),
+            unlisted,
             failures: Failures::new(&settings.rate, None),
             rights: Rights::new(keyring.clone()),
             keyring,
@@ -133,9 +148,9 @@ impl Gate {
         Ok(Self {
             bound: self.bound,
             origins: OriginRule::new(&settings.access, self.bound),
-            addresses: AddressRule::new(&settings.access),
-            default_secret: self.default_secret,
-            keyring: Arc::new(keyring(settings, self.default_secret, Some(&self.keyring))?),
+            addresses: self.addresses.renewed(&settings.access),
+            unlisted: self.unlisted,
+            keyring: Arc::new(keyring(settings, self.unlisted, Some(&self.keyring))?),
             failures: Failures::new(&settings.rate, Some(&self.failures)),
             rights: self.rights.clone(),
         })
@@ -145,6 +160,11 @@ impl Gate {
     /// permit must not meet the rights of the gate before it.
     pub fn take_effect(&self) {
         self.rights.set(self.keyring.clone());
+    }
+
+    /// Whether there is an operator, whom an [`AdminGate`] can admit.
+    pub fn has_operator(&self) -> bool {
+        self.unlisted.operator.is_some()
     }
 
     /// Whether nobody at all can be admitted.

@@ -3,8 +3,10 @@
 //!
 //! `child` is the process and what belongs to it, `sandbox` what it is kept from, `templates` the packages that
 //! it finds. `unprepared` is why there can be none of it on this host. `tree` removes what it leaves on disk,
-//! `aside` does what blocks, `handover` carries values and descriptors between our own processes.
+//! `aside` does what blocks, `handover` carries values and descriptors between our own processes. `addresses` are
+//! those by which sessions, too, reach the gateway.
 
+mod addresses;
 mod aside;
 mod child;
 mod handover;
@@ -18,15 +20,18 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub use self::addresses::own_addresses;
 pub use self::child::{Exit, Inlet, Line, Outlet, Sent, StartFailed, Unrehearsed, is_launcher, launch};
 pub use self::sandbox::{Barrier, Exhausted, Item, Lack, Report, State, UidCount, is_sweeper, sweep};
 pub use self::templates::{Amount, NotFetched, Provisions};
 pub use self::unprepared::Unprepared;
 
+use self::aside::aside_until_done;
 use self::child::{Containers, Equipment, Homes, Process, Spawner, Standard, search_path};
 use self::sandbox::Sandbox;
 use self::templates::Templates;
 use crate::catalog::{Engine, Launch};
+use crate::ids::ServerName;
 use crate::lifecycle::Lifecycle;
 use crate::settings::Settings;
 
@@ -94,6 +99,13 @@ impl Starter {
     /// What keeps the sessions of a server from running it, if something does.
     pub fn barrier(&self, plan: &Launch) -> Option<Barrier> {
         self.equipment.sandbox.barrier(plan, &search_path())
+    }
+
+    /// What keeps sessions from these servers, by name. Looking at their files may take long.
+    pub async fn barriers(self: &Arc<Self>, plans: Vec<Launch>) -> Vec<(ServerName, Barrier)> {
+        let this = self.clone();
+        let look = move |plan: &Launch| Some((plan.server().clone(), this.barrier(plan)?));
+        aside_until_done(move || plans.iter().filter_map(look).collect()).await.unwrap_or_default()
     }
 
     /// A slot if one is free now.

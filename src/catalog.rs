@@ -3,11 +3,13 @@
 //! The allowlist is compared whole. What it maps to was split and resolved when the settings were loaded,
 //! so nothing of a request ever becomes part of a command line.
 //!
-//! `target` is what a path names, `environment` what a client may set, `launch` what a backend is started with.
-//! `container` knows the commands that start one, `recipe` how packages are fetched, `trial` is for the operator.
+//! `target` is what a path names, `environment` what a client may set, `launch` what a backend is started with,
+//! `fingerprint` what tells it from others. `container` knows the commands that start one, `recipe` how packages
+//! are fetched, `trial` is for the operator.
 
 mod container;
 mod environment;
+mod fingerprint;
 mod launch;
 mod recipe;
 mod target;
@@ -20,11 +22,10 @@ use std::sync::Arc;
 
 pub use self::container::{ContainerRun, Engine};
 pub use self::environment::{BadVariable, Overrides};
+pub use self::fingerprint::Fingerprint;
 pub use self::launch::Launch;
 pub use self::recipe::Recipe;
 pub use self::target::{BadTarget, Target};
-
-use sha2::{Digest, Sha256};
 
 use self::environment::Policy;
 use crate::access::Permit;
@@ -58,10 +59,6 @@ struct Entry {
     era: Option<Era>,
     sessions: usize,
 }
-
-/// Stands for everything that decides what process a plan starts and for whom, and reveals nothing of it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Fingerprint([u8; 32]);
 
 /// Everything that a backend needs to start for a client, with whom it is for: made by [`Catalog::plan`] only,
 /// so it is always allowed.
@@ -273,20 +270,7 @@ impl LaunchPlan {
 
     /// What this plan has in common with others that start the very same process for the same tenant.
     pub fn fingerprint(&self) -> Fingerprint {
-        let mut digest = Sha256::new();
-        let mut add = |text: &str| {
-            digest.update((text.len() as u64).to_le_bytes());
-            digest.update(text);
-        };
-        add(&self.tenant().to_string());
-        add(self.server().as_str());
-        self.argv().iter().for_each(|word| add(word));
-        add("");
-        for (name, value) in self.environment() {
-            add(name);
-            add(value);
-        }
-        Fingerprint(digest.finalize().into())
+        Fingerprint::of(self)
     }
 }
 

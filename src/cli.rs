@@ -107,7 +107,7 @@ pub fn run() -> ExitCode {
     let outcome = match cli.command {
         None => serve::run(&cli.settings, secrets),
         Some(Command::Serve(args)) => serve::run(&args, secrets),
-        Some(Command::Check(args)) => check::run(&args, secrets.tenant.as_ref()),
+        Some(Command::Check(args)) => check::run(&args, secrets.given()),
         Some(Command::Url { command, base, settings }) => url::run(&settings, &command, base.as_deref()),
         Some(Command::Prefetch { servers, settings }) => prefetch::run(&settings, &servers),
         Some(Command::Doctor { json, no_servers, settings }) => doctor::run(&settings, json, !no_servers),

@@ -2,6 +2,7 @@
 
 mod prefetch;
 mod reload;
+mod servers;
 
 use std::future::poll_fn;
 use std::io::IsTerminal;
@@ -20,13 +21,13 @@ pub use self::prefetch::{Fetched, Prefetch};
 pub use self::reload::Load;
 
 use self::reload::Reloader;
-use crate::access::{AdminGate, Gate, Operator, Secret};
-use crate::backend::{Report, Starter};
+use crate::access::{AdminGate, Gate, Machine, Secrets};
+use crate::backend::{self, Report, Starter};
 use crate::catalog::Catalog;
 use crate::http::{self, Admin, Bodies, Connections, Front, Listening, Policy};
 use crate::lifecycle::Lifecycle;
 use crate::session::Sessions;
-use crate::settings::{AdminAddress, Settings, Timeouts};
+use crate::settings::{AdminAddress, Profile, Settings, Timeouts};
 
 /// A gateway that is ready to run: its address is taken, nothing is served yet.
 #[derive(Debug)]
@@ -37,17 +38,9 @@ pub struct Gateway {
     listening: Listening,
     /// Present if there is a secret for it.
     admin: Option<(Arc<Admin>, Listening)>,
+    machine: Machine,
     lifecycle: Lifecycle,
     timeouts: Timeouts,
-}
-
-/// The secrets that are no part of the settings.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Secrets<'s> {
-    /// Of the tenant `default`.
-    pub tenant: Option<&'s Secret>,
-    /// Of the operator.
-    pub admin: Option<&'s Secret>,
 }
 
 /// How a gateway came to its end.
@@ -61,7 +54,7 @@ pub enum Outcome {
     Failed,
 }
 
-/// How often limiter keys are looked through.
+/// How often limiter keys are looked through, and addresses that this machine may have got.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// What ending takes beyond the timeouts: the kill, and a directory to remove.
 const SLACK: Duration = Duration::from_secs(2);
@@ -78,16 +71,18 @@ impl Gateway {
         let listening = http::bind(wanted).map_err(|error| {
             anyhow::anyhow!("cannot listen on {wanted}: {error}; choose another with --port")
         })?;
-        let gate = Gate::new(settings, secrets.tenant, listening.address).map_err(anyhow::Error::msg)?;
-        let guarded = guard_admin(settings, secrets.admin, &gate)?;
+        let machine = Machine::default();
+        look_at(&machine);
+        let gate = Gate::new(settings, secrets, listening.address, &machine).map_err(anyhow::Error::msg)?;
+        let guarded = guard_admin(settings, &gate)?;
         let lifecycle = Lifecycle::default();
         let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let starter = Arc::new(Starter::new(settings, lifecycle.clone())?);
-        tell(&starter, &catalog);
+        tell(starter.report());
         let sessions = Sessions::new(settings, starter.clone(), lifecycle.clone());
         let bodies = Bodies::new(settings);
         let (sender, policy) = watch::channel(Arc::new(Policy { gate, catalog, sessions, bodies }));
-        let reloader = Reloader::new(load, settings.clone(), sender);
+        let reloader = Reloader::new(load, settings.clone(), sender, starter.clone(), lifecycle.clone());
         let front = Arc::new(Front {
             policy,
             base_path: settings.listen.base_path.clone(),
@@ -98,7 +93,7 @@ impl Gateway {
         let timeouts = settings.timeouts.clone();
         let admin =
             guarded.map(|(gate, listening)| (Arc::new(Admin { gate, front: front.clone() }), listening));
-        Ok(Self { front, reloader, starter, listening, admin, lifecycle, timeouts })
+        Ok(Self { front, reloader, starter, listening, admin, machine, lifecycle, timeouts })
     }
 
     /// Where clients connect.
@@ -115,6 +110,7 @@ impl Gateway {
         // Of a gateway that somebody started by hand, a hang-up says that the terminal is gone.
         let by_hand = std::io::stdin().is_terminal();
         let mut signals = Signals::listen(by_hand)?;
+        self.reloader.look_after_all().await;
         let reloads = if by_hand { None } else { Some(self.reloader.on_hangup()?) };
         let _reloads = reloads.map(|reloads| self.lifecycle.spawn_bound(reloads));
         let address = self.listening.address;
@@ -122,7 +118,7 @@ impl Gateway {
         let handle = server.handle();
         // From here on a signal does what it should.
         tracing::info!(%address, "listening");
-        let _tidy = self.lifecycle.spawn_bound(tidy(self.front.clone(), self.starter.clone())?);
+        let _tidy = self.lifecycle.spawn_bound(tidy(self.front.clone(), self.starter.clone(), self.machine)?);
         // Until the very end: it shows how a shutdown gets on.
         let _admin = match self.admin {
             Some((admin, listening)) => {
@@ -131,10 +127,6 @@ impl Gateway {
             }
             None => None,
         };
-        let policy = self.front.policy();
-        self.starter.provide_ahead(policy.catalog.fetches().into_values());
-        self.starter.sweep_containers(policy.catalog.engines());
-        drop(policy);
         tokio::select! {
             result = &mut server => {
                 tracing::error!(error = ?result.err(), "the listener ended by itself");
@@ -159,43 +151,36 @@ impl Gateway {
 }
 
 /// Takes the address of the admin listener, if there is a secret for it.
-fn guard_admin(
-    settings: &Settings,
-    secret: Option<&Secret>,
-    tenants: &Gate,
-) -> anyhow::Result<Option<(AdminGate, Listening)>> {
-    let (wanted, secret) = match (settings.admin.address, secret) {
-        (AdminAddress::At(address), Some(secret)) => (address, secret),
-        (AdminAddress::Off, _) => return Ok(None),
-        (AdminAddress::At(_), None) => {
-            tracing::info!("the admin listener is off; set LOCKGATE_ADMIN_SECRET to switch it on");
-            return Ok(None);
-        }
-    };
+fn guard_admin(settings: &Settings, tenants: &Gate) -> anyhow::Result<Option<(AdminGate, Listening)>> {
+    let AdminAddress::At(wanted) = settings.admin.address else { return Ok(None) };
+    if !tenants.has_operator() {
+        tracing::info!("the admin listener is off; set LOCKGATE_ADMIN_SECRET to switch it on");
+        return Ok(None);
+    }
     let listening = http::bind(wanted).map_err(|error| {
         anyhow::anyhow!(
             "cannot listen on {wanted} for the operator: {error}; set admin.address to another, or to \"\" for none"
         )
     })?;
-    let gate = AdminGate::new(settings, secret, tenants, listening.address).map_err(anyhow::Error::msg)?;
     tracing::info!(address = %listening.address, "the admin listener is on");
-    Ok(Some((gate, listening)))
+    let gate = AdminGate::new(settings, tenants, listening.address);
+    Ok(gate.map(|gate| (gate, listening)))
 }
 
 /// What an operator should know who looks at the log only.
-fn tell(starter: &Starter, catalog: &Catalog) {
-    let report = starter.report();
+fn tell(report: &Report) {
     let (profile, network) = (report.profile, report.network);
     tracing::info!(%profile, %network, in_force = report.in_force(), "sandbox");
     tell_missing(report);
-    for plan in catalog.trials(&Operator::at_the_command_line()) {
-        if let Some(barrier) = starter.barrier(&plan) {
-            tracing::warn!("servers.{}: {barrier}", plan.server());
-        }
-    }
 }
 
 fn tell_missing(report: &Report) {
+    if report.profile == Profile::Off && rustix::process::geteuid().is_root() {
+        tracing::warn!(
+            "sandbox.profile is \"off\" and the gateway is root, so every session is root on this machine; use \
+             \"default\", or run the gateway as another user"
+        );
+    }
     for (item, lack) in report.missing() {
         let (reason, remedy) = (&lack.reason, &lack.remedy);
         tracing::warn!(item = item.name, purpose = item.purpose, reason, remedy, "the sandbox lacks a part");
@@ -215,15 +200,30 @@ async fn stop(drained: impl Future<Output = bool>, server: Server, handle: Serve
     tokio::join!(serving, stopping).1
 }
 
-/// Reaps orphans whenever a child ends, and forgets limiter keys now and then.
-fn tidy(front: Arc<Front>, starter: Arc<Starter>) -> std::io::Result<impl Future<Output = ()>> {
+/// Which addresses sessions, too, may call from.
+fn look_at(machine: &Machine) {
+    match backend::own_addresses() {
+        Ok(addresses) => machine.set(addresses),
+        Err(error) => tracing::warn!(%error, "the host does not tell this machine's addresses"),
+    }
+}
+
+/// Reaps orphans whenever a child ends; now and then, forgets limiter keys and looks for new addresses.
+fn tidy(
+    front: Arc<Front>,
+    starter: Arc<Starter>,
+    machine: Machine,
+) -> std::io::Result<impl Future<Output = ()>> {
     let mut children = signal(SignalKind::child())?;
     let mut timer = tokio::time::interval(TIDY_EVERY);
     Ok(async move {
         loop {
             tokio::select! {
                 _ = children.recv() => starter.reap_orphans(),
-                _ = timer.tick() => front.policy().gate.forget_idle_keys(),
+                _ = timer.tick() => {
+                    front.policy().gate.forget_idle_keys();
+                    look_at(&machine);
+                }
             }
         }
     })

@@ -1,8 +1,12 @@
 //! Who a client is on the network, for limits by address. A header counts only where somebody who may
 //! say so has set it; IPv6 counts by /64, which is what one household has.
+//!
+//! Of this machine's own addresses only loopback can be a proxy's, and only if it is named as one: sessions reach
+//! us by each of them, and a network that covers the others by chance must not make them proxies.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use super::machine::Machine;
 use super::{Gate, Presented};
 use crate::settings::{Access, ClientAddress, Network};
 
@@ -10,6 +14,7 @@ use crate::settings::{Access, ClientAddress, Network};
 pub(super) struct AddressRule {
     source: ClientAddress,
     trusted: Vec<Network>,
+    machine: Machine,
 }
 
 impl Gate {
@@ -17,13 +22,19 @@ impl Gate {
     /// which many clients come.
     pub fn connecting(&self, peer: IpAddr) -> Option<IpAddr> {
         let peer = peer.to_canonical();
-        (!self.addresses.is_proxy(peer)).then(|| household(peer))
+        (!self.addresses.is_proxy(peer)).then(|| self.addresses.household(peer))
     }
 }
 
 impl AddressRule {
-    pub(super) fn new(access: &Access) -> Self {
-        Self { source: access.client_address, trusted: access.trusted_proxies.clone() }
+    pub(super) fn new(access: &Access, machine: &Machine) -> Self {
+        let (source, trusted) = (access.client_address, access.trusted_proxies.clone());
+        Self { source, trusted, machine: machine.clone() }
+    }
+
+    /// By other settings, on the same machine.
+    pub(super) fn renewed(&self, access: &Access) -> Self {
+        Self::new(access, &self.machine)
     }
 
     pub(super) fn client(&self, presented: &Presented<'_>) -> IpAddr {
@@ -38,16 +49,33 @@ impl AddressRule {
             },
             ClientAddress::Forwarded => self.last_untrusted_hop(&presented.forwarded_for),
         };
-        household(claimed.unwrap_or(peer))
+        self.household(claimed.unwrap_or(peer))
     }
 
     /// Whether this peer (in canonical form) speaks for others.
     fn is_proxy(&self, peer: IpAddr) -> bool {
-        self.is_trusted(peer) || self.source == ClientAddress::Fly && may_be_flys_proxy(peer)
+        self.is_trusted(peer) || self.source == ClientAddress::Fly && self.may_be_flys_proxy(peer)
     }
 
     fn is_trusted(&self, address: IpAddr) -> bool {
-        self.trusted.iter().any(|network| network.contains(address))
+        !self.machine.has(address) && self.trusted.iter().any(|network| network.contains(address))
+    }
+
+    /// Other apps of the organisation (fdaa::/16) and our own children reach us past Fly's proxy, and could write
+    /// its header themselves.
+    fn may_be_flys_proxy(&self, peer: IpAddr) -> bool {
+        let is_private = matches!(peer, IpAddr::V6(v6) if v6.segments()[0] == 0xfdaa);
+        !is_private && !peer.is_loopback() && !self.machine.has(peer)
+    }
+
+    /// Whom an address counts for. Every process of this machine, those of sessions too, may call from any of its
+    /// addresses.
+    fn household(&self, address: IpAddr) -> IpAddr {
+        match address {
+            _ if address.is_loopback() || self.machine.has(address) => IpAddr::from([127, 0, 0, 1]),
+            IpAddr::V4(_) => address,
+            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+        }
     }
 
     /// Walks the hops from ours outwards, as long as each was told by a trusted one.
@@ -77,29 +105,17 @@ fn parse(text: &[u8]) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-/// Other apps of the organisation (fdaa::/16) and our own children (loopback) reach us past Fly's proxy,
-/// and could write its header themselves.
-fn may_be_flys_proxy(peer: IpAddr) -> bool {
-    let is_private = matches!(peer, IpAddr::V6(v6) if v6.segments()[0] == 0xfdaa);
-    !is_private && !peer.is_loopback()
-}
-
-/// Whom an address counts for. Every process of this machine, those of sessions too, may call from any
-/// loopback address.
-fn household(address: IpAddr) -> IpAddr {
-    match address {
-        _ if address.is_loopback() => IpAddr::from([127, 0, 0, 1]),
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn rule(source: ClientAddress, trusted: &[&str]) -> AddressRule {
-        AddressRule { source, trusted: trusted.iter().map(|network| network.parse().unwrap()).collect() }
+        let trusted = trusted.iter().map(|network| network.parse().unwrap()).collect();
+        let machine = Machine::default();
+        machine.set(
+            ["127.0.0.1", "::1", "10.7.7.7", "fdaa:0:1::7", "2001:db8:7::7"].map(|own| own.parse().unwrap()),
+        );
+        AddressRule { source, trusted, machine }
     }
 
     fn client(rule: &AddressRule, peer: &str, fly: &[&str], forwarded: &[&str]) -> String {
@@ -172,6 +188,31 @@ mod tests {
         ] {
             assert_eq!(client(&rule, peer, fly, &["6.6.6.6"]), is, "{peer} {fly:?}");
         }
+    }
+
+    #[test]
+    fn this_machines_own_addresses_speak_for_nobody_but_loopback_if_it_is_named() {
+        let own = ["10.7.7.7", "::ffff:10.7.7.7", "fdaa:0:1::7", "2001:db8:7::7"];
+        for source in [ClientAddress::Fly, ClientAddress::Forwarded, ClientAddress::Peer] {
+            let everybody = rule(source, &["0.0.0.0/0", "::/0"]);
+            for peer in own {
+                assert_eq!(
+                    client(&everybody, peer, &["203.0.113.9"], &["203.0.113.9"]),
+                    "127.0.0.1",
+                    "{peer}"
+                );
+                assert!(!everybody.is_proxy(peer.parse::<IpAddr>().unwrap().to_canonical()), "{peer}");
+            }
+            assert!(everybody.is_proxy("127.0.0.1".parse().unwrap()), "a proxy on this host over loopback");
+            assert_ne!(client(&everybody, "2001:db8:7::8", &[], &[]), "127.0.0.1", "a neighbour");
+        }
+        let fly = rule(ClientAddress::Fly, &[]);
+        assert_eq!(client(&fly, "2001:db8:7::7", &["203.0.113.9"], &[]), "127.0.0.1");
+        assert!(!fly.is_proxy("2001:db8:7::7".parse().unwrap()));
+        // What one of ours has told a proxy on this host goes no further than itself.
+        let local = rule(ClientAddress::Forwarded, &["127.0.0.1", "10.0.0.0/8"]);
+        assert_eq!(client(&local, "127.0.0.1", &[], &["6.6.6.6, 10.7.7.7"]), "127.0.0.1");
+        assert_eq!(client(&local, "127.0.0.1", &[], &["6.6.6.6, 203.0.113.9"]), "203.0.113.9");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::Presented;
 use super::address::AddressRule;
 use super::origin::OriginRule;
 use super::rate::Failures;
-use super::secret::{self, Keyring, Secret};
+use super::secret::{self, Keyring};
 use super::{Denied, Gate};
 use crate::settings::Settings;
 
@@ -50,24 +50,14 @@ impl Operator {
 }
 
 impl AdminGate {
-    /// Builds the gate of the listener that has this address.
-    ///
-    /// # Errors
-    /// If the secret is a tenant's as well.
-    pub fn new(
-        settings: &Settings,
-        secret: &Secret,
-        tenants: &Gate,
-        bound: SocketAddr,
-    ) -> Result<Self, &'static str> {
-        if tenants.keyring.owner(secret.reveal().as_bytes()).is_some() {
-            return Err("LOCKGATE_ADMIN_SECRET is a tenant's secret, too; `lockgate secret` makes another");
-        }
+    /// Builds the gate of the listener that has this address. It opens to the operator of `tenants`, who sees to
+    /// it that no tenant's secret is the operator's as well; `None` if there is no operator.
+    pub fn new(settings: &Settings, tenants: &Gate, bound: SocketAddr) -> Option<Self> {
         let mut keyring = Keyring::default();
-        keyring.add(secret.hash(), ())?;
-        Ok(Self {
+        keyring.add(tenants.unlisted.operator?, ()).ok()?;
+        Some(Self {
             origins: OriginRule::own_only(bound),
-            addresses: AddressRule::new(&settings.access),
+            addresses: tenants.addresses.renewed(&settings.access),
             keyring,
             failures: Failures::new(&settings.rate, None),
         })

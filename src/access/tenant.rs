@@ -37,10 +37,19 @@ impl Tenant {
     }
 }
 
+/// The secrets that no settings hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unlisted {
+    /// Of the tenant `default`.
+    pub(super) default: Option<SecretHash>,
+    /// Of the operator, whose no tenant's may be.
+    pub(super) operator: Option<SecretHash>,
+}
+
 /// Every secret with its owner. `before` is what held until now: what was used of rates that stay is used.
 pub(super) fn keyring(
     settings: &Settings,
-    default_secret: Option<SecretHash>,
+    unlisted: Unlisted,
     before: Option<&Keyring<Arc<Tenant>>>,
 ) -> Result<Keyring<Arc<Tenant>>, String> {
     let mut keyring = Keyring::default();
@@ -48,25 +57,31 @@ pub(super) fn keyring(
         let known = before.and_then(|before| before.keys().find(|(_, owner)| owner.id == *id));
         Rates::new(&settings.rate, own, known.map(|(_, tenant)| &tenant.rates))
     };
+    let mut add = |place: &str, hash, owner| match unlisted.operator {
+        Some(operator) if operator == hash => Err(format!(
+            "LOCKGATE_ADMIN_SECRET is a tenant's secret, too ({place}); `lockgate secret` makes another"
+        )),
+        _ => keyring.add(hash, owner).map_err(|reason| format!("{place} {reason}")),
+    };
     let mut default_owner = None;
     for (name, tenant) in &settings.tenants {
         let id = TenantId::new(name);
         let owner = Arc::new(Tenant::new(&id, tenant, settings, rates(&id, tenant.rate)));
         for text in &tenant.secrets {
-            let place = || format!("tenants.{name}.secrets");
-            let hash = text.parse::<SecretHash>().map_err(|e| format!("{} {e}", place()))?;
-            keyring.add(hash, owner.clone()).map_err(|e| format!("{} {e}", place()))?;
+            let place = format!("tenants.{name}.secrets");
+            let hash = text.parse::<SecretHash>().map_err(|e| format!("{place} {e}"))?;
+            add(&place, hash, owner.clone())?;
         }
         if name == DEFAULT_TENANT {
             default_owner = Some(owner);
         }
     }
-    if let Some(hash) = default_secret {
+    if let Some(hash) = unlisted.default {
         let id = TenantId::new(DEFAULT_TENANT);
         let all = settings::Tenant { servers: vec!["*".into()], ..settings::Tenant::default() };
         let owner =
             default_owner.unwrap_or_else(|| Arc::new(Tenant::new(&id, &all, settings, rates(&id, all.rate))));
-        keyring.add(hash, owner).map_err(|e| format!("LOCKGATE_SECRET {e}"))?;
+        add("LOCKGATE_SECRET", hash, owner)?;
     }
     Ok(keyring)
 }

@@ -4,11 +4,15 @@ use crate::settings::{Flags, Platform};
 const LOOPBACK: &str = "127.0.0.1:8000";
 const PUBLIC: &str = "0.0.0.0:8000";
 
+fn of_default(secret: &Secret) -> Secrets<'_> {
+    Secrets { tenant: Some(secret), admin: None }
+}
+
 fn gate_with(variables: &[(&str, &str)], bound: &str) -> Gate {
     let variables = variables.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
     let settings = Settings::load(&Flags::default(), &Platform { variables }).unwrap();
     let secret = Secret::new("right-secret".into()).unwrap();
-    Gate::new(&settings, Some(&secret), bound.parse().unwrap()).unwrap()
+    Gate::new(&settings, of_default(&secret), bound.parse().unwrap(), &Machine::default()).unwrap()
 }
 
 fn presented<'a>(authorization: &[&'a str]) -> Presented<'a> {
@@ -160,7 +164,7 @@ fn load(text: &str) -> Settings {
 const ALL: &str = "servers = [\"*\"]";
 
 fn gate_of(settings: &Settings) -> Gate {
-    Gate::new(settings, None, LOOPBACK.parse().unwrap()).unwrap()
+    Gate::new(settings, Secrets::default(), LOOPBACK.parse().unwrap(), &Machine::default()).unwrap()
 }
 
 /// How often a secret passes before its tenant is limited.
@@ -200,7 +204,8 @@ fn a_reload_gives_nobody_a_fresh_burst() {
 fn the_secret_of_the_environment_stays_and_is_the_default_tenants() {
     let secret = Secret::new("right".into()).unwrap();
     let before = load("[servers.x]\nrun = \"true\"");
-    let gate = Gate::new(&before, Some(&secret), LOOPBACK.parse().unwrap()).unwrap();
+    let gate =
+        Gate::new(&before, of_default(&secret), LOOPBACK.parse().unwrap(), &Machine::default()).unwrap();
     let after =
         load("[servers.x]\nrun = \"true\"\n[tenants.default]\nsecrets = []\nservers = []\nsessions = 3");
     let gate = gate.renewed(&after).unwrap();

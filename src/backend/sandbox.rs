@@ -15,7 +15,7 @@ mod cgroup;
 mod confinement;
 mod files;
 mod namespaces;
-mod netlink;
+pub(super) mod netlink;
 mod platform;
 mod processes;
 mod reach;

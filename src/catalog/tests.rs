@@ -116,6 +116,34 @@ fn the_environment_is_the_servers_then_the_tenants_then_the_clients() {
 }
 
 #[test]
+fn whatever_makes_another_process_makes_another_fingerprint() {
+    let print = |settings: &str| {
+        let plan = catalog(&format!("[servers.s]\n{settings}")).plan(
+            &Permit::for_test(&["s"], &[]),
+            &target("s"),
+            variables(&[]),
+        );
+        plan.unwrap().fingerprint()
+    };
+    let one = print("run = \"sh a\"\nreadable = [\"/a\", \"/b\"]");
+    assert_eq!(one, print("run = \"sh a\"\nreadable = [\"/a\", \"/b\"]\nenv_allow = [\"X\"]\nsessions = 3"));
+    for other in [
+        "run = \"/bin/sh a\"\nreadable = [\"/a\", \"/b\"]",
+        "run = \"sh a b\"\nreadable = [\"/a\", \"/b\"]",
+        "run = \"sh a\"",
+        "run = \"sh a\"\nreadable = [\"/a\"]\nwritable = [\"/b\"]",
+        "run = \"sh a\"\nwritable = [\"/a\", \"/b\"]",
+        "run = \"sh a\"\nreadable = [\"/a\", \"/b\"]\nenv = { A = \"a\" }",
+    ] {
+        assert_ne!(one, print(other), "{other}");
+    }
+    let npx = "run = \"npx -y pkg\"";
+    if which::which("npx").is_ok() {
+        assert_ne!(print(npx), print(&format!("{npx}\nprefetch = true")));
+    }
+}
+
+#[test]
 fn blocked_names_and_families_are_refused_by_name() {
     let catalog = catalog("[servers.s]\nrun = \"sh\"");
     let plan =

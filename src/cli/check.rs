@@ -3,15 +3,16 @@
 use std::process::ExitCode;
 
 use super::SettingsArgs;
-use crate::access::{Gate, Secret};
+use crate::access::{Gate, Machine, Secrets};
 use crate::catalog::Catalog;
 
 const MASK: &str = "(masked)";
 
-pub(super) fn run(args: &SettingsArgs, secret: Option<&Secret>) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &SettingsArgs, secrets: Secrets<'_>) -> anyhow::Result<ExitCode> {
     let mut settings = args.load()?;
     Catalog::load(&settings)?;
-    Gate::new(&settings, secret, settings.listen.address).map_err(anyhow::Error::msg)?;
+    Gate::new(&settings, secrets, settings.listen.address, &Machine::default())
+        .map_err(anyhow::Error::msg)?;
     for tenant in settings.tenants.values_mut() {
         tenant.env.values_mut().for_each(|value| MASK.clone_into(value));
         tenant.secrets.iter_mut().for_each(|secret| MASK.clone_into(secret));

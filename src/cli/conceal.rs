@@ -14,7 +14,7 @@ use std::process::Command;
 use anyhow::{Context, bail};
 use rustix::fs::MemfdFlags;
 
-use crate::access::Secret;
+use crate::access::{self, Secret};
 
 /// The secrets that the environment held.
 #[derive(Clone, Debug)]
@@ -23,6 +23,13 @@ pub(super) struct Secrets {
     pub(super) tenant: Option<Secret>,
     /// Of the operator.
     pub(super) admin: Option<Secret>,
+}
+
+impl Secrets {
+    /// As the gate takes them.
+    pub(super) fn given(&self) -> access::Secrets<'_> {
+        access::Secrets { tenant: self.tenant.as_ref(), admin: self.admin.as_ref() }
+    }
 }
 
 /// Where one secret is to be found.

@@ -8,23 +8,21 @@ use anyhow::{Context, bail};
 use super::conceal::Secrets;
 use super::{SettingsArgs, harden};
 use crate::access::Secret;
-use crate::gateway::{self, Gateway, Outcome};
+use crate::gateway::{Gateway, Outcome};
 use crate::settings::Settings;
 
-pub(super) fn run(args: &SettingsArgs, secrets: Secrets) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &SettingsArgs, mut secrets: Secrets) -> anyhow::Result<ExitCode> {
     let settings = args.load()?;
     crate::telemetry::start(&std::env::var("LOG_LEVEL").unwrap_or_else(|_| "info".into()))
         .map_err(anyhow::Error::msg)?;
     harden::harden();
     let invented = secrets.tenant.is_none() && settings.tenants.is_empty();
-    let secret = match secrets.tenant {
-        None if invented => Some(one_time_secret(&settings)?),
-        given => given,
-    };
-    let given = gateway::Secrets { tenant: secret.as_ref(), admin: secrets.admin.as_ref() };
+    if invented {
+        secrets.tenant = Some(one_time_secret(&settings)?);
+    }
     let again = args.clone();
-    let gateway = Gateway::build(&settings, given, Arc::new(move || again.load()))?;
-    if let Some(secret) = secret.as_ref().filter(|_| invented) {
+    let gateway = Gateway::build(&settings, secrets.given(), Arc::new(move || again.load()))?;
+    if let Some(secret) = secrets.tenant.as_ref().filter(|_| invented) {
         greet(&gateway, &settings, secret);
     }
     let outcome: Outcome = actix_web::rt::System::new().block_on(gateway.run())?;

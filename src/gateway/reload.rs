@@ -8,10 +8,14 @@ use std::sync::Arc;
 use anyhow::bail;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
 
+use super::servers::{Servers, look_after};
 use crate::audit::{self, Changes, Event};
+use crate::backend::Starter;
 use crate::catalog::Catalog;
-use crate::http::{Bodies, Policy};
+use crate::http::Policy;
+use crate::lifecycle::Lifecycle;
 use crate::settings::Settings;
 
 /// Reads the settings as they were read at the start.
@@ -23,11 +27,33 @@ pub(super) struct Reloader {
     /// The settings in effect.
     running: Settings,
     policy: watch::Sender<Arc<Policy>>,
+    starter: Arc<Starter>,
+    lifecycle: Lifecycle,
+    /// Tells of servers that are new.
+    looking: Option<AbortOnDropHandle<()>>,
 }
 
 impl Reloader {
-    pub(super) fn new(load: Load, running: Settings, policy: watch::Sender<Arc<Policy>>) -> Self {
-        Self { load, running, policy }
+    pub(super) fn new(
+        load: Load,
+        running: Settings,
+        policy: watch::Sender<Arc<Policy>>,
+        starter: Arc<Starter>,
+        lifecycle: Lifecycle,
+    ) -> Self {
+        Self { load, running, policy, starter, lifecycle, looking: None }
+    }
+
+    /// Looks after every server. Must be called on a runtime, as all that follows.
+    pub(super) fn look_after_all(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.look_after(Servers::new())
+    }
+
+    /// Looks after the servers in effect, of which there were others before.
+    fn look_after(&self, before: Servers) -> impl Future<Output = ()> + Send + 'static {
+        let (starter, policy) = (self.starter.clone(), self.policy.borrow().clone());
+        let now = self.running.servers.clone();
+        async move { look_after(starter, &policy.catalog, &before, &now).await }
     }
 
     /// Reloads at each hang-up signal.
@@ -50,7 +76,9 @@ impl Reloader {
                 let servers = changes(&self.running.servers, &running.servers);
                 let tenants = changes(&self.running.tenants, &running.tenants);
                 audit::record(Event::SettingsReloaded { servers, tenants });
-                self.running = running;
+                let before = std::mem::replace(&mut self.running, running);
+                // Nobody waits for it.
+                self.looking = Some(self.lifecycle.spawn_bound(self.look_after(before.servers)));
             }
             Err(error) => {
                 // Without the error, which names files.
@@ -65,14 +93,14 @@ impl Reloader {
 
     /// Puts settings into effect. Which they are then.
     fn adopt(&self, wanted: &Settings) -> anyhow::Result<Settings> {
-        let settings = self.running.after_reload(wanted);
+        let settings = self.running.after_reload(wanted)?;
         let policy = {
             let before = self.policy.borrow();
             Policy {
                 gate: before.gate.renewed(&settings).map_err(anyhow::Error::msg)?,
                 catalog: Catalog::load(&settings)?,
                 sessions: before.sessions.renewed(&settings),
-                bodies: Bodies::new(&settings),
+                bodies: before.bodies.renewed(&settings),
             }
         };
         if policy.gate.is_closed() {

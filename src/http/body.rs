@@ -40,9 +40,18 @@ pub(super) struct Body {
 impl Bodies {
     /// As the settings have it.
     pub fn new(settings: &Settings) -> Self {
+        Self::bounded(settings, InFlight::new)
+    }
+
+    /// As other settings have it. What is being read is read on as before, and counts.
+    pub fn renewed(&self, settings: &Settings) -> Self {
+        Self::bounded(settings, |all, message| self.in_flight.renewed(all, message))
+    }
+
+    fn bounded(settings: &Settings, in_flight: impl FnOnce(usize, usize) -> Arc<InFlight>) -> Self {
         let bytes = |size: ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
         let limit = bytes(settings.limits.message);
-        let in_flight = InFlight::new(bytes(settings.limits.in_flight), limit);
+        let in_flight = in_flight(bytes(settings.limits.in_flight), limit);
         Self { limit, patience: settings.timeouts.body, in_flight }
     }
 

@@ -97,7 +97,9 @@ impl Refusal {
             Self::NotOpened(NotOpened::Full(Full::Host | Full::Server) | NotOpened::Draining) => {
                 later(S::SERVICE_UNAVAILABLE, SOON)
             }
-            Self::NotOpened(NotOpened::NoRandom) => later(S::SERVICE_UNAVAILABLE, SOON),
+            Self::NotOpened(NotOpened::NoRandom | NotOpened::Fetching(_)) => {
+                later(S::SERVICE_UNAVAILABLE, SOON)
+            }
             Self::NotOpened(NotOpened::Start(_, failed)) if failed.is_shortage() => {
                 later(S::SERVICE_UNAVAILABLE, SOON)
             }

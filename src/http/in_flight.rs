@@ -13,7 +13,8 @@ const SHARE: usize = 4;
 pub(super) struct InFlight {
     all: usize,
     of_tenant: usize,
-    taken: Mutex<Taken>,
+    /// Outlives these bounds: what a reload finds on its way is there still.
+    taken: Arc<Mutex<Taken>>,
 }
 
 #[derive(Debug, Default)]
@@ -44,7 +45,16 @@ pub(super) enum Crowded {
 
 impl InFlight {
     pub(super) fn new(all: usize, message: usize) -> Arc<Self> {
-        Arc::new(Self { all, of_tenant: (all / SHARE).max(message), taken: Mutex::default() })
+        Self::bound(all, message, Arc::default())
+    }
+
+    /// Other bounds for the same bytes.
+    pub(super) fn renewed(&self, all: usize, message: usize) -> Arc<Self> {
+        Self::bound(all, message, self.taken.clone())
+    }
+
+    fn bound(all: usize, message: usize, taken: Arc<Mutex<Taken>>) -> Arc<Self> {
+        Arc::new(Self { all, of_tenant: (all / SHARE).max(message), taken })
     }
 
     /// Holds nothing yet.
@@ -113,6 +123,19 @@ mod tests {
         drop((second, held));
         let taken = in_flight.taken.lock().unwrap();
         assert_eq!((taken.all, taken.by_tenant.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_on_its_way_counts_under_later_bounds_too() {
+        let before = InFlight::new(100, 10);
+        let acme = TenantId::new("acme");
+        let mut held = before.hold(&acme);
+        held.grow(20).unwrap();
+        let after = before.renewed(80, 10);
+        let mut more = after.hold(&acme);
+        assert_eq!((more.grow(1), held.grow(21)), (Err(Crowded::Tenant), Ok(())));
+        drop(held);
+        assert_eq!(more.grow(20), Ok(()));
     }
 
     #[test]

@@ -14,8 +14,12 @@ use crate::settings::Timeouts;
 pub(super) enum End {
     /// The client's stream is gone.
     ClientLeft,
+    /// What it was to start with was not there in time.
+    Unprovided,
     /// The command could not be started.
     NotStarted(StartFailed),
+    /// It has not begun, and whoever opened it was told why.
+    NotOpened(String),
     /// The backend's leader has ended.
     BackendExited(Exit),
     /// The backend has closed its output.
@@ -60,9 +64,16 @@ impl End {
             (Self::NoAnswer, _) => {
                 format!("the server {server} gave no answer within {}{words}", for_people(timeouts.start))
             }
+            (Self::Unprovided, _) => {
+                let limit = for_people(timeouts.start);
+                format!(
+                    "the packages of the server {server} were not there within {limit}; try again shortly"
+                )
+            }
             (Self::NotStarted(failed), _) => {
                 format!("the server {server} cannot be started: {}", failed.public())
             }
+            (Self::NotOpened(reason), _) => reason.clone(),
             (Self::ClientLeft, _) => "the client closed its stream".into(),
             (Self::Refused, _) => format!("the server {server} refused to be initialized"),
             (Self::OtherEra, _) => format!("the server {server} speaks the handshake era"),

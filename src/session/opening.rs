@@ -11,8 +11,7 @@ use super::shared::Shared;
 use super::task::Task;
 use super::{Reader, Session, Transport};
 use crate::access::{Opening, Operator};
-use crate::audit::{self, Event};
-use crate::backend::{Provisions, Report, Starter, UidCount};
+use crate::backend::{Report, Starter, UidCount};
 use crate::catalog::{LaunchPlan, Target};
 use crate::ids::{ServerName, SessionId, TenantId};
 use crate::lifecycle::Lifecycle;
@@ -100,38 +99,18 @@ impl Sessions {
         _opening: Opening,
         transport: Transport,
     ) -> Result<Opened, NotOpened> {
-        let server = plan.server().clone();
         let (session, seat) = self.seat(plan, transport)?;
-        let provisions = self.provide(&session.plan).await.inspect_err(|_| {
-            audit::record(Event::SessionEnded(session.of(), "its packages were not fetched"));
-        })?;
         self.registry.insert(session.clone());
-        let opened = Opened { session: session.clone(), kept: false };
-        let slot = self.starter.try_slot();
-        let waits = slot.is_some();
-        let (started, outcome) = oneshot::channel();
-        let task = Task::new(session, seat, self).provided_with(provisions);
-        self.lifecycle.spawn(task.run(slot, Some(started)));
-        if waits && let Ok(Err(failed)) = outcome.await {
-            return Err(NotOpened::Start(server, failed));
-        }
+        let task = Task::new(session.clone(), seat, self, None);
+        let opened = Opened { session, kept: false };
+        let (opener, outcome) = oneshot::channel();
+        self.lifecycle.spawn(task.run(Some(opener)));
+        // A session that has ended without a word tells its client why.
+        outcome.await.unwrap_or(Ok(()))?;
         Ok(opened)
     }
 
-    /// Waits until what the server's sessions start with is there: whoever opens one is told of a failure as
-    /// one to start it.
-    async fn provide(&self, plan: &LaunchPlan) -> Result<Provisions, NotOpened> {
-        tokio::select! {
-            biased;
-            // Which is also why a fetch fails.
-            () = self.lifecycle.draining() => Err(NotOpened::Draining),
-            provided = self.starter.provide(plan) => {
-                provided.map_err(|failed| NotOpened::Start(plan.server().clone(), failed))
-            }
-        }
-    }
-
-    /// Makes room for a session. The operator hears of it, or why there is none.
+    /// Makes room for a session, or tells the operator why there is none. Its task must be made at once.
     pub(super) fn seat(
         &self,
         plan: LaunchPlan,
@@ -140,7 +119,6 @@ impl Sessions {
         let seat = self.try_seat(&plan, transport).inspect_err(|refusal| refusal.tell(&plan))?;
         let lifecycle = self.lifecycle.clone();
         let session = Arc::new(Session::new(plan, transport, &self.limits, &self.timeouts, lifecycle)?);
-        audit::record(Event::SessionOpened(session.of()));
         Ok((session, seat))
     }
 

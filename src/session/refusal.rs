@@ -27,6 +27,9 @@ pub enum NotOpened {
     /// A limit is reached.
     #[error("{}", .0.reason())]
     Full(Full),
+    /// What the command starts with is being fetched yet.
+    #[error("the packages of the server {0} are still being fetched; try again shortly")]
+    Fetching(ServerName),
     /// The command did not start.
     #[error("the server {0} cannot be started: {reason}", reason = .1.public())]
     Start(ServerName, StartFailed),

@@ -166,8 +166,8 @@ impl Sessions {
             let probe = state.exchange.probe();
             state.forward([probe]);
         }
-        let task = Task::new(session.clone(), seat, self).shared_as(key);
-        self.lifecycle.spawn(task.run(None, None));
+        let task = Task::new(session.clone(), seat, self, Some(key));
+        self.lifecycle.spawn(task.run(None));
         Ok(session)
     }
 }

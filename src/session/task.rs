@@ -9,19 +9,20 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use self::ending::Listed;
 use super::end::End;
 use super::exchange::FromBackend;
 use super::intake::{Said, read_line};
 use super::opening::Sessions;
+use super::refusal::NotOpened;
 use super::registry::Seat;
 use super::shared::ShareKey;
 use super::{Session, State};
 use crate::access::Standing;
 use crate::audit::{self, Event};
-use crate::backend::{Line, Link, Provisions, Sent, StartFailed, StartSlot, Starter};
+use crate::backend::{Line, Link, Provisions, Sent, StartSlot, Starter};
 use crate::ids::SessionTag;
 use crate::mcp::{Frame, Kind, Method};
 
@@ -42,10 +43,7 @@ pub(super) struct Task {
     /// Held from before the start until the backend has shown life.
     slot: Option<StartSlot>,
     slot_until: Instant,
-    /// What the server finds in its home, if whoever opened the session has waited for it.
-    provisions: Option<Provisions>,
-    /// By what others find the session, if it is shared.
-    shared_as: Option<ShareKey>,
+    listed: Listed,
     /// Nobody is found to be late until then.
     lenient_until: Instant,
     /// When unread messages are looked through for readers that have stalled.
@@ -54,6 +52,9 @@ pub(super) struct Task {
     _seat: Seat,
 }
 
+/// Waits until the session has begun, or hears why it has not.
+type Opener = oneshot::Sender<Result<(), NotOpened>>;
+
 /// Reads and lines of the backend in one go; then others on this worker get their turn.
 const READS_PER_TURN: usize = 2;
 const LINES_PER_TURN: usize = 512;
@@ -61,11 +62,18 @@ const LINES_PER_TURN: usize = 512;
 const READS_AT_THE_END: usize = 16;
 
 impl Task {
-    pub(super) fn new(session: Arc<Session>, seat: Seat, sessions: &Sessions) -> Self {
+    /// From here on the session is open. `shared_as` is what others find it by, if it is shared.
+    pub(super) fn new(
+        session: Arc<Session>,
+        seat: Seat,
+        sessions: &Sessions,
+        shared_as: Option<ShareKey>,
+    ) -> Self {
         let opened = Instant::now();
         Self {
             tag: session.id.tag(),
             standing: session.plan.permit().follow(session.plan.server()),
+            listed: Listed::new(session.clone(), sessions.clone(), shared_as),
             session,
             sessions: sessions.clone(),
             opened,
@@ -74,77 +82,87 @@ impl Task {
             has_lines: false,
             slot: None,
             slot_until: opened,
-            provisions: None,
-            shared_as: None,
             lenient_until: opened,
             stall_check: opened,
             _seat: seat,
         }
     }
 
-    /// Others find the session by this.
-    pub(super) fn shared_as(mut self, key: ShareKey) -> Self {
-        self.shared_as = Some(key);
-        self
+    /// Whether clients share the session, which then is nobody's own.
+    fn is_shared(&self) -> bool {
+        self.listed.shared_as.is_some()
     }
 
-    /// What the server finds in its home is there already.
-    pub(super) fn provided_with(mut self, provisions: Provisions) -> Self {
-        self.provisions = Some(provisions);
-        self
-    }
-
-    /// Runs the session. `started` hears whether the command runs.
-    pub(super) async fn run(
-        mut self,
-        slot: Option<StartSlot>,
-        started: Option<oneshot::Sender<Result<(), StartFailed>>>,
-    ) {
-        let mut listed = Listed::new(&self);
-        let (end, link) = match self.start(slot).await {
+    /// Runs the session. `opener` hears once the command runs, or has to wait until others have been started: a
+    /// failure is then told on the stream.
+    pub(super) async fn run(mut self, mut opener: Option<Opener>) {
+        let (end, link) = match self.start(&mut opener).await {
             Ok(mut link) => {
-                started.map(|started| started.send(Ok(())));
+                opener.map(|opener| opener.send(Ok(())));
                 (self.serve(&mut link).await, Some(link))
             }
-            // Whoever opened it may still be there to be told; else its client is, on the stream.
-            Err(End::NotStarted(failed)) => match started {
-                Some(started) => match started.send(Err(failed)) {
-                    Err(Err(failed)) => (End::NotStarted(failed), None),
-                    _ => (End::ClientLeft, None),
-                },
-                None => (End::NotStarted(failed), None),
-            },
-            Err(end) => (end, None),
+            Err(end) => (self.tell(end, opener), None),
         };
-        listed.ended = self.finish(end, link).await;
+        self.finish(end, link).await;
     }
 
-    async fn start(&mut self, slot: Option<StartSlot>) -> Result<Link, End> {
+    /// Tells whoever opened the session, if it is still there, why it does not begin. Why it ends then.
+    fn tell(&mut self, end: End, opener: Option<Opener>) -> End {
+        let Some(opener) = opener else { return end };
+        let server = self.session.plan.server().clone();
+        let reason = end.reason(&server, &self.sessions.timeouts, None, None);
+        let told = match end {
+            End::NotStarted(failed) => opener.send(Err(NotOpened::Start(server, failed))),
+            End::Unprovided => opener.send(Err(NotOpened::Fetching(server))),
+            End::Drained => opener.send(Err(NotOpened::Draining)),
+            end => return end,
+        };
+        match told {
+            // It has left meanwhile.
+            Err(Err(NotOpened::Start(_, failed))) => End::NotStarted(failed),
+            _ => End::NotOpened(reason),
+        }
+    }
+
+    /// What the server finds in its home. Whoever waits for it here keeps no slot from others.
+    async fn provide(&self) -> Result<Provisions, End> {
+        let providing =
+            timeout(self.sessions.timeouts.start, self.sessions.starter.provide(&self.session.plan));
+        tokio::select! {
+            biased;
+            // Which is also why a fetch fails.
+            () = self.sessions.lifecycle.draining() => Err(End::Drained),
+            provided = providing => {
+                provided.map_or(Err(End::Unprovided), |provided| provided.map_err(End::NotStarted))
+            }
+        }
+    }
+
+    async fn start(&mut self, opener: &mut Option<Opener>) -> Result<Link, End> {
         let session = self.session.clone();
         let starter = self.sessions.starter.clone();
-        let provisions = self.provisions.take();
         let starting = async {
-            // Before the slot, which others could use meanwhile.
-            let provisions = match provisions {
-                Some(provisions) => provisions,
-                None => starter.provide(&session.plan).await?,
-            };
-            let slot = match slot {
+            let provisions = self.provide().await?;
+            let slot = match starter.try_slot() {
                 Some(slot) => slot,
-                None => starter.slot().await,
+                None => {
+                    opener.take().map(|opener| opener.send(Ok(())));
+                    starter.slot().await
+                }
             };
-            let link = starter.start(&session.plan, provisions, &slot).await?;
+            let link = starter.start(&session.plan, provisions, &slot).await.map_err(End::NotStarted)?;
             Ok((slot, link))
         };
         let started = tokio::select! {
             outcome = starting => outcome,
             () = session.abandoned() => return Err(End::ClientLeft),
-            end = rights::lost(self.standing.clone(), self.shared_as.is_some()) => return Err(end),
+            end = rights::lost(self.standing.clone(), self.is_shared()) => return Err(end),
             () = self.sessions.lifecycle.ending() => return Err(End::ShutDown),
         };
-        let (slot, link) = started.map_err(|failed: StartFailed| {
-            tracing::warn!(session = %self.tag, server = %session.plan.server(), error = %failed, "server not started");
-            End::NotStarted(failed)
+        let (slot, link) = started.inspect_err(|end| {
+            if let End::NotStarted(failed) = end {
+                tracing::warn!(session = %self.tag, server = %session.plan.server(), error = %failed, "server not started");
+            }
         })?;
         self.slot = Some(slot);
         self.started = Instant::now();

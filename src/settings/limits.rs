@@ -48,7 +48,7 @@ pub struct Limits {
 /// How long anything may take.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Timeouts {
-    /// Until a child's first answer.
+    /// Until a child's first answer, and before that until its packages are there.
     #[serde(with = "humantime_serde")]
     pub start: Duration,
     /// Until the body of a request is whole; large ones have longer, as they come in.

@@ -64,6 +64,16 @@ pub enum Invalid {
         /// The layer that set it.
         place: String,
     },
+    /// A value that goes with the others, but not with those that stay as they were at the start.
+    #[error(
+        "`{key}` {reason}; some of these settings stay as they were at the start, so restart the gateway"
+    )]
+    Unmerged {
+        /// The key with its section.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 const VARIABLES: &str = "the environment (LOCKGATE__…)";
@@ -92,7 +102,10 @@ impl Settings {
         let mut settings: Self =
             merged.try_deserialize().map_err(|e| Invalid::Form(malformed(&e.to_string(), &layers)))?;
         settings.apply(flags, platform, &layers)?;
-        settings.check(&layers)?;
+        settings.check().map_err(|(key, reason)| {
+            let place = origin(&key, &layers).to_owned();
+            Invalid::Value { key, reason, place }
+        })?;
         Ok(settings)
     }
 
@@ -129,7 +142,8 @@ impl Settings {
         Ok(())
     }
 
-    fn check(&self, layers: &Layers) -> Result<(), Invalid> {
+    /// Whether all of it goes together; else the key and the reason.
+    pub(super) fn check(&self) -> Result<(), (String, String)> {
         let checks = [
             self.listen.check(),
             self.access.check(),
@@ -137,27 +151,22 @@ impl Settings {
             self.timeouts.check(),
             self.sandbox.check(self.limits.sessions),
         ];
-        let blame = |key: &str, reason: String| Invalid::Value {
-            key: key.to_owned(),
-            reason,
-            place: origin(key, layers).to_owned(),
-        };
         for check in checks {
-            check.map_err(|(key, reason)| blame(key, reason))?;
+            check.map_err(|(key, reason)| (key.to_owned(), reason))?;
         }
         for (name, server) in &self.servers {
-            server.check().map_err(|(key, reason)| blame(&format!("servers.{name}.{key}"), reason))?;
+            server.check().map_err(|(key, reason)| (format!("servers.{name}.{key}"), reason))?;
         }
         for (id, tenant) in &self.tenants {
             if let Some(unknown) =
                 tenant.servers.iter().find(|name| *name != "*" && !self.servers.contains_key(*name))
             {
                 let reason = format!("names {unknown:?}, but there is no [servers.{unknown}]");
-                return Err(blame(&format!("tenants.{id}.servers"), reason));
+                return Err((format!("tenants.{id}.servers"), reason));
             }
             if tenant.sessions == Some(0) {
                 let reason = "0 would refuse every session; give at least 1, or remove the tenant".into();
-                return Err(blame(&format!("tenants.{id}.sessions"), reason));
+                return Err((format!("tenants.{id}.sessions"), reason));
             }
         }
         Ok(())

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Limits, Settings};
+use super::{Invalid, Limits, Settings};
 
 impl Settings {
     /// What is in effect after a reload: who may come, what may be started, how often and how much, as it is
     /// wanted now; the rest as it was at the start.
-    pub fn after_reload(&self, wanted: &Self) -> Self {
+    ///
+    /// # Errors
+    /// If the two do not go together.
+    pub fn after_reload(&self, wanted: &Self) -> Result<Self, Invalid> {
         let limits = Limits {
             line: self.limits.line,
             starts: self.limits.starts,
@@ -17,14 +20,16 @@ impl Settings {
             connections_per_address: self.limits.connections_per_address,
             ..wanted.limits.clone()
         };
-        Self {
+        let merged = Self {
             access: wanted.access.clone(),
             rate: wanted.rate.clone(),
             limits,
             servers: wanted.servers.clone(),
             tenants: wanted.tenants.clone(),
             ..self.clone()
-        }
+        };
+        merged.check().map_err(|(key, reason)| Invalid::Unmerged { key, reason })?;
+        Ok(merged)
     }
 
     /// The keys in which two settings differ.
@@ -76,7 +81,7 @@ mod tests {
             ("LOCKGATE__LISTEN__ADDRESS", "127.0.0.1:7"),
             ("LOCKGATE__TIMEOUTS__DRAIN", "7s"),
         ]);
-        let after = running.after_reload(&wanted);
+        let after = running.after_reload(&wanted).unwrap();
         assert_eq!((after.rate.burst.get(), after.limits.sessions), (7, 7));
         assert_eq!(after.access.hosts, ["gate.example"]);
         assert_eq!(after.differing(&wanted), ["limits.starts", "listen.address", "timeouts.drain"]);

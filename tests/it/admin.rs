@@ -6,7 +6,9 @@ use std::process::Command;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::gateway::{Gateway, SECRET, peer};
+use crate::client::Client;
+use crate::gateway::{Gateway, SECRET, peer, until};
+use crate::tenants::tenant;
 
 const ADMIN_SECRET: &str = "test-secret-of-the-operator";
 const ANY_PORT: &str = "[admin]\naddress = \"127.0.0.1:0\"\n";
@@ -142,7 +144,7 @@ async fn it_can_be_looked_at_while_the_gateway_drains() {
     let id = session.request("ask", json!({ "id": "q" })).await;
     assert_eq!(session.message().await.unwrap()["method"], "roots/list");
     admin.gateway.signal("TERM");
-    crate::gateway::until("draining", || admin.gateway.log().contains("draining")).await;
+    until("draining", || admin.gateway.log().contains("draining")).await;
     let detail = admin.detail().await;
     assert_eq!((&detail["status"], &detail["draining"]), (&json!("draining"), &json!(true)));
     session.send(&json!({ "jsonrpc": "2.0", "id": "q", "result": {} })).await;
@@ -176,6 +178,21 @@ async fn its_secret_is_in_no_place_that_a_child_can_read() {
     let environment = session.call("environment", json!({})).await.to_string();
     assert!(!environment.contains("SECRET"), "{environment}");
     assert!(!admin.gateway.log().contains(ADMIN_SECRET));
+}
+
+#[tokio::test]
+async fn a_reload_makes_no_tenant_an_operator() {
+    let admin = Admin::start();
+    let settings = |secret: &str| {
+        format!("{ANY_PORT}[servers.peer]\nrun = {:?}\n{}", peer(), tenant("a", &[secret], ""))
+    };
+    admin.gateway.reload_bare(&settings(ADMIN_SECRET), "settings_refused").await;
+    let told = || admin.gateway.log().contains("is a tenant's secret, too (tenants.a.secrets)");
+    until("it is told why", told).await;
+    let opened = Client::new(&admin.gateway.url(""), ADMIN_SECRET).get("/peer/sse").send().await.unwrap();
+    assert_eq!(opened.status(), 401);
+    admin.gateway.reload_bare(&settings("another"), "settings_reloaded").await;
+    admin.detail().await;
 }
 
 #[test]

@@ -7,7 +7,7 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::{Value, json};
 
 use crate::events::Endpoint;
-use crate::gateway::{Gateway, SECRET, until, until_told};
+use crate::gateway::{Gateway, SECRET, until, until_told, with_peers};
 use crate::raw::{Raw, exchange, head};
 use crate::stateless::{enveloped, mirrored};
 use crate::tenants::tenant;
@@ -73,6 +73,45 @@ async fn a_proxy_has_as_many_connections_as_there_are() {
     assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("\r\nRetry-After: "), "{refused}");
     drop(open);
     until_told("room again", async || Raw::connect(&gateway).await.is_served().await).await;
+}
+
+/// An address of this machine by which others reach it, if it has one.
+fn own_address() -> Option<std::net::IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket.connect("203.0.113.1:9").ok()?;
+    Some(socket.local_addr().unwrap().ip())
+}
+
+#[tokio::test]
+async fn a_process_of_this_machine_is_no_proxy_by_whichever_address_it_calls() {
+    let Some(own) = own_address() else { return eprintln!("skipped: this machine has no address") };
+    let limits = "[limits]\nconnections_per_address = 3\n[rate]\nfailures_per_minute = 2";
+    for access in [
+        "client_address = \"fly\"".to_owned(),
+        format!("client_address = \"forwarded\"\ntrusted_proxies = [\"{own}/8\"]"),
+    ] {
+        let settings = with_peers(&format!("{limits}\n[access]\n{access}"));
+        let gateway = Gateway::start_bare(&settings, &[("LOCKGATE_SECRET", SECRET), ("HOST", "0.0.0.0")]);
+        let port = gateway.address.rsplit(':').next().unwrap();
+        let connect = async |to: std::net::IpAddr| {
+            Raw(tokio::net::TcpStream::connect(format!("{to}:{port}")).await.unwrap())
+        };
+        let mut open = Vec::new();
+        for to in [own, own, "127.0.0.1".parse().unwrap()] {
+            let mut raw = connect(to).await;
+            assert!(raw.is_served().await);
+            open.push(raw);
+        }
+        let refused = connect(own).await.response().await;
+        assert!(refused.starts_with("HTTP/1.1 429"), "{access}: {refused}");
+        let mut statuses = Vec::new();
+        for claimed in ["203.0.113.1", "203.0.113.2", "203.0.113.3"] {
+            let claim = format!("Fly-Client-IP: {claimed}\r\nX-Forwarded-For: {claimed}\r\n\r\n");
+            open[0].send(head(&gateway, "GET /peer/sse").replace(SECRET, "wrong") + &claim).await;
+            statuses.push(open[0].response().await[9..12].to_owned());
+        }
+        assert_eq!(statuses, ["401", "401", "429"], "{access}");
+    }
 }
 
 #[tokio::test]
@@ -255,6 +294,19 @@ async fn bodies_on_their_way_have_bounds_for_each_tenant_and_for_all() {
     until_told("room again", async || is_taken(post(&gateway, SECRET, 60 * KIB, false).await)).await;
     assert!(is_taken(post(&gateway, SECRET, 60 * KIB, true).await));
     assert!(is_taken(post(&gateway, "other", 60 * KIB, true).await));
+}
+
+#[tokio::test]
+async fn bodies_on_their_way_count_across_a_reload() {
+    const KIB: usize = 1024;
+    let settings = "[limits]\nmessage = \"64KiB\"\nin_flight = \"64KiB\"";
+    let gateway = Gateway::start(settings);
+    let held = announce(&gateway, SECRET, 60 * KIB).await;
+    gateway.reload(settings).await;
+    assert!(post(&gateway, SECRET, 16 * KIB, false).await.starts_with("HTTP/1.1 503"));
+    drop(held);
+    let is_taken = async || post(&gateway, SECRET, 16 * KIB, false).await.starts_with("HTTP/1.1 400");
+    until_told("room again", is_taken).await;
 }
 
 #[tokio::test]

@@ -3,8 +3,11 @@
 use serde_json::json;
 
 use crate::client::Client;
-use crate::gateway::{Gateway, peer};
+use crate::events::Endpoint;
+use crate::gateway::{Gateway, peer, until};
+use crate::prefetch::Runner;
 use crate::raw::{exchange, request};
+use crate::stateless::{enveloped, mirrored};
 use crate::tenants::tenant;
 
 #[tokio::test]
@@ -84,6 +87,68 @@ async fn what_is_not_on_the_allowlist_starts_nothing() {
         assert!(response.starts_with(&format!("HTTP/1.1 {status}")), "{segment}: {response}");
     }
     assert!(gateway.descendants().is_empty());
+}
+
+/// How each session has ended; there is none that has not.
+async fn ends(gateway: &Gateway, sessions: usize) -> Vec<String> {
+    gateway.until_active(0).await;
+    until("all have ended", || gateway.audit("session_ended").len() >= sessions).await;
+    let ended = gateway.audit("session_ended");
+    assert_eq!((gateway.audit("session_opened").len(), ended.len()), (sessions, sessions), "{ended:?}");
+    let tags =
+        ended.iter().map(|line| line["session"].to_string()).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(tags.len(), sessions, "{ended:?}");
+    ended.iter().map(|line| line["reason"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_while_packages_are_fetched_leaves_no_open_session() {
+    let runner = Runner::new();
+    let gateway = runner.gateway_with("");
+    let client = gateway.client();
+    let sse = tokio::spawn(async move { client.get("/pkg/sse").send().await });
+    let endpoint = Endpoint::new(&gateway, "pkg");
+    let streamable = tokio::spawn(async move { endpoint.initialize("2025-06-18").await });
+    gateway.until_active(2).await;
+    until("both are open", || gateway.audit("session_opened").len() == 2).await;
+    sse.abort();
+    streamable.abort();
+    for reason in ends(&gateway, 2).await {
+        assert!(reason.contains("the client closed its stream"), "{reason}");
+    }
+    runner.tell("release");
+    until("the fetch goes on without them", || runner.templates().len() == 1).await;
+}
+
+#[tokio::test]
+async fn packages_that_take_their_time_are_not_waited_for_longer_than_a_start() {
+    let runner = Runner::new();
+    let gateway = runner.gateway_with("[timeouts]\nstart = \"300ms\"\n");
+    let late = gateway.client().get("/pkg/sse").send().await.unwrap();
+    assert_eq!((late.status().as_u16(), &late.headers()["retry-after"]), (503, &"5".parse().unwrap()));
+    let told = late.text().await.unwrap();
+    assert!(told.contains("packages of the server pkg are still being fetched"), "{told}");
+    let call = enveloped(1, "pid", json!({}));
+    let late = mirrored(&gateway, "pkg", &call).post(&call).await.text().await.unwrap();
+    assert!(late.contains("packages of the server pkg were not there within 300ms"), "{late}");
+    for reason in ends(&gateway, 2).await {
+        assert!(reason.contains("were not there within 300ms"), "{reason}");
+    }
+    runner.tell("release");
+    until("the fetch goes on without them", || runner.templates().len() == 1).await;
+}
+
+#[tokio::test]
+async fn the_operator_hears_why_a_session_did_not_begin() {
+    let runner = Runner::new();
+    runner.tell("broken");
+    let gateway = runner.gateway_with("");
+    assert_eq!(gateway.client().get("/pkg/sse").send().await.unwrap().status(), 502);
+    let reasons = ends(&gateway, 1).await;
+    assert!(
+        reasons[0].contains("the server pkg cannot be started: its packages could not be"),
+        "{reasons:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ use crate::gateway::{Gateway, SECRET, lockgate, peer, until, until_told};
 use crate::traces::{homes, is_root};
 
 /// A package runner that does what the test says, and a gateway's directories.
-struct Runner {
+pub(crate) struct Runner {
     place: tempfile::TempDir,
 }
 
@@ -19,7 +19,7 @@ struct Runner {
 type Files = BTreeMap<PathBuf, (Vec<u8>, i64, u32)>;
 
 impl Runner {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = tempfile::tempdir().unwrap();
         fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let runner = Self { place };
@@ -33,11 +33,11 @@ impl Runner {
         self.place.path().join(name)
     }
 
-    fn tell(&self, what: &str) {
+    pub(crate) fn tell(&self, what: &str) {
         fs::write(self.path("bin").join(what), "").unwrap();
     }
 
-    fn settings(&self) -> String {
+    pub(crate) fn settings(&self) -> String {
         format!(
             "[rate]\nper_minute = 0\nopens_per_minute = 0\n[sandbox]\ntemplates = {:?}\n\
              [servers.pkg]\nrun = \"npx -y pkg\"\nprefetch = true\nenv = {{ PEER = {:?} }}\nreadable = [{:?}]\n",
@@ -47,7 +47,7 @@ impl Runner {
         )
     }
 
-    fn variables(&self) -> [(&'static str, String); 3] {
+    pub(crate) fn variables(&self) -> [(&'static str, String); 3] {
         [
             ("LOCKGATE_SECRET", SECRET.into()),
             ("PATH", format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap())),
@@ -56,9 +56,13 @@ impl Runner {
     }
 
     fn gateway(&self) -> Gateway {
+        self.gateway_with("")
+    }
+
+    pub(crate) fn gateway_with(&self, settings: &str) -> Gateway {
         let variables = self.variables();
         let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
-        Gateway::start_bare(&self.settings(), &variables)
+        Gateway::start_bare(&format!("{settings}{}", self.settings()), &variables)
     }
 
     fn prefetch(&self, names: &[&str]) -> (i32, String, String) {
@@ -71,7 +75,7 @@ impl Runner {
     }
 
     /// The complete templates.
-    fn templates(&self) -> Vec<PathBuf> {
+    pub(crate) fn templates(&self) -> Vec<PathBuf> {
         let list = fs::read_dir(self.path("kept/packages")).into_iter().flatten().flatten();
         list.map(|entry| entry.path()).filter(|path| path.join(".npm").is_dir()).collect()
     }

@@ -1,9 +1,12 @@
 //! SIGHUP: servers, tenants, limits and rates change, and nobody notices whom it does not concern.
 
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::{Value, json};
 
 use crate::events::Endpoint;
-use crate::gateway::{Gateway, peer, until};
+use crate::gateway::{Gateway, peer, until, with_peers};
+use crate::prefetch::Runner;
 use crate::stateless::{enveloped, mirrored};
 use crate::tenants::{ask, client, tenant};
 
@@ -207,6 +210,67 @@ async fn a_session_goes_on_with_what_it_was_opened_with() {
 }
 
 #[tokio::test]
+async fn a_shared_server_that_may_read_something_else_is_another() {
+    let place = tempfile::tempdir().unwrap();
+    let stateless = |more: &str| format!("[servers.wide]\nrun = \"{} --stateless wide\"\n{more}\n", peer());
+    let gateway = Gateway::start(&stateless(""));
+    let pid = async || {
+        let body = enveloped(1, "pid", json!({}));
+        let answer: Value = mirrored(&gateway, "wide", &body).post(&body).await.json().await.unwrap();
+        answer["result"].clone()
+    };
+    let first = pid().await;
+    gateway.reload(&stateless("")).await;
+    assert_eq!(pid().await, first);
+    for key in ["readable", "writable"] {
+        let before = pid().await;
+        gateway.reload(&stateless(&format!("{key} = [{:?}]", place.path()))).await;
+        let now = pid().await;
+        assert!(now.is_number() && now != before, "{key}: {now}");
+        assert_eq!(pid().await, now);
+    }
+}
+
+#[tokio::test]
+async fn the_packages_of_a_new_server_are_fetched_before_somebody_wants_them() {
+    let runner = Runner::new();
+    let variables = runner.variables();
+    let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let settings = runner.settings();
+    let before = settings.split("[servers.pkg]").next().unwrap();
+    let gateway = Gateway::start_bare(before, &variables);
+    // The fetch cannot end yet, and holds nobody up.
+    gateway.reload_bare(&settings, "settings_reloaded").await;
+    let fetches = || gateway.log().matches("fetching packages").count();
+    until("it is fetched", || fetches() == 1).await;
+    gateway.reload_bare(&settings, "settings_reloaded").await;
+    runner.tell("release");
+    until("it is there", || runner.templates().len() == 1).await;
+    gateway.client().connect("pkg").await;
+    assert_eq!(fetches(), 1);
+}
+
+#[tokio::test]
+async fn what_keeps_sessions_from_a_new_server_is_told_once() {
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("skipped: sessions have the gateway's own user");
+    }
+    let place = tempfile::tempdir().unwrap();
+    let program = place.path().join("program");
+    std::fs::copy(peer(), &program).unwrap();
+    std::fs::set_permissions(place.path(), PermissionsExt::from_mode(0o700)).unwrap();
+    let shut = format!("[servers.shut]\nrun = {program:?}\n");
+    let gateway = Gateway::start("");
+    let told = || gateway.log().matches("servers.shut: ").count();
+    gateway.reload(&shut).await;
+    until("it is told", || told() == 1).await;
+    let more = format!("[servers.more]\nrun = \"{} more\"\n", program.display());
+    gateway.reload(&format!("{shut}{more}")).await;
+    until("the other is told", || gateway.log().contains("servers.more: ")).await;
+    assert_eq!(told(), 1);
+}
+
+#[tokio::test]
 async fn limits_change_for_what_comes() {
     let gateway = Gateway::start("[limits]\nsessions = 1");
     let mut first = gateway.client().connect("peer").await;
@@ -246,6 +310,19 @@ async fn settings_that_cannot_be_used_change_nothing() {
     gateway.signal("HUP");
     until("it is refused", || gateway.audit("settings_refused").len() == 6).await;
     assert_eq!(session.call("pid", json!({})).await, pid);
+}
+
+#[tokio::test]
+async fn settings_that_go_only_with_what_a_restart_would_change_are_refused() {
+    let at = |uids: &str, sessions: usize| {
+        format!("[sandbox]\nuids = {uids:?}\n[limits]\nsessions = {sessions}\n")
+    };
+    let gateway = Gateway::start(&at("50000-50019", 10));
+    gateway.reload_bare(&with_peers(&at("20000-29999", 1000)), "settings_refused").await;
+    until("it is told why", || gateway.log().contains("has room for 19 sessions, fewer than the 1000")).await;
+    assert!(gateway.log().contains("restart the gateway"));
+    gateway.reload(&at("20000-29999", 19)).await;
+    gateway.client().connect("peer").await;
 }
 
 #[tokio::test]

@@ -67,6 +67,7 @@ pub(super) fn rehearse(
     rehearsal.calls()?;
     rehearsal.namespaces()?;
     rehearsal.network()?;
+    rehearsal.metadata(uids.is_some());
     rehearsal.platform(uids.is_some());
     let Rehearsal { common, items, .. } = rehearsal;
     let report = Report { profile: settings.profile, network: settings.network, items };
@@ -196,23 +197,42 @@ impl Rehearsal<'_> {
         Ok(())
     }
 
-    /// What the machine's platform would let a session do.
+    /// What a cloud tells every process of the machine.
+    fn metadata(&mut self, own_users: bool) {
+        const PURPOSE: &str = "no credentials from a cloud's metadata service";
+        let state = match self.settings.profile {
+            Profile::Off => State::NotWanted,
+            Profile::Default | Profile::Strict => {
+                self.by_uid(own_users, platform::keep_from_metadata, Obstacle::metadata)
+            }
+        };
+        self.note("metadata", PURPOSE, state);
+    }
+
+    /// What else the machine's platform would let a session do.
     fn platform(&mut self, own_users: bool) {
         const PURPOSE: &str = "no identity and no private network of Fly.io";
-        if !platform::is_fly() || self.settings.profile == Profile::Off {
-            return;
+        if platform::is_fly() && self.settings.profile != Profile::Off {
+            let state = self.by_uid(own_users, platform::keep_from_fly, Obstacle::platform);
+            self.note("platform", PURPOSE, state);
         }
-        let state = if own_users {
-            let kept = platform::keep_from(self.settings.uids);
-            kept.map_or_else(
-                |error| State::Missing(self.explain(error, Obstacle::platform)),
-                |()| State::InForce("by uid".into()),
-            )
-        } else {
+    }
+
+    /// Closes something to the users of sessions, if they have their own.
+    fn by_uid(
+        &self,
+        own_users: bool,
+        close: fn(UidRange) -> io::Result<()>,
+        remedy: fn(&Obstacle) -> String,
+    ) -> State {
+        if !own_users {
             let reason = "sessions have no users of their own".into();
-            State::Missing(Lack { reason, remedy: remedy::own_user() })
-        };
-        self.note("platform", PURPOSE, state);
+            return State::Missing(Lack { reason, remedy: remedy::own_user() });
+        }
+        match close(self.settings.uids) {
+            Ok(()) => State::InForce("by uid".into()),
+            Err(error) => State::Missing(self.explain(error, remedy)),
+        }
     }
 
     /// Tries one part. Says whether it is in force from now on: only what the part itself meets with can tell

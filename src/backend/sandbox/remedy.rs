@@ -31,6 +31,17 @@ impl Obstacle {
         "give the gateway the capability NET_ADMIN, which root has on a machine of Fly.io".into()
     }
 
+    pub(super) fn metadata(&self) -> String {
+        if self.is_denied() {
+            "give the gateway the capability NET_ADMIN (in Docker: --cap-add NET_ADMIN); on a machine without such a \
+             service nothing is lost"
+                .into()
+        } else {
+            "it takes a kernel with CONFIG_IP_MULTIPLE_TABLES; on a machine without such a service nothing is lost"
+                .into()
+        }
+    }
+
     /// Docker's profile permits Landlock from 23 on (moby#43199).
     pub(super) fn landlock(&self) -> String {
         if self.is_denied() {

@@ -86,13 +86,13 @@ impl Task {
         let waited_since = state.first_request.filter(|_| !self.answered).map(|at| at.max(self.started));
         let start_due = waited_since.map(|at| at + timeouts.start);
         let probe_due = state.exchange.is_probing().then(|| self.started + PROBE);
-        let (idle, may_idle) = match self.shared_as {
-            Some(_) => (timeouts.warm, state.exchange.is_quiet()),
-            None => (timeouts.idle, true),
+        let (idle, may_idle) = match self.is_shared() {
+            true => (timeouts.warm, state.exchange.is_quiet()),
+            false => (timeouts.idle, true),
         };
         let idle_due = may_idle.then(|| state.last_message + idle);
         // A shared backend has no client whose session it could end in the middle.
-        let is_over = self.shared_as.is_none() || state.exchange.is_idle();
+        let is_over = !self.is_shared() || state.exchange.is_idle();
         let lifetime_due = is_over.then(|| self.opened + timeouts.lifetime);
         let mut next = now + timeouts.lifetime;
         for (due, end) in [
@@ -116,7 +116,7 @@ impl Task {
         if !state.outbox.is_waiting() {
             return Ok(now + limit);
         }
-        if self.shared_as.is_some() && !state.outbox.has_room() && state.outbox.has_several_readers() {
+        if self.is_shared() && !state.outbox.has_room() && state.outbox.has_several_readers() {
             limit = limit.min(OTHERS_WAIT);
         }
         if self.stall_check <= now {

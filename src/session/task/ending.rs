@@ -22,33 +22,36 @@ const LAST_CHANCE: Duration = Duration::from_secs(3);
 /// What a server that does not end is killed with.
 const SIGKILL: i32 = 9;
 
-/// Whatever happens to the task, a panic included: the session is found no more, its streams end, and the
-/// operator hears of it.
+/// That a session is open, which the operator hears when this is made. Whatever happens to the task, a panic
+/// included, and even if it never runs: the session is found no more, its streams end, and the operator hears of it.
 pub(super) struct Listed {
     session: Arc<Session>,
     sessions: Sessions,
-    shared_as: Option<ShareKey>,
+    pub(super) shared_as: Option<ShareKey>,
     /// Why it has ended.
-    pub(super) ended: String,
+    ended: String,
 }
 
 const FAILED: &str = "the session failed inside the gateway";
 
 impl Listed {
-    pub(super) fn new(task: &Task) -> Self {
-        Self {
-            session: task.session.clone(),
-            sessions: task.sessions.clone(),
-            shared_as: task.shared_as.clone(),
-            ended: FAILED.into(),
+    pub(super) fn new(session: Arc<Session>, sessions: Sessions, shared_as: Option<ShareKey>) -> Self {
+        audit::record(Event::SessionOpened(session.of()));
+        Self { session, sessions, shared_as, ended: FAILED.into() }
+    }
+
+    fn unlist(&self) {
+        match &self.shared_as {
+            Some(key) => self.sessions.shared.remove(key, &self.session),
+            None => self.sessions.registry.remove(&self.session.id),
         }
     }
 }
 
 impl Task {
     /// Nobody waits in vain, nothing is left: errors for what is open, the end of the stream, then the end
-    /// of the processes. Why it ended, for the operator.
-    pub(super) async fn finish(mut self, end: End, mut link: Option<Link>) -> String {
+    /// of the processes.
+    pub(super) async fn finish(mut self, end: End, mut link: Option<Link>) {
         let exit = match (&end, &link) {
             (End::BackendExited(exit), _) => Some(*exit),
             // Closing stdout is what most do on their way out.
@@ -57,7 +60,7 @@ impl Task {
             }
             _ => None,
         };
-        if !self.answered && exit.is_some() && self.shared_as.is_none() {
+        if !self.answered && exit.is_some() && !self.is_shared() {
             self.wait_for_somebody_to_tell().await;
         }
         if let Some(link) = link.as_mut().filter(|_| exit.is_some()) {
@@ -67,7 +70,7 @@ impl Task {
         let (server, timeouts) = (self.session.plan.server(), &self.sessions.timeouts);
         let reason = end.reason(server, timeouts, exit, last_words.as_deref());
         let failure = self.judge(&end, &reason).unwrap_or_else(|| Failure::new(Code::Internal, reason));
-        unlist(&self.session, &self.sessions, self.shared_as.as_ref());
+        self.listed.unlist();
         let orderly = matches!(end, End::Drained | End::ShutDown | End::Lifetime);
         self.close(&failure, orderly);
         self.slot = None;
@@ -80,7 +83,7 @@ impl Task {
             }
         }
         // Without the server's last words, which may hold anything.
-        end.reason(self.session.plan.server(), &self.sessions.timeouts, exit, None)
+        self.listed.ended = end.reason(self.session.plan.server(), &self.sessions.timeouts, exit, None);
     }
 
     /// Keeps what has become known of the server's era. What clients are told, if that is it.
@@ -150,15 +153,8 @@ impl State {
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        unlist(&self.session, &self.sessions, self.shared_as.as_ref());
+        self.unlist();
         self.session.state().close(&Failure::new(Code::Internal, FAILED));
         audit::record(Event::SessionEnded(self.session.of(), &self.ended));
-    }
-}
-
-fn unlist(session: &Arc<Session>, sessions: &Sessions, shared_as: Option<&ShareKey>) {
-    match shared_as {
-        Some(key) => sessions.shared.remove(key, session),
-        None => sessions.registry.remove(&session.id),
     }
 }

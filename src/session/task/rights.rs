@@ -14,7 +14,7 @@ impl Task {
         if !self.standing.take_change() {
             return Ok(());
         }
-        check(&self.standing, self.shared_as.is_some()).map_err(End::Revoked)?;
+        check(&self.standing, self.is_shared()).map_err(End::Revoked)?;
         let revoked: Vec<StreamId> = state
             .callers
             .iter()

@@ -1,0 +1,44 @@
+//! What tells a process that a plan starts from others, so that it is given to nobody who would get another.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
+
+use super::{LaunchPlan, Recipe};
+
+/// Stands for everything that decides what process a plan starts and for whom, and reveals nothing of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// A reload can change all that goes in but the tenant's name and the server's.
+    pub(super) fn of(plan: &LaunchPlan) -> Self {
+        let tenant = plan.tenant().to_string();
+        let whose = [tenant.as_str(), plan.server().as_str()].map(str::as_bytes);
+        let variables = plan.environment().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+        let mut digest = Sha256::new();
+        add(&mut digest, whose);
+        add(&mut digest, [plan.program().as_os_str().as_bytes()]);
+        add(&mut digest, plan.argv().iter().map(String::as_bytes));
+        add(&mut digest, variables);
+        add(&mut digest, bytes(plan.readable()));
+        add(&mut digest, bytes(plan.writable()));
+        add(&mut digest, plan.recipe().map(Recipe::key).map(str::as_bytes));
+        Self(digest.finalize().into())
+    }
+}
+
+fn bytes(paths: &[PathBuf]) -> impl Iterator<Item = &[u8]> {
+    paths.iter().map(|path| path.as_os_str().as_bytes())
+}
+
+/// Adds a list so that no other list, nor the next, can be taken for it.
+fn add<'b>(digest: &mut Sha256, list: impl IntoIterator<Item = &'b [u8]>) {
+    for bytes in list {
+        digest.update([1]);
+        digest.update((bytes.len() as u64).to_le_bytes());
+        digest.update(bytes);
+    }
+    digest.update([0]);
+}
