@@ -140,6 +140,11 @@ impl Starter {
         self.equipment.spawner.kill_all();
     }
 
+    /// Leaves what sessions have left on disk to the next start, which sweeps it: for who has no time.
+    pub fn abandon(&self) {
+        self.homes.abandon();
+    }
+
     /// Removes what the gateway has made for itself; no session may be left. `Drop` is not enough: when a
     /// gateway has stopped, its workers may hold parts of it until the process is gone.
     pub fn leave(&self) {

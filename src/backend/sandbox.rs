@@ -47,7 +47,7 @@ use self::reach::{Reach, Visitor};
 use self::rehearsal::Found;
 use self::sweeper::Sweeper;
 use self::uids::{Lease, Uids};
-use super::aside::aside_until_done;
+use super::aside::ENDS;
 use super::child::Spawner;
 use super::unprepared::Unprepared;
 use crate::catalog::Launch;
@@ -179,7 +179,7 @@ impl Confined {
             self.swept = false;
         }
         if let Some(group) = self.group.take() {
-            let removed = aside_until_done(|| group.remove()).await;
+            let removed = ENDS.until_done(|| group.remove()).await;
             if let Some(Err(error)) = removed {
                 tracing::warn!(%error, "a session's control group could not be removed");
             }

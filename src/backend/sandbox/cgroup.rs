@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::backend::aside::aside;
+use crate::backend::aside::ENDS;
 use crate::settings;
 
 /// Where this gateway's groups are, one directory for each hierarchy.
@@ -150,7 +150,7 @@ impl Drop for Group {
     fn drop(&mut self) {
         if !self.paths.is_empty() {
             let paths = std::mem::take(&mut self.paths);
-            aside(move || paths.iter().for_each(|(_, path)| drop(remove(path, EMPTY_WITHIN))));
+            ENDS.begin(move || paths.iter().for_each(|(_, path)| drop(remove(path, EMPTY_WITHIN))));
         }
     }
 }
