@@ -27,6 +27,7 @@ mod opening;
 mod platform;
 mod prefetch;
 mod raw;
+mod readable;
 mod reload;
 mod resumption;
 mod sharing;

@@ -155,7 +155,7 @@ impl Rehearsal<'_> {
 
     fn files(&mut self) {
         const PURPOSE: &str = "no file but programs, its own and those you name";
-        let files = Files::of(Path::new("/proc/self/exe"), &[], "");
+        let files = Files::with(["/proc/self/exe".into()]);
         let trial = Confinement { files: Some(with_home(files, self.homes)), ..Confinement::default() };
         let form = || format!("Landlock {}", files::version().map_or("?".into(), |abi| format!("ABI {abi}")));
         if self.part("landlock", PURPOSE, trial, Obstacle::landlock, form) {
