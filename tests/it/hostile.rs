@@ -78,10 +78,10 @@ pub(crate) fn processes_of(uid: u32) -> Vec<u32> {
 /// Directories of control groups that a gateway has made.
 pub(crate) fn groups_of(gateway: u32) -> Vec<PathBuf> {
     let (mut found, mut open) = (Vec::new(), vec![PathBuf::from("/sys/fs/cgroup")]);
-    let name = format!("lockgate-{gateway}");
+    let name = format!("lockgate.{gateway}.");
     while let Some(directory) = open.pop() {
         for path in directories(&directory) {
-            if path.file_name().is_some_and(|own| own == &*name) {
+            if path.file_name().is_some_and(|own| own.to_string_lossy().starts_with(&name)) {
                 found.extend(directories(&path));
             } else {
                 open.push(path);

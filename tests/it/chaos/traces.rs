@@ -44,7 +44,7 @@ pub(super) fn control_groups(gateway: u32) -> Vec<PathBuf> {
         let (point, kind) = (fields.next()?, fields.next()?);
         kind.starts_with("cgroup").then(|| PathBuf::from(point))
     });
-    points.flat_map(|point| named(&point, &format!("lockgate-{gateway}"), 4)).collect()
+    points.flat_map(|point| named(&point, &format!("lockgate.{gateway}."), 4)).collect()
 }
 
 pub(super) fn session_groups(gateway: u32) -> Vec<PathBuf> {
@@ -54,7 +54,7 @@ pub(super) fn session_groups(gateway: u32) -> Vec<PathBuf> {
 fn named(within: &Path, name: &str, depth: usize) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for directory in directories(within) {
-        if directory.file_name().is_some_and(|own| own == name) {
+        if directory.file_name().is_some_and(|own| own.to_string_lossy().starts_with(name)) {
             found.push(directory);
         } else if depth > 0 {
             found.extend(named(&directory, name, depth - 1));
