@@ -26,7 +26,7 @@ pub use self::sandbox::{Barrier, Exhausted, Item, Lack, Report, State, UidCount,
 pub use self::templates::{Amount, NotFetched, Provisions};
 pub use self::unprepared::Unprepared;
 
-use self::aside::aside_until_done;
+use self::aside::STARTS;
 use self::child::{Containers, Equipment, Homes, Process, Spawner, Standard, search_path};
 use self::sandbox::Sandbox;
 use self::templates::Templates;
@@ -105,7 +105,7 @@ impl Starter {
     pub async fn barriers(self: &Arc<Self>, plans: Vec<Launch>) -> Vec<(ServerName, Barrier)> {
         let this = self.clone();
         let look = move |plan: &Launch| Some((plan.server().clone(), this.barrier(plan)?));
-        aside_until_done(move || plans.iter().filter_map(look).collect()).await.unwrap_or_default()
+        STARTS.until_done(move || plans.iter().filter_map(look).collect()).await.unwrap_or_default()
     }
 
     /// A slot if one is free now.
@@ -153,6 +153,11 @@ impl Starter {
     /// Ends every child at once, without waiting.
     pub fn kill_all(&self) {
         self.equipment.spawner.kill_all();
+    }
+
+    /// Leaves what sessions have left on disk to the next start, which sweeps it: for who has no time.
+    pub fn abandon(&self) {
+        self.homes.abandon();
     }
 
     /// Removes what the gateway has made for itself; no session may be left. `Drop` is not enough: when a

@@ -142,6 +142,7 @@ impl Gateway {
             number = signals.next() => {
                 tracing::warn!(signal = number, "second signal: ending at once");
                 self.starter.kill_all();
+                self.starter.abandon();
                 Outcome::Forced(number)
             }
         };

@@ -7,8 +7,9 @@
 //!
 //! `rehearsal` does each part once, `report` is what came of it, `remedy` what would help, `reach` (with
 //! `script`) what keeps sessions from a server's program. `confinement` is what the launcher is told; its parts
-//! are `cgroup`, `files` (Landlock), `calls` (seccomp), `namespaces` and, with `netlink`, `platform`. `uids` are
-//! the sessions' users, `sweeper` ends what is theirs, `processes` finds it.
+//! are `cgroup`, `files` (Landlock), `calls` (seccomp), `namespaces` and, with `netlink`, `platform`.
+//! `surroundings` are the files that a command needs. `uids` are the sessions' users, `sweeper` ends what is
+//! theirs, `processes` finds it.
 
 mod calls;
 mod cgroup;
@@ -23,6 +24,7 @@ mod rehearsal;
 mod remedy;
 mod report;
 mod script;
+mod surroundings;
 mod sweeper;
 mod uids;
 
@@ -46,9 +48,10 @@ use self::cgroup::{Group, Groups};
 use self::files::Files;
 use self::reach::{Reach, Visitor};
 use self::rehearsal::Found;
+use self::surroundings::Common;
 use self::sweeper::Sweeper;
 use self::uids::{Lease, Uids};
-use super::aside::aside_until_done;
+use super::aside::ENDS;
 use super::child::{Abandoned, Spawner};
 use super::unprepared::Unprepared;
 use crate::catalog::Launch;
@@ -59,6 +62,8 @@ use crate::settings;
 pub(super) struct Sandbox {
     /// What each session gets, but for what is its own.
     common: Confinement,
+    /// What no session is shown as a whole.
+    places: Common,
     uids: Option<Arc<Uids>>,
     groups: Option<Groups>,
     sweeper: Sweeper,
@@ -84,7 +89,9 @@ impl Sandbox {
     ) -> Result<Self, Unprepared> {
         let sweeper = Sweeper::start(homes.to_owned()).map_err(Unprepared::Sweeper)?;
         let Found { common, uids, groups, report } = rehearsal::rehearse(settings, homes, spawner, &sweeper)?;
-        Ok(Self { common, uids, groups, sweeper, report })
+        let own = homes.parent().into_iter().chain([&*settings.templates]);
+        let places = Common::of_host(own);
+        Ok(Self { common, places, uids, groups, sweeper, report })
     }
 
     /// Ends what gateways have left running that are no more.
@@ -148,7 +155,8 @@ impl Sandbox {
         confinement.no_network &= plan.fetch_key().is_none();
         confinement.doors = confined.group.as_ref().map(Group::doors).unwrap_or_default();
         if let Some(common) = confinement.files.take() {
-            let mut files = Files::of(plan.program(), plan.argv(), search);
+            let needed = self.places.needed(plan.program(), plan.argv(), search);
+            let mut files = Files::with(needed);
             files.readable.extend(plan.readable().iter().cloned());
             files.writable.extend(plan.writable().iter().cloned().chain(common.writable));
             files.writable.push(home.to_owned());
@@ -192,7 +200,7 @@ impl Confined {
             tokio::time::sleep(pause).await;
         }
         if let Some(group) = self.group.take() {
-            let removed = aside_until_done(|| group.remove()).await;
+            let removed = ENDS.until_done(|| group.remove()).await;
             if let Some(Err(error)) = removed {
                 tracing::warn!(%error, "a session's control group could not be removed");
             }

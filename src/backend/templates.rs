@@ -27,7 +27,7 @@ pub use self::fetch::NotFetched;
 pub use self::give::Provisions;
 
 use self::store::Store;
-use super::aside::aside_until_done;
+use super::aside::STARTS;
 use super::unprepared::Unprepared;
 use crate::settings::Settings;
 
@@ -94,7 +94,7 @@ impl Templates {
             return Ok(store.clone());
         }
         let place = self.place.clone();
-        let made = aside_until_done(move || Store::prepare(&place)).await;
+        let made = STARTS.until_done(move || Store::prepare(&place)).await;
         let made = made.ok_or(NotFetched::Lost)?.map_err(NotFetched::Unprepared)?;
         Ok(self.store.get_or_init(|| Arc::new(made)).clone())
     }

@@ -29,6 +29,7 @@ mod platform;
 mod prefetch;
 mod privileges;
 mod raw;
+mod readable;
 mod reload;
 mod restricted;
 mod resumption;

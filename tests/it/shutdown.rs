@@ -1,8 +1,11 @@
 //! How a gateway stops (seeds D0.11; promise 7).
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use serde_json::json;
 
-use crate::gateway::{Gateway, until};
+use crate::gateway::{Gateway, SECRET, until};
 use crate::traces::is_alive;
 
 #[tokio::test]
@@ -68,4 +71,17 @@ async fn a_second_signal_ends_it_at_once_and_the_exit_code_says_so() {
     gateway.signal("TERM");
     assert_eq!(gateway.wait().code(), Some(128 + 15));
     until("every child is gone", || pids.iter().all(|pid| !is_alive(*pid))).await;
+    // Removing what sessions have left could take long, so that is for the next start.
+    let left = roots(gateway.place.path());
+    assert_eq!(left.len(), 1);
+    let next = Gateway::start_in(gateway.take_place(), "", &[("LOCKGATE_SECRET", SECRET)]);
+    assert!(roots(next.place.path()).iter().all(|root| !left.contains(root)));
+}
+
+/// Where gateways keep the private directories of their sessions.
+fn roots(place: &Path) -> Vec<PathBuf> {
+    let list = |path: PathBuf| fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+    let shared = list(place.to_owned())
+        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("lockgate-")));
+    list(shared.unwrap()).filter(|path| path.is_dir()).collect()
 }

@@ -101,12 +101,12 @@ pub(crate) fn control_groups(gateway: u32) -> Vec<PathBuf> {
             kind.starts_with("cgroup").then(|| point.into())
         })
         .collect();
-    let name = format!("lockgate-{gateway}");
+    let name = format!("lockgate.{gateway}.");
     let mut found = Vec::new();
     while let Some(directory) = open.pop() {
         for path in directories(&directory) {
-            let list = if path.file_name().is_some_and(|own| own == &*name) { &mut found } else { &mut open };
-            list.push(path);
+            let is_its = path.file_name().is_some_and(|own| own.to_string_lossy().starts_with(&name));
+            if is_its { &mut found } else { &mut open }.push(path);
         }
     }
     found

@@ -10,7 +10,8 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use super::engine::{self, Unasked};
-use super::home::{Home, Homes, random_name};
+use super::home::{Home, random_name};
+use super::homes::Homes;
 use super::launcher::Orders;
 use super::marks::{Left, Mark};
 use super::process::Exit;

@@ -3,9 +3,10 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid};
 
-use super::super::aside::aside;
+use super::super::aside::ENDS;
 use super::process::Exit;
 use super::spawner::Roster;
 
@@ -18,6 +19,9 @@ pub(super) struct Leader {
     roster: Roster,
     reaped: bool,
 }
+
+/// How long a thread waits for one at a stretch.
+const TURN: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 impl Leader {
     pub(super) fn new(pid: Pid, pidfd: OwnedFd, roster: Roster) -> Self {
@@ -47,6 +51,18 @@ impl Leader {
         self.reap()
     }
 
+    /// Takes the zombie away once it has ended. One that is killed can only be waiting for a disk or a driver;
+    /// whoever else waits for a thread has its turn meanwhile.
+    fn reap_later(self) {
+        ENDS.begin(move || {
+            let mut end = [PollFd::new(&self.pidfd, PollFlags::IN)];
+            match poll(&mut end, Some(&TURN)) {
+                Ok(0) => self.reap_later(),
+                _ => drop(self.reap()),
+            }
+        });
+    }
+
     /// Takes the zombie away. It must have ended.
     pub(super) fn reap(mut self) -> Exit {
         self.reaped = true;
@@ -60,10 +76,7 @@ impl Drop for Leader {
         if !self.reaped {
             self.signal(Signal::KILL);
             let (pid, pidfd, roster) = (self.pid, self.pidfd.clone(), self.roster.clone());
-            let rest = Self { pid, pidfd, roster, reaped: false };
-            aside(move || {
-                rest.outlive();
-            });
+            Self { pid, pidfd, roster, reaped: false }.reap_later();
         }
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::home::lock_of;
+use super::homes::lock_of;
 
 /// The mark of this gateway.
 #[derive(Debug)]

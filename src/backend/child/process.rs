@@ -16,7 +16,6 @@ use tokio::net::unix::pipe;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::super::aside::aside_until_done;
 use super::super::sandbox::{Confined, Confinement, MARK, Sandbox};
 use super::super::templates::Provisions;
 use super::containers::{Container, Containers};
@@ -165,7 +164,7 @@ impl Process {
     /// to anybody else.
     pub async fn stop(self, eof: Duration, term: Duration) -> Exit {
         let Some(Remains { exit, home, confined }) = self.end(eof, term).await else { return Exit::Unknown };
-        let _ = aside_until_done(|| home.remove()).await;
+        home.remove().await;
         // Its user id rests from now on.
         drop(confined);
         exit

@@ -1,12 +1,14 @@
 //! Control groups: what a session's processes may use together. Version 2 where it has the controllers,
-//! else version 1, which is what Fly.io's machines have.
+//! else version 1, which is what Fly.io's machines have. `own` is the directory that those of one gateway are in.
 
-use std::fs;
+mod own;
+
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::backend::aside::aside;
+use crate::backend::aside::ENDS;
 use crate::settings;
 
 /// Where this gateway's groups are, one directory for each hierarchy.
@@ -23,6 +25,8 @@ struct Hierarchy {
     /// Our own directory; sessions are below.
     path: PathBuf,
     controllers: Vec<String>,
+    /// Of that directory, held for as long as the gateway lives.
+    _lock: File,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +47,6 @@ const NEEDED: [&str; 2] = ["memory", "pids"];
 const WELCOME: &str = "cpu";
 /// How long a group's last process may take to go.
 const EMPTY_WITHIN: Duration = Duration::from_secs(1);
-const NAME: &str = "lockgate-";
 const SHARED: &str =
     "others run in the gateway's control group; give it one of its own, as a service with Delegate=yes has";
 
@@ -150,7 +153,7 @@ impl Drop for Group {
     fn drop(&mut self) {
         if !self.paths.is_empty() {
             let paths = std::mem::take(&mut self.paths);
-            aside(move || paths.iter().for_each(|(_, path)| drop(remove(path, EMPTY_WITHIN))));
+            ENDS.begin(move || paths.iter().for_each(|(_, path)| drop(remove(path, EMPTY_WITHIN))));
         }
     }
 }
@@ -204,9 +207,9 @@ fn version_two(mounts: &str, own: &str) -> Result<Vec<Hierarchy>, String> {
             _ => unwritable(error),
         })?;
     }
-    let path = make(&base).map_err(unwritable)?;
+    let (path, lock) = own::make(&base).map_err(unwritable)?;
     enable(&path).map_err(unwritable)?;
-    Ok(vec![Hierarchy { version: Version::Two, path, controllers }])
+    Ok(vec![Hierarchy { version: Version::Two, path, controllers, _lock: lock }])
 }
 
 /// Whether this is the gateway, or its sweeper, which it has started already.
@@ -232,14 +235,16 @@ fn version_one(mounts: &str, own: &str) -> Result<Vec<Hierarchy>, Option<String>
             let (list, path) = line.split_once(':')?.1.split_once(':')?;
             has(list).then_some(path)
         });
-        match make(&base) {
-            Ok(path) => match hierarchies.iter_mut().find(|known| known.path == path) {
-                Some(known) => known.controllers.push(controller.into()),
-                None => {
-                    let controllers = vec![controller.to_owned()];
-                    hierarchies.push(Hierarchy { version: Version::One, path, controllers });
-                }
-            },
+        // Some are mounted together.
+        if let Some(known) = hierarchies.iter_mut().find(|known| known.path.parent() == Some(&base)) {
+            known.controllers.push(controller.into());
+            continue;
+        }
+        match own::make(&base) {
+            Ok((path, lock)) => {
+                let controllers = vec![controller.to_owned()];
+                hierarchies.push(Hierarchy { version: Version::One, path, controllers, _lock: lock });
+            }
             Err(_) if controller == WELCOME => {}
             Err(error) => return Err(Some(format!("cgroup v1 {controller} cannot be written to: {error}"))),
         }
@@ -265,24 +270,4 @@ fn below((point, root): &(PathBuf, String), own: &str, path: impl Fn(&str) -> Op
     let own = point.join(inside.trim_start_matches('/'));
     // In a container the path may be one that only the host knows.
     if own.is_dir() { own } else { point.clone() }
-}
-
-/// Our directory below `base`, once those of gateways that are no more are gone.
-fn make(base: &Path) -> io::Result<PathBuf> {
-    for entry in fs::read_dir(base)?.flatten() {
-        let name = entry.file_name();
-        let pid = name.to_str().and_then(|name| name.strip_prefix(NAME));
-        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
-            let sessions = fs::read_dir(entry.path())?.flatten().filter(|inner| inner.path().is_dir());
-            sessions.for_each(|session| drop(fs::remove_dir(session.path())));
-            let _ = fs::remove_dir(entry.path());
-        }
-    }
-    let path = base.join(format!("{NAME}{}", std::process::id()));
-    match fs::create_dir(&path) {
-        // v1 controllers that are mounted together share it.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        other => other?,
-    }
-    Ok(path)
 }

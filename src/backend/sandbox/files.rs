@@ -10,8 +10,6 @@ use landlock::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::reach;
-
 /// The newest version that we know the rights of; older kernels do what they can of it.
 const NEWEST: ABI = ABI::V6;
 
@@ -38,16 +36,10 @@ const RESOLVERS: [&str; 2] = ["/run/systemd/resolve", "/run/resolvconf"];
 pub(in crate::backend) struct Rules(RulesetCreated);
 
 impl Files {
-    /// What a program needs, where it stands and what it is told by absolute path.
-    pub(super) fn of(program: &Path, argv: &[String], search: &str) -> Self {
-        let mut readable: Vec<PathBuf> =
-            PROGRAMS.iter().chain(&RESOLVERS).map(|path| Path::new(path).to_owned()).collect();
-        readable.extend(std::env::split_paths(search));
-        readable.extend(reach::programs(program, search).iter().filter_map(|path| installation(path)));
-        let named = argv.iter().skip(1).map(Path::new).filter(|path| path.is_absolute());
-        readable.extend(named.flat_map(surroundings));
-        readable.retain(|path| path.parent().is_some());
-        Self { readable, writable: Vec::new() }
+    /// What every program needs, and this to be read as well.
+    pub(super) fn with(needed: impl IntoIterator<Item = PathBuf>) -> Self {
+        let programs = PROGRAMS.iter().chain(&RESOLVERS).map(PathBuf::from);
+        Self { readable: programs.chain(needed).collect(), writable: Vec::new() }
     }
 
     /// Opens every path that there is.
@@ -92,47 +84,4 @@ fn allow(rules: RulesetCreated, (path, access): (&Path, BitFlags<AccessFs>)) -> 
     let Ok(place) = PathFd::new(path) else { return Ok(rules) };
     let access = if path.is_dir() { access } else { access & AccessFs::from_file(NEWEST) };
     rules.add_rule(PathBeneath::new(place, access)).map_err(io::Error::other)
-}
-
-/// Where a program is installed: what `bin` stands in, or the directory that it lies in itself.
-fn installation(program: &Path) -> Option<PathBuf> {
-    let directory = program.parent()?;
-    let has_bin = directory.file_name().is_some_and(|name| name == "bin");
-    Some(if has_bin { directory.parent()? } else { directory }.to_owned())
-}
-
-/// What an operator means who names a file: the project that it belongs to, with the modules that are found
-/// from there.
-fn surroundings(named: &Path) -> Vec<PathBuf> {
-    const PROJECT: [&str; 2] = ["package.json", "pyproject.toml"];
-    const MODULES: &str = "node_modules";
-    let start = if named.is_dir() { Some(named) } else { named.parent() };
-    let project =
-        named.ancestors().skip(1).find(|above| PROJECT.iter().any(|file| above.join(file).is_file()));
-    let modules = named.ancestors().map(|above| above.join(MODULES)).filter(|modules| modules.is_dir());
-    start.into_iter().chain(project).map(Path::to_owned).chain(modules).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_command_names_can_be_read_but_never_everything() {
-        let argv = ["node", "/nowhere/app/index.js", "relative.js", "/file"].map(str::to_owned);
-        let files = Files::of(Path::new("/somewhere/bin/node"), &argv, "/a/bin:/b/bin");
-        for path in ["/usr", "/somewhere", "/nowhere/app", "/a/bin", "/b/bin"] {
-            assert!(files.readable.iter().any(|known| known == Path::new(path)), "{path}");
-        }
-        assert!(!files.readable.iter().any(|path| path == Path::new("/") || path.is_relative()));
-        assert!(files.writable.is_empty());
-        let place = tempfile::tempdir().unwrap();
-        let script = place.path().join("server");
-        std::fs::write(&script, "#!/elsewhere/bin/python3\n").unwrap();
-        let files = Files::of(&script, &[], "");
-        assert!(
-            files.readable.contains(&"/elsewhere".into()),
-            "the interpreter of a script is a program, too"
-        );
-    }
 }

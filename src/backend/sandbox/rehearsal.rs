@@ -152,7 +152,7 @@ impl Rehearsal<'_> {
     }
 
     fn files(&mut self) -> Result<(), Unprepared> {
-        let files = Files::of(Path::new("/proc/self/exe"), &[], "");
+        let files = Files::with(["/proc/self/exe".into()]);
         let trial = Confinement { files: Some(with_home(files, self.homes)), ..Confinement::default() };
         let form = || format!("Landlock {}", files::version().map_or("?".into(), |abi| format!("ABI {abi}")));
         if self.part(&LANDLOCK, trial, form)? {

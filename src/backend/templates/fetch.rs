@@ -12,7 +12,7 @@ use super::copy::{Amount, Uncopied};
 use super::store::Store;
 use super::take::take;
 use super::{Answer, PAUSE, Provisions};
-use crate::backend::aside::aside_until_done;
+use crate::backend::aside::ENDS;
 use crate::backend::child::{Process, Remains, Standard};
 use crate::backend::{Exit, StartFailed, Starter, Unprepared};
 use crate::catalog::Launch;
@@ -149,7 +149,7 @@ impl Starter {
         drop(stdin);
         let remains = run(process, stdout).await?;
         let key = key.to_owned();
-        let kept = aside_until_done(move || keep(remains, &store, &key)).await;
+        let kept = ENDS.until_done(move || keep(remains, &store, &key)).await;
         let amount = kept.ok_or(NotFetched::Lost)??;
         let (entries, bytes, seconds) = (amount.entries, amount.bytes, begun.elapsed().as_secs_f32());
         tracing::info!(server = %plan.server(), entries, bytes, seconds, "packages fetched");
@@ -189,7 +189,7 @@ fn keep(remains: Remains, store: &Store, key: &str) -> Result<Amount, Uncopied> 
     let draft = store.draft()?;
     let amount = take(home.path(), owner, &draft)?;
     store.publish(draft, key)?;
-    home.remove();
-    drop(confined);
+    // Its directory goes without anybody waiting for it.
+    drop((home, confined));
     Ok(amount)
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::copy::{MAX_BYTES, Manner, Place, Uncopied, copy, set_mode};
 use super::store::Store;
-use crate::backend::aside::aside_until_done;
+use crate::backend::aside::STARTS;
 use crate::backend::child::Home;
 use crate::backend::sandbox::Confined;
 use crate::catalog::Recipe;
@@ -54,7 +54,7 @@ impl Provisions {
             given.map(|()| (home, confined))
         };
         let panicked = || Err(io::Error::other("the packages were not given"));
-        aside_until_done(furnish).await.unwrap_or_else(panicked)
+        STARTS.until_done(furnish).await.unwrap_or_else(panicked)
     }
 }
 

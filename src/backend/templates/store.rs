@@ -59,8 +59,11 @@ impl Store {
         let _alone = self.lock()?;
         for entry in fs::read_dir(&self.root)?.flatten() {
             let left = entry.file_name().to_str().is_some_and(|name| name.starts_with(DRAFT));
-            if left && File::open(entry.path()).is_ok_and(|directory| directory.try_lock().is_ok()) {
-                tree::remove(&entry.path())?;
+            if left
+                && File::open(entry.path()).is_ok_and(|directory| directory.try_lock().is_ok())
+                && let Err(error) = tree::remove(&entry.path())
+            {
+                tracing::warn!(%error, "packages that were left incomplete are for the next start to remove");
             }
         }
         Ok(())
