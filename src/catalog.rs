@@ -16,7 +16,7 @@ mod trial;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use self::container::{ContainerRun, Engine};
 pub use self::environment::{BadVariable, Overrides};
@@ -57,6 +57,8 @@ struct Entry {
     /// `None` until it is found out.
     era: Option<Era>,
     sessions: usize,
+    /// Known once it has run.
+    needed: OnceLock<Arc<[PathBuf]>>,
 }
 
 /// Stands for everything that decides what process a plan starts and for whom, and reveals nothing of it.
@@ -222,6 +224,7 @@ impl Entry {
             container,
             recipe,
             sessions: server.sessions.unwrap_or(usize::MAX).min(all.limits.sessions_per_server),
+            needed: OnceLock::new(),
         })
     }
 }

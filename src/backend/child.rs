@@ -30,7 +30,7 @@ pub use self::pipe::{Inlet, Outlet, Sent};
 pub use self::process::Exit;
 
 pub(super) use self::containers::Containers;
-pub(super) use self::home::{Home, own_dir, random_name};
+pub(super) use self::home::{own_dir, random_name};
 pub(super) use self::homes::Homes;
 pub(super) use self::launcher::Step;
 pub(super) use self::orphans::reap_orphans;
