@@ -133,10 +133,10 @@ impl Starter {
         provisions: Provisions,
         _slot: &StartSlot,
     ) -> Result<Link, StartFailed> {
-        let home = self.homes.create()?;
-        let started = Process::start(&self.equipment, plan, home, provisions).await?;
-        let Standard { process, stdin, stdout } = started;
-        Ok(Link { outlet: Outlet::new(stdin), inlet: Inlet::new(stdout, self.max_line), process })
+        let started = Process::start(&self.equipment, plan, self.homes.site()?, provisions).await?;
+        let Standard { process, stdin, stdout, needed } = started;
+        let unproven = plan.needed().is_none().then(|| (plan.clone(), needed));
+        Ok(Link { outlet: Outlet::new(stdin), inlet: Inlet::new(stdout, self.max_line, unproven), process })
     }
 
     /// Removes, in the background, the containers of gateways that were killed. Must be called on a runtime.

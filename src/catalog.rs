@@ -18,7 +18,7 @@ mod trial;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use self::container::{ContainerRun, Engine};
 pub use self::environment::{BadVariable, Overrides};
@@ -58,6 +58,8 @@ struct Entry {
     /// `None` until it is found out.
     era: Option<Era>,
     sessions: usize,
+    /// Known once it has run.
+    needed: OnceLock<Arc<[PathBuf]>>,
 }
 
 /// Everything that a backend needs to start for a client, with whom it is for: made by [`Catalog::plan`] only,
@@ -219,6 +221,7 @@ impl Entry {
             container,
             recipe,
             sessions: server.sessions.unwrap_or(usize::MAX).min(all.limits.sessions_per_server),
+            needed: OnceLock::new(),
         })
     }
 }

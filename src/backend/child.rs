@@ -31,7 +31,7 @@ pub use self::process::Exit;
 pub use self::spawner::Unrehearsed;
 
 pub(super) use self::containers::Containers;
-pub(super) use self::home::{Home, own_dir, random_name};
+pub(super) use self::home::{own_dir, random_name};
 pub(super) use self::homes::{Abandoned, Homes};
 pub(super) use self::launcher::Step;
 pub(super) use self::orphans::reap_orphans;

@@ -1,8 +1,8 @@
 //! What a session's processes are kept from: other sessions, the gateway, and the host.
 //!
 //! [`Sandbox::prepare`] finds out what this host can do, by doing each part once, and from then on every
-//! session gets exactly that. [`Sandbox::confine`] makes one session's share of it: a user id, a control group,
-//! rules for files and system calls. The launcher puts it in force; [`Confined::sweep`] ends whatever the
+//! session gets exactly that. [`Sandbox::share`] is one session's share of it, and [`Share::make`] makes it: a user
+//! id, a control group, rules for files and system calls. The launcher puts it in force; [`Confined::sweep`] ends whatever the
 //! session has left, before its leader is reaped and its user id rests.
 //!
 //! `rehearsal` does each part once, `report` is what came of it, `remedy` what would help, `reach` (with
@@ -51,7 +51,7 @@ use self::rehearsal::Found;
 use self::surroundings::Common;
 use self::sweeper::Sweeper;
 use self::uids::{Lease, Uids};
-use super::aside::ENDS;
+use super::aside::{ENDS, STARTS};
 use super::child::{Abandoned, Spawner};
 use super::unprepared::Unprepared;
 use crate::catalog::Launch;
@@ -63,11 +63,19 @@ pub(super) struct Sandbox {
     /// What each session gets, but for what is its own.
     common: Confinement,
     /// What no session is shown as a whole.
-    places: Common,
+    places: Arc<Common>,
     uids: Option<Arc<Uids>>,
-    groups: Option<Groups>,
+    groups: Option<Arc<Groups>>,
     sweeper: Sweeper,
     report: Report,
+}
+
+/// One session's share, of which nothing but its user id is there yet.
+pub(super) struct Share {
+    home: PathBuf,
+    groups: Option<Arc<Groups>>,
+    lease: Option<Lease>,
+    sweeper: Sweeper,
 }
 
 /// One session's share. Dropping it sweeps too, without waiting.
@@ -90,7 +98,7 @@ impl Sandbox {
         let sweeper = Sweeper::start(homes.to_owned()).map_err(Unprepared::Sweeper)?;
         let Found { common, uids, groups, report } = rehearsal::rehearse(settings, homes, spawner, &sweeper)?;
         let own = homes.parent().into_iter().chain([&*settings.templates]);
-        let places = Common::of_host(own);
+        let (places, groups) = (Arc::new(Common::of_host(own)), groups.map(Arc::new));
         Ok(Self { common, places, uids, groups, sweeper, report })
     }
 
@@ -106,7 +114,7 @@ impl Sandbox {
 
     /// Removes what belongs to no session.
     pub(super) fn leave(&self) {
-        self.groups.iter().for_each(Groups::leave);
+        self.groups.iter().for_each(|groups| groups.leave());
     }
 
     /// How the user ids are used; `None` where sessions have none of their own.
@@ -122,47 +130,47 @@ impl Sandbox {
         Reach { plan, visitor, own_places }.barrier(search)
     }
 
-    /// One session's share, and what its launcher is told. The private directory becomes its user's.
-    pub(super) async fn confine(
+    /// What the command of this plan needs to read. Found out anew until it has run once.
+    pub(super) async fn needed(&self, plan: &Launch, search: &str) -> Arc<[PathBuf]> {
+        if self.common.files.is_none() || plan.container().is_some() {
+            return Arc::default();
+        }
+        if let Some(known) = plan.needed() {
+            return known;
+        }
+        let (places, plan, search) = (self.places.clone(), plan.clone(), search.to_owned());
+        let found = STARTS.until_done(move || places.needed(plan.program(), plan.argv(), &search)).await;
+        found.unwrap_or_default().into_iter().collect()
+    }
+
+    /// One session's share, and what its launcher is told. `home` will be its private directory.
+    pub(super) async fn share(
         &self,
         plan: &Launch,
         home: &Path,
-        search: &str,
-    ) -> Result<(Confined, Confinement), Unconfined> {
-        let mut confined = Confined {
-            home: home.to_owned(),
-            group: None,
-            lease: None,
-            sweeper: self.sweeper.clone(),
-            swept: false,
-        };
+        needed: &[PathBuf],
+    ) -> Result<(Share, Confinement), Exhausted> {
+        let (home, sweeper) = (home.to_owned(), self.sweeper.clone());
         if plan.container().is_some() {
             // The command is the client of a daemon whose socket no session may reach.
-            return Ok((confined, Confinement::default()));
+            return Ok((Share { home, sweeper, groups: None, lease: None }, Confinement::default()));
         }
-        if let Some(uids) = &self.uids {
-            confined.lease = Some(uids.lease().await?);
-        }
-        let name = home.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        confined.group = self.groups.as_ref().map(|groups| groups.create(name)).transpose()?;
-        let uid = confined.lease.as_ref().map(Lease::uid);
-        if let Some(uid) = uid {
-            give(home, uid)?;
-        }
+        let lease = match &self.uids {
+            Some(uids) => Some(uids.lease().await?),
+            None => None,
+        };
         let mut confinement = self.common.clone();
-        confinement.uid = uid;
+        confinement.uid = lease.as_ref().map(Lease::uid);
         // Packages come from somewhere.
         confinement.no_network &= plan.fetch_key().is_none();
-        confinement.doors = confined.group.as_ref().map(Group::doors).unwrap_or_default();
         if let Some(common) = confinement.files.take() {
-            let needed = self.places.needed(plan.program(), plan.argv(), search);
-            let mut files = Files::with(needed);
+            let mut files = Files::with(needed.iter().cloned());
             files.readable.extend(plan.readable().iter().cloned());
             files.writable.extend(plan.writable().iter().cloned().chain(common.writable));
-            files.writable.push(home.to_owned());
+            files.writable.push(home.clone());
             confinement.files = Some(files);
         }
-        Ok((confined, confinement))
+        Ok((Share { home, sweeper, groups: self.groups.clone(), lease }, confinement))
     }
 }
 
@@ -170,13 +178,18 @@ impl Sandbox {
 const PAUSES: [Duration; 4] =
     [Duration::from_millis(50), Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(5)];
 
-/// Why one session cannot be confined.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Unconfined {
-    #[error(transparent)]
-    Exhausted(#[from] Exhausted),
-    #[error(transparent)]
-    Host(#[from] io::Error),
+impl Share {
+    /// Makes the control group, and the private directory, which is there by now, its user's. Blocks.
+    pub(super) fn make(self, confinement: &mut Confinement) -> io::Result<Confined> {
+        let Self { home, groups, lease, sweeper } = self;
+        let name = home.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let group = groups.map(|groups| groups.create(name)).transpose()?;
+        confinement.doors = group.as_ref().map(Group::doors).unwrap_or_default();
+        if let Some(lease) = &lease {
+            give(&home, lease.uid())?;
+        }
+        Ok(Confined { home, group, lease, sweeper, swept: false })
+    }
 }
 
 impl Confined {

@@ -91,6 +91,19 @@ impl Launch {
         &self.entry.readable
     }
 
+    /// What the command was found to need to read, if it is known.
+    pub fn needed(&self) -> Option<Arc<[PathBuf]>> {
+        self.entry.needed.get().filter(|_| self.purpose == Purpose::Serve).cloned()
+    }
+
+    /// The command runs with this to read: that is known until the settings are read again. What has not run
+    /// may need more, once that is there.
+    pub fn runs_with(&self, needed: Arc<[PathBuf]>) {
+        if self.purpose == Purpose::Serve {
+            let _ = self.entry.needed.set(needed);
+        }
+    }
+
     /// What it may write to beside its private directory.
     pub fn writable(&self) -> &[PathBuf] {
         match self.purpose {

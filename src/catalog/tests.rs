@@ -228,3 +228,17 @@ fn a_server_that_cannot_be_used_stops_the_start() {
         assert!(error.contains(expected), "{file:?} gave {error:?}");
     }
 }
+
+#[test]
+fn what_a_command_needs_is_known_to_all_its_plans_until_the_settings_are_read_again() {
+    let load = || catalog("[servers.s]\nrun = \"sh\"");
+    let plan = |catalog: &Catalog| catalog.trials(&Operator::at_the_command_line()).pop().unwrap();
+    let first = load();
+    assert_eq!(plan(&first).needed(), None);
+    plan(&first).fetch().runs_with(Arc::default());
+    assert_eq!(plan(&first).needed(), None, "fetching is another command");
+    let needed: Arc<[PathBuf]> = [PathBuf::from("/a")].into();
+    plan(&first).runs_with(needed.clone());
+    assert_eq!(plan(&first).needed(), Some(needed));
+    assert_eq!((plan(&first).fetch().needed(), plan(&load()).needed()), (None, None));
+}

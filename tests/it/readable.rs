@@ -56,3 +56,46 @@ async fn of_a_home_a_session_reads_the_named_file_and_of_a_project_below_what_li
         assert!(listed["error"].is_string(), "{name}: {listed}");
     }
 }
+
+#[tokio::test]
+async fn what_is_needed_is_looked_for_until_the_server_runs_and_again_after_a_reload() {
+    if !is_root() {
+        return;
+    }
+    let place = open_place();
+    let directory = |name: &str| {
+        let path = place.path().join(name);
+        fs::create_dir(&path).unwrap();
+        path
+    };
+    let (bin, programs, later) = (directory("bin"), directory("programs"), directory("later"));
+    let script = place.path().join("server");
+    fs::write(&script, "#!/usr/bin/env interpreter\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let interpreter = |to: &Path| {
+        let _ = fs::remove_file(bin.join("interpreter"));
+        fs::write(to.join("beside"), "data").unwrap();
+        fs::write(to.join("run"), format!("#!/bin/sh\nexec {}\n", peer())).unwrap();
+        fs::set_permissions(to.join("run"), fs::Permissions::from_mode(0o755)).unwrap();
+        std::os::unix::fs::symlink(to.join("run"), bin.join("interpreter")).unwrap();
+    };
+    let settings = with_peers(&format!("[servers.script]\nrun = {:?}\nreadable = [{:?}]", script, peer()));
+    let mut command = lockgate();
+    command.env("PATH", format!("{}:/usr/bin:/bin", bin.display())).env("HOME", place.path());
+    let gateway =
+        Gateway::start_by(command, tempfile::tempdir().unwrap(), &settings, &[("LOCKGATE_SECRET", SECRET)]);
+    let reads = async |directory: &Path| {
+        let mut session = gateway.client().connect("script").await;
+        let seen = session.attack("peek", json!({ "path": directory.join("beside") })).await;
+        seen.get("ok").is_some()
+    };
+    // Nothing to be run yet.
+    let mut early = gateway.client().open("script").await;
+    early.post_raw(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#).send().await.unwrap();
+    while early.message().await.is_some() {}
+    interpreter(&programs);
+    assert!(!reads(&later).await && reads(&programs).await);
+    interpreter(&later);
+    gateway.reload_bare(&settings, "settings_reloaded").await;
+    assert!(reads(&later).await && !reads(&programs).await);
+}

@@ -3,14 +3,14 @@
 //! is removed by them: when its session has ended, or by the next gateway if this one was killed.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
 use super::engine::{self, Unasked};
-use super::home::{Home, random_name};
+use super::home::random_name;
 use super::homes::Homes;
 use super::launcher::Orders;
 use super::marks::{Left, Mark};
@@ -73,11 +73,11 @@ impl Containers {
     }
 
     /// The container that a plan is about to start, if it starts one.
-    pub(super) fn expect(&self, plan: &Launch, home: &Home) -> io::Result<Option<Container>> {
+    pub(super) fn expect(&self, plan: &Launch, home: &Path) -> io::Result<Option<Container>> {
         let Some(run) = plan.container() else { return Ok(None) };
         let label = format!("{SESSION}={}", random_name()?);
         self.0.mark.add()?;
-        let note = home.path().join(".container");
+        let note = home.join(".container");
         let removal = Removal { containers: self.clone(), engine: run.engine().clone(), label, note };
         Ok(Some(Container { run: run.clone(), removal: Some(removal) }))
     }

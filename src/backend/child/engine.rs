@@ -70,8 +70,8 @@ async fn answer(spawner: &Spawner, engine: &Engine, words: &[&str]) -> Result<Ve
     let (our_stderr, stderr) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| host(e.into()))?;
     let our_stdout = pipe::Receiver::from_owned_fd(our_stdout).map_err(host)?;
     let our_stderr = pipe::Receiver::from_owned_fd(our_stderr).map_err(host)?;
-    let spawned = spawner.spawn(orders(engine, words), [stdin, stdout, stderr]).await;
-    let Spawned { leader, control } = spawned.map_err(host)?;
+    let spawned = spawner.spawn(orders(engine, words), [stdin, stdout, stderr], |_| Ok(())).await;
+    let (Spawned { leader, control }, ()) = spawned.map_err(host)?;
     let ended = watch(leader.pidfd()).map_err(host)?;
     launched(control).await?;
     let (tail, mut text) = (Tail::default(), Vec::new());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use super::super::sandbox::{Barrier, Exhausted, Unconfined};
+use super::super::sandbox::{Barrier, Exhausted};
 use super::super::templates::NotFetched;
 use super::launcher::Step;
 
@@ -89,15 +89,6 @@ impl StartFailed {
             Self::Silent => "it ended before it ran".into(),
             Self::Exhausted(_) => "the host has no room for another".into(),
             Self::Packages(reason) => reason.public(),
-        }
-    }
-}
-
-impl From<Unconfined> for StartFailed {
-    fn from(reason: Unconfined) -> Self {
-        match reason {
-            Unconfined::Exhausted(exhausted) => Self::Exhausted(exhausted),
-            Unconfined::Host(error) => Self::Host(error),
         }
     }
 }

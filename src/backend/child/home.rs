@@ -15,6 +15,13 @@ use tokio::sync::oneshot;
 use super::super::aside::ENDS;
 use super::super::tree;
 
+/// Where a private directory will be.
+#[derive(Debug)]
+pub(in crate::backend) struct Site {
+    path: PathBuf,
+    left: Left,
+}
+
 /// One private directory, empty at first; it goes when this is dropped.
 #[derive(Debug)]
 pub(in crate::backend) struct Home {
@@ -28,14 +35,24 @@ pub(in crate::backend) struct Home {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Left(Arc<Mutex<VecDeque<PathBuf>>>);
 
-impl Home {
-    /// Makes a directory below `root`.
-    pub(super) fn create(root: &Path, left: &Left) -> io::Result<Self> {
-        let path = root.join(random_name()?);
-        own_dir(&path, PRIVATE)?;
-        Ok(Self { path, left: left.clone(), removed: false })
+impl Site {
+    /// A place below `root` that nothing is at.
+    pub(super) fn below(root: &Path, left: &Left) -> io::Result<Self> {
+        Ok(Self { path: root.join(random_name()?), left: left.clone() })
     }
 
+    pub(in crate::backend) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the directory. Blocks.
+    pub(in crate::backend) fn build(self) -> io::Result<Home> {
+        own_dir(&self.path, PRIVATE)?;
+        Ok(Home { path: self.path, left: self.left, removed: false })
+    }
+}
+
+impl Home {
     pub(in crate::backend) fn path(&self) -> &Path {
         &self.path
     }

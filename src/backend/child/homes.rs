@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::super::tree;
 use super::super::unprepared::Unprepared;
-use super::home::{Home, Left, own_dir, random_name};
+use super::home::{Left, Site, own_dir, random_name};
 
 /// Where the private directories of this gateway lie.
 #[derive(Debug)]
@@ -67,8 +67,9 @@ impl Homes {
         &self.root
     }
 
-    pub(in crate::backend) fn create(&self) -> io::Result<Home> {
-        Home::create(&self.root, &self.left)
+    /// A place for one more.
+    pub(in crate::backend) fn site(&self) -> io::Result<Site> {
+        Site::below(&self.root, &self.left)
     }
 
     /// Removes this gateway's directory, with whatever is left in it; what takes too long is for the next start.
@@ -168,9 +169,9 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let shared = place.path().join("shared");
         let live = start(&shared);
-        let kept = live.create().unwrap();
+        let kept = live.site().unwrap().build().unwrap();
         let dead = start(&shared);
-        let left = dead.create().unwrap();
+        let left = dead.site().unwrap().build().unwrap();
         fs::write(left.path().join("file"), "x").unwrap();
         let root = killed(dead);
         let _next = start(&shared);

@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use tokio::net::unix::pipe;
 
 use super::framer::{Framer, Line};
+use crate::catalog::Launch;
 
 /// Messages towards the backend.
 #[derive(Clone, Debug)]
@@ -30,6 +32,8 @@ pub struct Inlet {
     stdout: pipe::Receiver,
     framer: Framer,
     ended: bool,
+    /// What the command was found to need, until its first output shows that it runs with that.
+    unproven: Option<(Launch, Arc<[PathBuf]>)>,
 }
 
 /// Buffers for one `writev`.
@@ -77,8 +81,12 @@ fn advance(queue: &mut VecDeque<Bytes>, mut written: usize) {
 // === impl Inlet ===
 
 impl Inlet {
-    pub(in crate::backend) fn new(stdout: pipe::Receiver, max_line: usize) -> Self {
-        Self { stdout, framer: Framer::new(max_line), ended: false }
+    pub(in crate::backend) fn new(
+        stdout: pipe::Receiver,
+        max_line: usize,
+        unproven: Option<(Launch, Arc<[PathBuf]>)>,
+    ) -> Self {
+        Self { stdout, framer: Framer::new(max_line), ended: false, unproven }
     }
 
     /// Resolves once there may be something to read, or the end.
@@ -92,7 +100,12 @@ impl Inlet {
     pub fn read(&mut self) -> bool {
         match self.stdout.try_read_buf(self.framer.space()) {
             Ok(0) => self.ended = true,
-            Ok(_) => return true,
+            Ok(_) => {
+                if let Some((plan, needed)) = self.unproven.take() {
+                    plan.runs_with(needed);
+                }
+                return true;
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => self.ended = true,
         }

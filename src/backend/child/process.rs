@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,11 +17,12 @@ use tokio::net::unix::pipe;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::super::sandbox::{Confined, Confinement, MARK, Sandbox};
+use super::super::aside::STARTS;
+use super::super::sandbox::{Confined, Confinement, MARK, Sandbox, Share};
 use super::super::templates::Provisions;
 use super::containers::{Container, Containers};
 use super::failed::StartFailed;
-use super::home::Home;
+use super::home::{Home, Site};
 use super::launcher::{Orders, Report, Stage};
 use super::leader::Leader;
 use super::spawner::{Spawned, Spawner};
@@ -66,6 +68,15 @@ pub(in crate::backend) struct Standard {
     pub(in crate::backend) process: Process,
     pub(in crate::backend) stdin: pipe::Sender,
     pub(in crate::backend) stdout: pipe::Receiver,
+    /// What the command was found to need to read.
+    pub(in crate::backend) needed: Arc<[PathBuf]>,
+}
+
+/// What a child stands on: all that must be there before it starts.
+struct Ground {
+    site: Site,
+    share: Share,
+    provisions: Provisions,
 }
 
 /// What is left of a child once none of its processes is: its directory, and the right to its user id,
@@ -100,19 +111,21 @@ impl Process {
     pub(in crate::backend) async fn start(
         equipment: &Equipment,
         plan: &Launch,
-        home: Home,
+        site: Site,
         provisions: Provisions,
     ) -> Result<Standard, StartFailed> {
         let (stdin, our_stdin) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
         let (our_stdout, stdout) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
         let (our_stderr, stderr) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
         let search = search_path();
-        let (confined, confinement) = equipment.sandbox.confine(plan, home.path(), &search).await?;
-        let (home, confined) = provisions.furnish(home, confined).await?;
-        let mut orders = orders(plan, &home, &search, confinement);
-        let container = equipment.containers.expect(plan, &home)?;
+        let needed = equipment.sandbox.needed(plan, &search).await;
+        let (share, confinement) = equipment.sandbox.share(plan, site.path(), &needed).await?;
+        let mut orders = orders(plan, site.path(), &search, confinement);
+        let container = equipment.containers.expect(plan, site.path())?;
         container.iter().for_each(|container| container.adapt(&mut orders));
-        let Spawned { leader, control } = equipment.spawner.spawn(orders, [stdin, stdout, stderr]).await?;
+        let ground = Ground { site, share, provisions };
+        let (Spawned { leader, control }, (home, confined)) =
+            ground.launch(&equipment.spawner, orders, [stdin, stdout, stderr]).await?;
         let tail = Tail::default();
         let stderr = pipe::Receiver::from_owned_fd(our_stderr)?;
         let process = Self {
@@ -130,6 +143,7 @@ impl Process {
             process,
             stdin: pipe::Sender::from_owned_fd(our_stdin)?,
             stdout: pipe::Receiver::from_owned_fd(our_stdout)?,
+            needed,
         })
     }
 
@@ -193,6 +207,31 @@ impl Process {
     }
 }
 
+impl Ground {
+    /// Lays it and starts a launcher on it. If there is much to give, others need not wait for that.
+    async fn launch(
+        self,
+        spawner: &Spawner,
+        mut orders: Orders,
+        descriptors: [OwnedFd; 3],
+    ) -> io::Result<(Spawned, (Home, Confined))> {
+        if !self.provisions.is_some() {
+            return spawner.spawn(orders, descriptors, |orders| self.lay(orders)).await;
+        }
+        let laid = STARTS.until_done(move || self.lay(&mut orders).map(|laid| (orders, laid))).await;
+        let (orders, laid) = laid.unwrap_or_else(|| Err(io::Error::other("the packages were not given")))?;
+        spawner.spawn(orders, descriptors, |_| Ok(laid)).await
+    }
+
+    /// Blocks.
+    fn lay(self, orders: &mut Orders) -> io::Result<(Home, Confined)> {
+        let home = self.site.build()?;
+        let confined = self.share.make(&mut orders.confinement)?;
+        self.provisions.give(home.path(), confined.uid())?;
+        Ok((home, confined))
+    }
+}
+
 /// Where programs are found.
 pub(in crate::backend) fn search_path() -> String {
     std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.into())
@@ -224,8 +263,8 @@ pub(super) async fn launched(control: StdUnixStream) -> Result<(), StartFailed> 
     }
 }
 
-fn orders(plan: &Launch, home: &Home, search: &str, confinement: Confinement) -> Orders {
-    let private = home.path().to_string_lossy();
+fn orders(plan: &Launch, home: &Path, search: &str, confinement: Confinement) -> Orders {
+    let private = home.to_string_lossy();
     let base =
         [("PATH", search), ("HOME", &private), ("TMPDIR", &private), ("LANG", "C.UTF-8"), (MARK, &private)];
     let mut environment: Vec<(String, String)> =
@@ -238,7 +277,7 @@ fn orders(plan: &Launch, home: &Home, search: &str, confinement: Confinement) ->
         program: plan.program().clone(),
         argv: plan.argv().to_vec(),
         environment,
-        home: home.path().to_owned(),
+        home: home.to_owned(),
         parent: rustix::process::getpid().as_raw_nonzero().get(),
         confinement,
     }

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,12 +41,7 @@ pub(super) struct Spawned {
     pub(super) control: UnixStream,
 }
 
-#[derive(Debug)]
-struct Job {
-    orders: Orders,
-    descriptors: [OwnedFd; 3],
-    reply: oneshot::Sender<io::Result<Spawned>>,
-}
+type Job = Box<dyn FnOnce(&Roster) + Send>;
 
 /// What came of a rehearsal that failed.
 #[derive(Debug, thiserror::Error)]
@@ -80,10 +76,15 @@ impl Spawner {
         Ok(Self { jobs, roster })
     }
 
-    /// Starts a launcher with these descriptors as its 0, 1 and 2 to be.
-    pub(super) async fn spawn(&self, orders: Orders, descriptors: [OwnedFd; 3]) -> io::Result<Spawned> {
-        let (reply, answer) = oneshot::channel();
-        self.order(Job { orders, descriptors, reply })?;
+    /// Starts a launcher with these descriptors as its 0, 1 and 2 to be. What it needs is made right before, on
+    /// the same thread: it takes a moment, in which who waits serves others.
+    pub(super) async fn spawn<T: Send + 'static>(
+        &self,
+        orders: Orders,
+        descriptors: [OwnedFd; 3],
+        made: impl FnOnce(&mut Orders) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<(Spawned, T)> {
+        let answer = self.order(orders, descriptors, made)?;
         answer.await.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?
     }
 
@@ -94,11 +95,10 @@ impl Spawner {
         confinement: Confinement,
     ) -> Result<(), Unrehearsed> {
         let nothing = || File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from);
-        let (reply, answer) = oneshot::channel();
         let orders = Orders::rehearsal(home.to_owned(), confinement);
         let descriptors = [nothing()?, nothing()?, nothing()?];
-        self.order(Job { orders, descriptors, reply })?;
-        let Spawned { leader, mut control } = answer.blocking_recv().map_err(io::Error::other)??;
+        let answer = self.order(orders, descriptors, |_| Ok(()))?;
+        let (Spawned { leader, mut control }, ()) = answer.blocking_recv().map_err(io::Error::other)??;
         let mut text = Vec::new();
         control.read_to_end(&mut text)?;
         let exit = leader.outlive();
@@ -110,8 +110,24 @@ impl Spawner {
         }
     }
 
-    fn order(&self, job: Job) -> io::Result<()> {
-        self.jobs.try_send(job).map_err(|_| io::ErrorKind::WouldBlock.into())
+    fn order<T: Send + 'static>(
+        &self,
+        mut orders: Orders,
+        descriptors: [OwnedFd; 3],
+        made: impl FnOnce(&mut Orders) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<oneshot::Receiver<io::Result<(Spawned, T)>>> {
+        let (reply, answer) = oneshot::channel();
+        let job = move |roster: &Roster| {
+            if reply.is_closed() {
+                return;
+            }
+            let made = made(&mut orders);
+            let spawned = made.and_then(|made| Ok((spawn(&orders, &descriptors, roster)?, made)));
+            // If nobody waits for it any more, it ends as it is dropped.
+            let _ = reply.send(spawned);
+        };
+        self.jobs.try_send(Box::new(job)).map_err(|_| io::Error::from(io::ErrorKind::WouldBlock))?;
+        Ok(answer)
     }
 
     /// Kills every process group that is left.
@@ -140,12 +156,9 @@ impl Roster {
 }
 
 fn run(inbox: &Receiver<Job>, roster: &Roster) {
-    while let Ok(Job { orders, descriptors, reply }) = inbox.recv() {
-        if reply.is_closed() {
-            continue;
-        }
-        // If nobody waits for it any more, it ends as it is dropped.
-        let _ = reply.send(spawn(&orders, &descriptors, roster));
+    while let Ok(job) = inbox.recv() {
+        // All children would end with this thread.
+        let _ = catch_unwind(AssertUnwindSafe(|| job(roster)));
     }
 }
 

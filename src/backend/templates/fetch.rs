@@ -143,9 +143,9 @@ impl Starter {
         let _turn = self.templates.turns.acquire().await;
         let begun = Instant::now();
         tracing::info!(server = %plan.server(), "fetching packages");
-        let home = self.homes.create().map_err(StartFailed::from)?;
-        let Standard { process, stdin, stdout } =
-            Process::start(&self.equipment, plan, home, Provisions::none()).await?;
+        let site = self.homes.site().map_err(StartFailed::from)?;
+        let Standard { process, stdin, stdout, .. } =
+            Process::start(&self.equipment, plan, site, Provisions::none()).await?;
         drop(stdin);
         let remains = run(process, stdout).await?;
         let key = key.to_owned();

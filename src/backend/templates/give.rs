@@ -12,9 +12,6 @@ use tokio::time::Instant;
 
 use super::copy::{MAX_BYTES, Manner, Place, Uncopied, copy, set_mode};
 use super::store::Store;
-use crate::backend::aside::STARTS;
-use crate::backend::child::Home;
-use crate::backend::sandbox::Confined;
 use crate::catalog::Recipe;
 
 /// What a session finds in its home when it starts. Made only once it is there to be given, so that no
@@ -41,20 +38,15 @@ impl Provisions {
         Self(Some((store, recipe.clone())))
     }
 
-    /// Fills the home of a session that has not been launched. Whoever stops waiting stops nothing: the
-    /// home and its user come back to where they belong when it is done.
-    pub(in crate::backend) async fn furnish(
-        self,
-        home: Home,
-        confined: Confined,
-    ) -> io::Result<(Home, Confined)> {
-        let Some((store, recipe)) = self.0 else { return Ok((home, confined)) };
-        let furnish = move || {
-            let given = give(&store, &recipe, home.path(), confined.uid());
-            given.map(|()| (home, confined))
-        };
-        let panicked = || Err(io::Error::other("the packages were not given"));
-        STARTS.until_done(furnish).await.unwrap_or_else(panicked)
+    /// Whether there is something to give, which takes its time.
+    pub(in crate::backend) fn is_some(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Fills the home of a session that has not been launched, for this user. Blocks.
+    pub(in crate::backend) fn give(&self, home: &Path, uid: Option<u32>) -> io::Result<()> {
+        let Some((store, recipe)) = &self.0 else { return Ok(()) };
+        give(store, recipe, home, uid)
     }
 }
 
