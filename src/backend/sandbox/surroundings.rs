@@ -172,7 +172,7 @@ mod tests {
         make("project/package.json");
         let link = place.path().join("link");
         std::os::unix::fs::symlink(&home, &link).unwrap();
-        let common = Common { homes: real([link.clone()].into_iter()), others: Vec::new() };
+        let common = Common { homes: real([home.clone()].into_iter()), others: Vec::new() };
         let modules = module.ancestors().nth(2).unwrap().to_owned();
         for way in [server.clone(), link.join("server.js")] {
             let found = needed(&common, &[&way]);
