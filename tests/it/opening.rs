@@ -1,5 +1,7 @@
 //! Who gets in, and what opening a session gives (seeds D0.1, D0.2, D0.3, D0.5, D0.6, D0.12).
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::client::Client;
@@ -124,7 +126,9 @@ async fn a_client_that_leaves_while_packages_are_fetched_leaves_no_open_session(
 async fn packages_that_take_their_time_are_not_waited_for_longer_than_a_start() {
     let runner = Runner::new();
     let gateway = runner.gateway_with("[timeouts]\nstart = \"300ms\"\n");
-    let late = gateway.client().get("/pkg/sse").send().await.unwrap();
+    // Longer than it takes; a test that would hang fails instead.
+    let asked = tokio::time::timeout(Duration::from_secs(30), gateway.client().get("/pkg/sse").send());
+    let late = asked.await.expect("it is not answered").unwrap();
     assert_eq!((late.status().as_u16(), &late.headers()["retry-after"]), (503, &"5".parse().unwrap()));
     let told = late.text().await.unwrap();
     assert!(told.contains("packages of the server pkg are still being fetched"), "{told}");
