@@ -2,7 +2,7 @@
 //! with the same [`Link`].
 //!
 //! `child` is the process and what belongs to it, `sandbox` what it is kept from, `templates` the packages that
-//! it finds. `unprepared` is why there can be none of it on this host. `tree` removes what it leaves on disk,
+//! it finds. `warm` are children that nobody has asked for yet. `unprepared` is why there can be none of it on this host. `tree` removes what it leaves on disk,
 //! `aside` does what blocks, `handover` carries values and descriptors between our own processes. `addresses` are
 //! those by which sessions, too, reach the gateway.
 
@@ -14,10 +14,13 @@ mod sandbox;
 mod templates;
 mod tree;
 mod unprepared;
+mod warm;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::unix::pipe;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use self::addresses::own_addresses;
@@ -30,6 +33,7 @@ use self::aside::STARTS;
 use self::child::{Containers, Equipment, Homes, Process, Spawner, Standard, search_path};
 use self::sandbox::Sandbox;
 use self::templates::Templates;
+use self::warm::Warm;
 use crate::catalog::{Engine, Launch};
 use crate::ids::ServerName;
 use crate::lifecycle::Lifecycle;
@@ -43,6 +47,7 @@ pub struct Starter {
     homes: Homes,
     templates: Templates,
     slots: Arc<Semaphore>,
+    warm: Warm,
     max_line: usize,
 }
 
@@ -82,6 +87,7 @@ impl Starter {
             homes,
             templates: Templates::prepare(settings)?,
             slots: Arc::new(Semaphore::new(settings.limits.starts)),
+            warm: Warm::default(),
             max_line: usize::try_from(settings.limits.line.as_u64()).unwrap_or(usize::MAX),
         })
     }
@@ -134,9 +140,16 @@ impl Starter {
         _slot: &StartSlot,
     ) -> Result<Link, StartFailed> {
         let started = Process::start(&self.equipment, plan, self.homes.site()?, provisions).await?;
+        Ok(self.link(plan, started)?)
+    }
+
+    /// What the caller talks to the backend by, on the caller's runtime from now on.
+    fn link(&self, plan: &Launch, started: Standard) -> io::Result<Link> {
         let Standard { process, stdin, stdout, needed } = started;
         let unproven = plan.needed().is_none().then(|| (plan.clone(), needed));
-        Ok(Link { outlet: Outlet::new(stdin), inlet: Inlet::new(stdout, self.max_line, unproven), process })
+        let outlet = Outlet::new(pipe::Sender::from_owned_fd(stdin)?);
+        let inlet = Inlet::new(pipe::Receiver::from_owned_fd(stdout)?, self.max_line, unproven);
+        Ok(Link { outlet, inlet, process })
     }
 
     /// Removes, in the background, the containers of gateways that were killed. Must be called on a runtime.

@@ -58,6 +58,8 @@ struct Entry {
     /// `None` until it is found out.
     era: Option<Era>,
     sessions: usize,
+    /// Children that are started before a session wants them.
+    warm: usize,
     /// Known once it has run.
     needed: OnceLock<Arc<[PathBuf]>>,
 }
@@ -155,6 +157,13 @@ impl Catalog {
         wanted.map(|entry| (entry.name.to_string(), Launch::fetching(entry))).collect()
     }
 
+    /// What is started before a session wants it, and how many of each.
+    pub fn warm(&self) -> Vec<(Launch, usize)> {
+        let by_name = self.entries.iter().filter(|(key, entry)| **key == entry.name.as_str());
+        let wanted = by_name.filter(|(_, entry)| entry.warm > 0);
+        wanted.map(|(_, entry)| (Launch::serving(entry, BTreeMap::new()), entry.warm)).collect()
+    }
+
     /// What may have containers of ours, each once.
     pub fn engines(&self) -> Vec<Engine> {
         let mut engines: Vec<Engine> = Vec::new();
@@ -221,6 +230,7 @@ impl Entry {
             container,
             recipe,
             sessions: server.sessions.unwrap_or(usize::MAX).min(all.limits.sessions_per_server),
+            warm: server.warm,
             needed: OnceLock::new(),
         })
     }

@@ -5,26 +5,35 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
-use super::{LaunchPlan, Recipe};
+use super::{Launch, LaunchPlan, Recipe};
 
-/// Stands for everything that decides what process a plan starts and for whom, and reveals nothing of it.
+/// Stands for everything that decides what process is started, and for whom if it is for somebody, and reveals
+/// nothing of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
     /// A reload can change all that goes in but the tenant's name and the server's.
     pub(super) fn of(plan: &LaunchPlan) -> Self {
-        let tenant = plan.tenant().to_string();
-        let whose = [tenant.as_str(), plan.server().as_str()].map(str::as_bytes);
-        let variables = plan.environment().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
         let mut digest = Sha256::new();
-        add(&mut digest, whose);
-        add(&mut digest, [plan.program().as_os_str().as_bytes()]);
-        add(&mut digest, plan.argv().iter().map(String::as_bytes));
+        add(&mut digest, [plan.tenant().to_string().as_bytes()]);
+        Self::of_process(digest, plan)
+    }
+
+    /// Of a process that is nobody's yet.
+    pub(super) fn of_nobodys(launch: &Launch) -> Self {
+        Self::of_process(Sha256::new(), launch)
+    }
+
+    fn of_process(mut digest: Sha256, launch: &Launch) -> Self {
+        let variables = launch.environment().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+        add(&mut digest, [launch.server().as_str().as_bytes()]);
+        add(&mut digest, [launch.program().as_os_str().as_bytes()]);
+        add(&mut digest, launch.argv().iter().map(String::as_bytes));
         add(&mut digest, variables);
-        add(&mut digest, bytes(plan.readable()));
-        add(&mut digest, bytes(plan.writable()));
-        add(&mut digest, plan.recipe().map(Recipe::key).map(str::as_bytes));
+        add(&mut digest, bytes(launch.readable()));
+        add(&mut digest, bytes(launch.writable()));
+        add(&mut digest, launch.recipe().map(Recipe::key).map(str::as_bytes));
         Self(digest.finalize().into())
     }
 }

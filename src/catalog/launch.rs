@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{ContainerRun, Entry, Recipe};
+use super::{ContainerRun, Entry, Fingerprint, Recipe};
 use crate::ids::ServerName;
 use crate::mcp::Era;
 
@@ -46,6 +46,11 @@ impl Launch {
     /// The server to be started.
     pub fn server(&self) -> &ServerName {
         &self.entry.name
+    }
+
+    /// What this has in common with others that start the very same process, for whomever.
+    pub fn process(&self) -> Fingerprint {
+        Fingerprint::of_nobodys(self)
     }
 
     /// The protocol era that the server speaks; `None` if that is to be found out.

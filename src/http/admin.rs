@@ -49,6 +49,7 @@ async fn detail(request: HttpRequest, admin: Data<Admin>) -> HttpResponse {
     body["sandbox"] = json!(sandbox);
     body["sandbox"]["missing"] = json!(missing);
     body["sandbox"]["uids"] = json!(sessions.uid_count(&operator));
+    body["warm"] = json!(sessions.started_ahead(&operator));
     health::answer(&request, HttpResponse::Ok(), &body)
 }
 

@@ -1,5 +1,6 @@
 //! How a session comes to be, and how it is found again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -184,6 +185,12 @@ impl Sessions {
     /// How their user ids are used, for the operator; `None` where they have none of their own.
     pub fn uid_count(&self, _operator: &Operator) -> Option<UidCount> {
         self.starter.uid_count()
+    }
+
+    /// How many children of each server wait for a session, for the operator.
+    pub fn started_ahead(&self, _operator: &Operator) -> BTreeMap<String, usize> {
+        let counts = self.starter.warm_count().into_iter();
+        counts.map(|(server, count)| (server.to_string(), count)).collect()
     }
 
     /// Whether the gateway is shutting down.

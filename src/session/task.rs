@@ -142,6 +142,9 @@ impl Task {
         let session = self.session.clone();
         let starter = self.sessions.starter.clone();
         let starting = async {
+            if let Some(link) = starter.take_warm(&session.plan).await {
+                return Ok((None, link));
+            }
             let provisions = self.provide().await?;
             let slot = match starter.try_slot() {
                 Some(slot) => slot,
@@ -151,7 +154,7 @@ impl Task {
                 }
             };
             let link = starter.start(&session.plan, provisions, &slot).await.map_err(End::NotStarted)?;
-            Ok((slot, link))
+            Ok((Some(slot), link))
         };
         let started = tokio::select! {
             outcome = starting => outcome,
@@ -164,7 +167,7 @@ impl Task {
                 tracing::warn!(session = %self.tag, server = %session.plan.server(), error = %failed, "server not started");
             }
         })?;
-        self.slot = Some(slot);
+        self.slot = slot;
         self.started = Instant::now();
         self.slot_until = self.started + Starter::SLOT_HOLD;
         audit::record(Event::ServerStarted(session.of()));

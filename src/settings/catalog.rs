@@ -26,6 +26,9 @@ pub struct Server {
     pub prefetch: bool,
     /// Live sessions of this server, if fewer than `limits.sessions_per_server`.
     pub sessions: Option<usize>,
+    /// Children that are started before a session wants them.
+    #[serde(default)]
+    pub warm: usize,
     /// Files and directories that its sessions may read, beside those that every session may.
     #[serde(default)]
     pub readable: Vec<PathBuf>,
@@ -58,6 +61,7 @@ impl Server {
             docker: false,
             prefetch: false,
             sessions: None,
+            warm: 0,
             readable: Vec::new(),
             writable: Vec::new(),
         }

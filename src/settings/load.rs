@@ -149,7 +149,7 @@ impl Settings {
             self.access.check(),
             self.limits.check(),
             self.timeouts.check(),
-            self.sandbox.check(self.limits.sessions),
+            self.sandbox.check(self.limits.sessions, self.servers.values().map(|server| server.warm).sum()),
         ];
         for check in checks {
             check.map_err(|(key, reason)| (key.to_owned(), reason))?;

@@ -65,11 +65,14 @@ const LEAST_MEMORY: ByteSize = ByteSize::mib(16);
 const LEAST_PROCESSES: u32 = 4;
 
 impl Sandbox {
-    pub(super) fn check(&self, sessions: usize) -> Result<(), (&'static str, String)> {
+    /// `warm` children wait beside the sessions.
+    pub(super) fn check(&self, sessions: usize, warm: usize) -> Result<(), (&'static str, String)> {
         let room = self.uids.sessions() as usize;
-        if room < sessions {
+        if room < sessions.saturating_add(warm) {
+            let beside =
+                if warm == 0 { String::new() } else { format!(" and {warm} children that are kept warm") };
             let reason =
-                format!("has room for {room} sessions, fewer than the {sessions} of limits.sessions");
+                format!("has room for {room} sessions, fewer than the {sessions} of limits.sessions{beside}");
             return Err(("sandbox.uids", reason));
         }
         if self.memory < LEAST_MEMORY {

@@ -4,8 +4,9 @@ use config::{Map, Value, ValueKind};
 
 /// Keys of one `[servers.*]` table.
 #[rustfmt::skip]
-const SERVER: [&str; 9] = [
-    "docker", "env", "env_allow", "era", "prefetch", "readable", "run", "sessions", "writable",
+const SERVER: [&str; 10] = [
+    "docker", "env", "env_allow", "era", "prefetch", "readable", "run", "sessions", "warm",
+    "writable",
 ];
 /// Keys of one `[tenants.*]` table.
 const TENANT: [&str; 5] = ["env", "rate", "secrets", "servers", "sessions"];

@@ -44,3 +44,4 @@ mod supervision;
 mod tenants;
 mod traces;
 mod users;
+mod warm;

@@ -66,8 +66,8 @@ const LAST_LINES: usize = 16;
 #[derive(Debug)]
 pub(in crate::backend) struct Standard {
     pub(in crate::backend) process: Process,
-    pub(in crate::backend) stdin: pipe::Sender,
-    pub(in crate::backend) stdout: pipe::Receiver,
+    pub(in crate::backend) stdin: OwnedFd,
+    pub(in crate::backend) stdout: OwnedFd,
     /// What the command was found to need to read.
     pub(in crate::backend) needed: Arc<[PathBuf]>,
 }
@@ -139,12 +139,12 @@ impl Process {
         };
         let barrier = || equipment.sandbox.barrier(plan, &search);
         launched(control).await.map_err(|failed| failed.barred(barrier))?;
-        Ok(Standard {
-            process,
-            stdin: pipe::Sender::from_owned_fd(our_stdin)?,
-            stdout: pipe::Receiver::from_owned_fd(our_stdout)?,
-            needed,
-        })
+        Ok(Standard { process, stdin: our_stdin, stdout: our_stdout, needed })
+    }
+
+    /// Watches the process from the runtime of whoever has it now.
+    pub(in crate::backend) fn moved(self) -> io::Result<Self> {
+        Ok(Self { ended: watch(self.ended.into_inner())?, ..self })
     }
 
     /// Resolves once the leader has ended, without reaping it: its number and its group stay ours.

@@ -147,6 +147,7 @@ impl Starter {
         let Standard { process, stdin, stdout, .. } =
             Process::start(&self.equipment, plan, site, Provisions::none()).await?;
         drop(stdin);
+        let stdout = pipe::Receiver::from_owned_fd(stdout).map_err(StartFailed::from)?;
         let remains = run(process, stdout).await?;
         let key = key.to_owned();
         let kept = ENDS.until_done(move || keep(remains, &store, &key)).await;
