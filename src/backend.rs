@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub use self::child::{Exit, Inlet, Line, Outlet, Sent, StartFailed, is_launcher, launch};
+pub use self::child::{Exit, Framer, Inlet, Line, Outlet, Sent, StartFailed, is_launcher, launch};
 pub use self::sandbox::{Barrier, Exhausted, Item, Lack, Report, State, UidCount, is_sweeper, sweep};
 pub use self::templates::{Amount, NotFetched, Provisions};
 pub use self::unprepared::Unprepared;
