@@ -116,12 +116,12 @@ class Gateway:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        facts["homes"] = homes(self.temporary)
+        facts["directories"] = sum(1 for _ in self.temporary.glob("*/*"))
 
 
-def homes(temporary):
-    """Private directories of sessions that are still there."""
-    return sum(1 for _ in temporary.glob("*/*"))
+def remains(gateway):
+    """Of a gateway whose clients have gone: children, and private directories of sessions."""
+    return len(children(gateway.binaries)) + sum(1 for _ in gateway.temporary.glob("*/*/*"))
 
 
 def cold_start_ms(target, binaries, times=10):

@@ -22,7 +22,8 @@ connections_per_address = 0
 """
 PATHS = {"sse": ("sse", "/echo/sse"), "stream": ("streamable", "/echo/mcp")}
 NAMES = {"sse": "SSE", "stream": "Streamable"}
-FAR = 16
+# With so many sessions, cores are compared; so far, what they show is drawn out.
+CORES_AT, FAR = 100, 16
 
 
 def point(binaries, short, sessions, seconds, cores):
@@ -48,11 +49,11 @@ def point(binaries, short, sessions, seconds, cores):
 
 
 def sweep(binaries, args):
-    """All points; the last are 100 sessions on fewer cores than there are."""
+    """All points; the last are on fewer cores than there are."""
     args.raw.parent.mkdir(parents=True, exist_ok=True)
     all_cores = len(os.sched_getaffinity(0))
     points = [(sessions, all_cores) for sessions in args.sessions]
-    points += [(100, cores) for cores in range(1, all_cores + 1) if (100, cores) not in points]
+    points += [(CORES_AT, cores) for cores in range(1, all_cores + 1) if (CORES_AT, cores) not in points]
     with open(args.raw, "w") as out:
         about = machine(binaries) | {"date": time.strftime("%Y-%m-%d %H:%M", time.gmtime())}
         out.write(json.dumps({"meta": about}) + "\n")
@@ -69,8 +70,8 @@ def sweep(binaries, args):
                     out.flush()
                     found = metrics(line)
                     print(f"run {run} {short:7} {sessions:5} sessions, {cores} cores: {found.get('calls_per_s')}/s "
-                          f"p99 {found.get('p99_ms')} ms, set-up {found.get('setup_per_s')}/s, pss {found.get('pss_kib')} KiB "
-                          f"{wrongs(line) or ''}"[:300], flush=True)
+                          f"p99 {found.get('p99_ms')} ms, set-up {found.get('setup_per_s')}/s, "
+                          f"pss {found.get('pss_kib')} KiB, {found.get('fds')} fds {wrongs(line) or ''}"[:300], flush=True)
 
 
 def fitting(need):
@@ -138,9 +139,10 @@ def growth_table(points):
     keys = ("calls_per_s", "p50_ms", "p99_ms", "setup_per_s", "pss_kib", "fds", "children_pss_kib", "helpers")
     heads = ("calls/s", "p50 ms", "p99 ms", "sessions started/s", "gateway PSS KiB", "gateway descriptors",
              "children PSS KiB", "other processes", "wrong")
-    rows = [[NAMES[short], f"{sessions:,}".replace(",", " "), *(number(points.get(short, sessions, key)) for key in keys),
+    rows = [[NAMES[short], spaced(sessions), *(number(points.get(short, sessions, key)) for key in keys),
              points.wrong(short, sessions) or "nothing"]
-            for short in points.transports for sessions in points.sessions if points.of(short, sessions, points.cores)]
+            for short in points.transports for sessions in points.sessions
+            if points.of(short, sessions, points.cores)]
     return pages.table(["", "sessions", *heads], rows)
 
 
@@ -165,29 +167,60 @@ def plots(points):
         chart("memory", "Proportional memory of the gateway, MiB", *both("pss_kib", 1024)),
         chart("descriptors", "Open descriptors of the gateway", *both("fds")),
         chart("starts", "Sessions started a second", *both("setup_per_s")),
+        by_cores_plot(points),
     ]
+
+
+def by_cores_plot(points):
+    """What was measured on so many cores, and what Amdahl's law makes of it."""
+    measured, computed = [], []
+    for short in points.transports:
+        some = by_cores(points, short)
+        serial = laws.serial_fraction(some)
+        if serial is not None:
+            measured.append((NAMES[short], some))
+            computed.append((f"{NAMES[short]}, law", [(n, laws.amdahl(some[0][1], serial, n)) for n in range(1, FAR + 1)]))
+    if not measured:
+        return ""
+    title = f"Calls a second of {CORES_AT} sessions by cores, measured and by Amdahl's law"
+    svg = plot.curves(title, "cores", measured + computed, [name for name, _ in computed])
+    return pages.draw("scale-cores", svg)
+
+
+def spaced(value):
+    return f"{value:,.0f}".replace(",", " ")
 
 
 def outlook(points, short):
     """Where it bends, and what more cores would bring."""
-    name = NAMES[short]
+    return f"**{NAMES[short]}.** {knee(points, short)} {more_cores(points, short)}"
+
+
+def knee(points, short):
     law = laws.fit_usl(points.curve(short, "calls_per_s"))
-    bend = law and law.knee()
-    text = [f"**{name}.**"]
-    if law:
-        text.append(f"The universal scalability law, fitted to calls/s over sessions, has contention {law.sigma:.4f} and "
-                    f"coherence {law.kappa:.2e}; its greatest throughput is at "
-                    + (f"{bend:,.0f} sessions (the knee), {law.at(bend):,.0f} calls/s.".replace(",", " ") if bend else "no number of sessions that was measured: more do not slow it down."))
-    by_cores = [(cores, rate) for cores in range(1, points.cores + 1)
-                if (rate := points.get(short, 100, "calls_per_s", cores))]
-    serial = laws.serial_fraction(by_cores)
+    if not law:
+        return "Too few numbers of sessions were measured to fit a law."
+    bend = law.knee()
+    there = (f"at {spaced(bend)} sessions (the knee), with {spaced(law.at(bend))} calls/s" if bend
+             else "at no number of sessions: more of them do not slow it down")
+    return (f"The universal scalability law, fitted to calls/s over sessions, has contention {law.sigma:.4f} and "
+            f"coherence {law.kappa:.2e}; its greatest throughput is {there}.")
+
+
+def by_cores(points, short):
+    return [(cores, rate) for cores in range(1, points.cores + 1)
+            if (rate := points.get(short, CORES_AT, "calls_per_s", cores))]
+
+
+def more_cores(points, short):
+    some = by_cores(points, short)
+    serial = laws.serial_fraction(some)
     if serial is None:
-        text.append("How it grows with cores was not measured.")
-    else:
-        measured = ", ".join(f"{number(rate)} on {cores}" for cores, rate in by_cores)
-        far = laws.amdahl(by_cores[0][1], serial, FAR)
-        text.append(f"With 100 sessions, calls/s by cores: {measured}. By Amdahl's law that is a serial fraction of {serial * 100:.1f} %, "
-                    f"which would allow {far:,.0f} calls/s on {FAR} cores, {far / by_cores[0][1]:.1f} times one core's. "
-                    f"The load generator runs on the same cores, on a thread of its own; {len(by_cores)} points say nothing of "
-                    "what only shows on more cores, so this is an upper bound.")
-    return " ".join(text)
+        return "How it grows with cores was not measured."
+    one = some[0][1]
+    far = laws.amdahl(one, serial, FAR)
+    measured = ", ".join(f"{number(rate)} on {cores}" for cores, rate in some)
+    return (f"With {CORES_AT} sessions, calls/s by cores: {measured}. By Amdahl's law that is a serial fraction of "
+            f"{serial * 100:.1f} %, which would allow {spaced(far)} calls/s on {FAR} cores, {far / one:.1f} times one "
+            "core's. The load generator, on a single thread, and the children run on the same cores, and "
+            f"{len(some)} points say nothing of what only shows on more cores: it is no promise.")

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from . import workloads
-from .gateway import Gateway, cold_start_ms, memory_kib, children
+from .gateway import Gateway, cold_start_ms, memory_kib, remains
 
 LOAD_S = 300
 
@@ -42,7 +42,7 @@ def measure(binaries, workload, target):
             result["base_pss_kib"] = base
         else:
             result = {"ok": False, "aborted": f"it does not listen: {gateway.log()}"}
-        left = len(children(binaries))
+        left = remains(gateway)
         gateway.stop()
     return result, gateway.facts | {"left": left}
 

@@ -31,12 +31,12 @@ def draw(name, svg):
 
 
 def measured_on(machine):
-    versions = ", ".join(f"{package} {version} ({registry})" for registry, package, version in PACKAGES.values())
+    """Where, when and of what."""
     user = "root, so that each session has a user of its own" if machine["root"] else "an ordinary user"
     quiet = "" if machine["load"] < 0.5 else f" **The machine was not quiet: its load was {machine['load']:.1f} at the start.**"
     return (f"{machine['date']} UTC, commit `{machine['commit']}`, as {user}: {machine['processor']}, {machine['cores']} cores, "
             f"{machine['memory_gib']} GiB, Linux {machine['kernel']}, {machine['rustc']}, Node {machine['node']}, "
-            f"Python {machine['python']}. Peers: {versions}.{quiet}")
+            f"Python {machine['python']}.{quiet}")
 
 
 def peers(figures):
@@ -45,8 +45,9 @@ def peers(figures):
     met = sum(1 for one in found if one.met)
     missed = sum(1 for one in found if one.met is False)
     runs = len(figures.runs)
+    versions = ", ".join(f"{package} {version} ({registry})" for registry, package, version in PACKAGES.values())
     parts = [
-        f"{measured_on(figures.machine)} Medians of {runs} run{'s' if runs > 1 else ''}; every ratio is taken within a run.",
+        f"{measured_on(figures.machine)} Peers: {versions}. Medians of {runs} run{'s' if runs > 1 else ''}; every ratio is taken within a run.",
         "### Targets",
         f"{met} met, {missed} missed, {len(found) - met - missed} not measured.",
         table(["what", "target", "measured", "", ""], [one.row() for one in found]),
@@ -70,9 +71,10 @@ def throughput(figures):
         spread = figures.spread(name, workload, "calls_per_s")
         between = f" ({number(spread[0])} – {number(spread[1])})" if spread and len(figures.runs) > 1 else ""
         return number(rate) + between + mark if rate is not None else "–"
-    rows = [[name, *(cell(name, workload) for _, workload in columns)] for name in figures.targets if "warm" not in name]
-    return "Echo of 200 bytes (the last column: of 1 MB), calls a second, median (least – most); `!`: something went wrong.\n\n" + table(
-        ["", *(head for head, _ in columns)], rows)
+    rows = [[name, *(cell(name, workload) for _, workload in columns)]
+            for name in figures.targets if "warm" not in name]
+    return ("Echo of 200 bytes (the last column: of 1 MB), calls a second, median (least – most); "
+            "`!`: something went wrong.\n\n" + table(["", *(head for head, _ in columns)], rows))
 
 
 def rest(figures):
@@ -92,7 +94,8 @@ def rest(figures):
 
 
 def kind(name):
-    return next((one for prefix, one in (("lockgate", "ours"), ("floor", "floor"), ("pipe", "pipe")) if name.startswith(prefix)), "peer")
+    known = (("lockgate", "ours"), ("floor", "floor"), ("pipe", "pipe"))
+    return next((one for prefix, one in known if name.startswith(prefix)), "peer")
 
 
 def plots(figures):

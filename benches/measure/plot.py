@@ -71,7 +71,10 @@ def short(value):
 
 
 def curves(title, below, series, dashed=()):
-    """Lines over sessions, both axes logarithmic; a series is a name and points. Those in `dashed` are computed."""
+    """Lines over what is said below, both axes logarithmic; a series is a name and points.
+
+    Those in `dashed` are computed; they have the colour of the series whose name theirs begins with.
+    """
     width, height, left, top, bottom = 760, 360, 64, 40, 300
     points = [point for _, some in series for point in some if point[1] and point[1] > 0]
     across = Axis([x for x, _ in points], left, width - 190)
@@ -84,8 +87,9 @@ def curves(title, below, series, dashed=()):
         parts += [line(left, up.place(tick), width - 190, up.place(tick)),
                   text(left - 6, up.place(tick) + 4, short(tick), "end")]
     parts.append(text((left + width - 190) / 2, bottom + 42, below, "middle"))
+    families = list(dict.fromkeys(name.split(",")[0] for name, _ in series))
     for nth, (name, some) in enumerate(series):
-        colour = LINES[nth % len(LINES)]
+        colour = LINES[families.index(name.split(",")[0]) % len(LINES)]
         drawn = [(across.place(x), up.place(y)) for x, y in some if y and y > 0]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in drawn)
         dash = ' stroke-dasharray="5 4"' if name in dashed else ""

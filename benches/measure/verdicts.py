@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .figures import metrics, number, wrongs
+from .figures import number, wrongs
 
 TRANSPORTS = (("sse", "SSE"), ("stream", "Streamable"))
 MIB = 1024
@@ -156,9 +156,9 @@ def sessions(figures):
 
 
 def remains(line):
-    """What a gateway has not cleared away by itself."""
+    """What a gateway has not cleared away: while it lived, and when it had ended."""
     ended = line["ended"]
-    return metrics(line).get("children_after", 0) + ended["orphans"] + ended["homes"]
+    return ended["left"] + ended["orphans"] + ended["directories"]
 
 
 def program(figures):
