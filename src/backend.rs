@@ -24,7 +24,9 @@ use tokio::net::unix::pipe;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use self::addresses::own_addresses;
-pub use self::child::{Exit, Inlet, Line, Outlet, Sent, StartFailed, Unrehearsed, is_launcher, launch};
+pub use self::child::{
+    Exit, Framer, Inlet, Line, Outlet, Sent, StartFailed, Unrehearsed, is_launcher, launch,
+};
 pub use self::sandbox::{Barrier, Exhausted, Item, Lack, Report, State, UidCount, is_sweeper, sweep};
 pub use self::templates::{Amount, NotFetched, Provisions};
 pub use self::unprepared::Unprepared;

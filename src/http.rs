@@ -17,7 +17,7 @@ mod connection;
 mod connections;
 mod cors;
 mod error;
-mod event;
+pub mod event;
 mod health;
 mod in_flight;
 mod mcp;

@@ -24,7 +24,7 @@ mod spawner;
 mod stderr;
 
 pub use self::failed::StartFailed;
-pub use self::framer::Line;
+pub use self::framer::{Framer, Line};
 pub use self::launcher::{is_launcher, launch};
 pub use self::pipe::{Inlet, Outlet, Sent};
 pub use self::process::Exit;

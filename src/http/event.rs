@@ -28,7 +28,7 @@ pub(super) fn priming(id: EventId) -> Bytes {
 }
 
 /// One `message` event for each frame, one behind the other; with ids, if clients can use them.
-pub(super) fn messages(delivery: &Delivery, with_ids: bool) -> Bytes {
+pub fn messages(delivery: &Delivery, with_ids: bool) -> Bytes {
     let frames = &delivery.frames;
     let size = frames.iter().map(|frame| ID_SIZE + HEAD.len() + frame.bytes().len() + TAIL.len()).sum();
     let mut out = BytesMut::with_capacity(size);

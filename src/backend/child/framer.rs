@@ -21,7 +21,7 @@ pub enum Line {
 /// Splits at `\n` (a `\r` before it goes too), never holds more than the limit and one read, and is in
 /// step again after a line that was too long. A tail without a line break is no line.
 #[derive(Debug)]
-pub(super) struct Framer {
+pub struct Framer {
     buffer: BytesMut,
     /// How much of the buffer has been searched for a line break.
     searched: usize,
@@ -38,12 +38,13 @@ const READ: usize = 64 * 1024;
 const SHARE: usize = 8;
 
 impl Framer {
-    pub(super) fn new(max_line: usize) -> Self {
+    /// For lines of at most `max_line` bytes.
+    pub fn new(max_line: usize) -> Self {
         Self { buffer: BytesMut::new(), searched: 0, capacity: 0, max_line, excess: None }
     }
 
     /// Where the next bytes go.
-    pub(super) fn space(&mut self) -> &mut BytesMut {
+    pub fn space(&mut self) -> &mut BytesMut {
         if self.buffer.capacity() - self.buffer.len() < READ / 8 {
             self.buffer.reserve(READ);
             self.capacity = self.buffer.capacity();
@@ -52,7 +53,7 @@ impl Framer {
     }
 
     /// The next complete line, if there is one.
-    pub(super) fn next(&mut self) -> Option<Line> {
+    pub fn next_line(&mut self) -> Option<Line> {
         loop {
             let Some(end) = memchr::memchr(b'\n', &self.buffer[self.searched..]) else {
                 self.searched = self.buffer.len();
@@ -112,7 +113,7 @@ mod tests {
         let mut out = Vec::new();
         for chunk in chunks {
             framer.space().extend_from_slice(chunk);
-            while let Some(line) = framer.next() {
+            while let Some(line) = framer.next_line() {
                 out.push(match line {
                     Line::Whole(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
                     Line::TooLong { length, id } => {

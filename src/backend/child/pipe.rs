@@ -114,7 +114,7 @@ impl Inlet {
 
     /// The next complete line of what was read.
     pub fn next_line(&mut self) -> Option<Line> {
-        self.framer.next()
+        self.framer.next_line()
     }
 
     /// Whether the backend has closed its output.

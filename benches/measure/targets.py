@@ -1,0 +1,122 @@
+"""Who is measured, and how each is started."""
+
+import shlex
+import subprocess
+from dataclasses import dataclass, field
+
+from .build import PEERS
+
+
+@dataclass(frozen=True)
+class Target:
+    """One gateway with one transport. `command` may hold {port}, {echo}, {config} and the like."""
+
+    name: str
+    kind: str  # "ours", "peer", "floor", "pipe"
+    transport: str = "pipe"
+    path: str = ""
+    command: str = ""
+    headers: tuple = ()
+    environment: dict = field(default_factory=dict)
+
+
+SECRET = "benchmark"
+# Every limit is on; those of rate are far away, and as many children may start at once as clients ask for.
+SETTINGS = """
+[rate]
+per_minute = 600000000
+burst = 600000000
+opens_per_minute = 600000000
+[limits]
+starts = 64
+{limits}
+[servers.echo]
+run = "{echo}"
+readable = ["{place}"]
+{warm}
+"""
+
+NODE = "node {peers}/"
+SUPER = NODE + "supergateway/node_modules/supergateway/dist/index.js --stdio {echo} --port {port} --logLevel none"
+NPM = NODE + "mcp-proxy-npm/node_modules/mcp-proxy/dist/bin/mcp-proxy.mjs --host 127.0.0.1 --port {port} -- {echo}"
+PYTHON = "{peers}/mcp-proxy-py/bin/mcp-proxy --host 127.0.0.1 --port {port} --log-level ERROR -- {echo}"
+SHELL = "{peers}/mcp-sh-proxy/bin/mcp-streamablehttp-proxy --host 127.0.0.1 --port {port} --log-level error {echo}"
+
+# Logging is off wherever a peer can turn it off: this is each peer at its best.
+OTHERS = [
+    Target("supergateway-sse", "peer", "sse", "/sse", SUPER),
+    Target("supergateway-stream", "peer", "streamable", "/mcp", SUPER + " --outputTransport streamableHttp --stateful"),
+    Target("mcp-proxy-npm-sse", "peer", "sse", "/sse", NPM),
+    Target("mcp-proxy-npm-stream", "peer", "streamable", "/mcp", NPM),
+    Target("mcp-proxy-py-sse", "peer", "sse", "/sse", PYTHON),
+    Target("mcp-proxy-py-stream", "peer", "streamable", "/mcp", PYTHON),
+    Target("mcp-sh-proxy-stream", "peer", "streamable", "/mcp", SHELL),
+    Target("floor-sse", "floor", "sse", "/sse", "{floor} {port} 2 1"),
+    Target("floor-stream", "floor", "streamable", "/mcp", "{floor} {port} 2 1"),
+    Target("pipe", "pipe"),
+]
+
+# What each is, and what its sessions share.
+ABOUT = {
+    "lockgate-sse": ("Lockgate, HTTP with SSE", "nothing"),
+    "lockgate-stream": ("Lockgate, Streamable HTTP", "nothing"),
+    "lockgate-stateless": ("Lockgate, 2026-07-28", "a child, among requests of one tenant with the same variables"),
+    "lockgate-warm-sse": ("Lockgate, HTTP with SSE, children started ahead", "nothing"),
+    "lockgate-warm-stream": ("Lockgate, Streamable HTTP, children started ahead", "nothing"),
+    "supergateway-sse": ("supergateway, SSE", "one child for all, and every reply goes to every session"),
+    "supergateway-stream": ("supergateway, Streamable HTTP, stateful", "nothing; a shell around each child"),
+    "mcp-proxy-npm-sse": ("mcp-proxy of npm, SSE", "one child for all; log lines go to all sessions"),
+    "mcp-proxy-npm-stream": ("mcp-proxy of npm, Streamable HTTP", "one child for all; log lines go to all sessions"),
+    "mcp-proxy-py-sse": ("mcp-proxy of PyPI, SSE", "one child for all"),
+    "mcp-proxy-py-stream": ("mcp-proxy of PyPI, Streamable HTTP", "one child for all"),
+    "mcp-sh-proxy-stream": ("mcp-streamablehttp-proxy of PyPI", "nothing; notifications never arrive"),
+    "floor-sse": ("bare actix-web that answers by itself, SSE", "no child: the limit of HTTP"),
+    "floor-stream": ("bare actix-web that answers by itself, Streamable HTTP", "no child: the limit of HTTP"),
+    "pipe": ("the load generator on the child's own pipes", "no gateway: the limit of stdio"),
+}
+
+
+def settings(binaries, name, limits="", warm=""):
+    """Writes a settings file; returns its path."""
+    path = binaries.place / f"{name}.toml"
+    text = SETTINGS.format(echo=binaries.echo, place=binaries.place, limits=limits, warm=warm)
+    path.write_text(text)
+    return path
+
+
+def ours(binaries, name, transport, path, limits="", warm=""):
+    """A Lockgate with the default sandbox."""
+    config = settings(binaries, name, limits, warm)
+    return Target(
+        name, "ours", transport, path, f"{binaries.lockgate} --port {{port}} --config {shlex.quote(str(config))}",
+        (f"Authorization: Bearer {SECRET}",), {"LOCKGATE_SECRET": SECRET, "LOG_LEVEL": "warn"},
+    )
+
+
+def knows_warm(binaries):
+    """Whether servers have the setting `warm`, which starts children ahead."""
+    config = settings(binaries, "warm-probe", warm="warm = 4")
+    check = [str(binaries.lockgate), "check", "--config", str(config)]
+    return subprocess.run(check, capture_output=True, timeout=20).returncode == 0
+
+
+def every(binaries, with_peers):
+    """All targets, by name."""
+    found = [
+        ours(binaries, "lockgate-sse", "sse", "/echo/sse"),
+        ours(binaries, "lockgate-stream", "streamable", "/echo/mcp"),
+        ours(binaries, "lockgate-stateless", "stateless", "/echo/mcp"),
+    ]
+    if knows_warm(binaries):
+        found += [
+            ours(binaries, "lockgate-warm-sse", "sse", "/echo/sse", warm="warm = 4"),
+            ours(binaries, "lockgate-warm-stream", "streamable", "/echo/mcp", warm="warm = 4"),
+        ]
+    found += [target for target in OTHERS if with_peers or target.kind != "peer"]
+    return {target.name: target for target in found}
+
+
+def command(target, binaries, port):
+    """The words to run; no shell reads them."""
+    text = target.command.format(port=port, echo=binaries.echo, floor=binaries.floor, peers=PEERS)
+    return shlex.split(text)
