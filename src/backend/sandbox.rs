@@ -8,9 +8,10 @@
 //! `rehearsal` does each part once, `report` is what came of it, `remedy` what would help, `reach` (with
 //! `script`) what keeps sessions from a server's program. `confinement` is what the launcher is told; its parts
 //! are `cgroup`, `files` (Landlock), `calls` (seccomp), `namespaces` and, with `netlink`, `platform`.
-//! `surroundings` are the files that a command needs. `uids` are the sessions' users, `sweeper` ends what is
-//! theirs, `processes` finds it.
+//! `surroundings` are the files that a command needs. `uids` are the sessions' users, `accounts` everybody
+//! else's; `sweeper` ends what is a session's, `processes` finds it.
 
+mod accounts;
 mod calls;
 mod cgroup;
 mod confinement;

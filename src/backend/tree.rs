@@ -118,7 +118,16 @@ impl Removal {
                 continue;
             }
             self.number = self.number.wrapping_add(1);
-            match renameat(&directory, &*inner, top, format!(".{}", self.number)) {
+            let name = format!(".{}", self.number);
+            let moved = match renameat(&directory, &*inner, top, &name) {
+                // Whoever is not root moves only what may be written to.
+                Err(Errno::ACCESS) => {
+                    let _ = open(directory.as_fd(), &*inner);
+                    renameat(&directory, &*inner, top, &name)
+                }
+                other => other,
+            };
+            match moved {
                 // Somebody took that name on purpose.
                 Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR | Errno::ISDIR) => {}
                 other => gone(other)?,

@@ -41,9 +41,20 @@ pub enum Unprepared {
         /// Why, which need not be so for long.
         reason: Unrehearsed,
     },
+    /// No place for the locks of user ids.
+    #[error(
+        "the locks by which gateways share user ids cannot be kept in {}: {error}; let the gateway write there (Docker: --tmpfs /run; systemd: RuntimeDirectory=lockgate)",
+        place.display()
+    )]
+    Locks {
+        /// Where it was tried.
+        place: PathBuf,
+        /// Why it failed.
+        error: io::Error,
+    },
     /// No user ids.
     #[error(
-        "the user ids of sandbox.uids cannot be used: {0}; give a range of its own to each gateway of this machine"
+        "no block of 250 user ids in sandbox.uids can be used: {0}; give each gateway of this machine blocks of its own"
     )]
     Uids(io::Error),
     /// Root, but without root's power: sessions would be root, too.

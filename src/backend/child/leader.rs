@@ -57,7 +57,7 @@ impl Leader {
         ENDS.begin(move || {
             let mut end = [PollFd::new(&self.pidfd, PollFlags::IN)];
             match poll(&mut end, Some(&TURN)) {
-                Ok(0) => self.reap_later(),
+                Ok(0) | Err(rustix::io::Errno::INTR) => self.reap_later(),
                 _ => drop(self.reap()),
             }
         });

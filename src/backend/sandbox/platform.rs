@@ -34,10 +34,20 @@ enum Verdict {
     Prohibit,
 }
 
-/// Where a machine asks about itself: link-local, where every cloud has it, and the one that Amazon has beside.
-const METADATA: [Destination; 2] = [
+/// Where a machine asks about itself: link-local, where nearly every cloud has it, and what some have beside or
+/// instead.
+const METADATA: [Destination; 6] = [
     Destination::of(IpAddr::V4(Ipv4Addr::new(169, 254, 0, 0)), 16),
-    Destination::of(IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)), 128),
+    // Alibaba Cloud.
+    Destination::of(IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)), 32),
+    // Azure, which answers DNS there, too.
+    Destination::of(IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)), 32),
+    // Amazon.
+    Destination::of(IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0)), 32),
+    // Google.
+    Destination::of(IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)), 128),
+    // Scaleway.
+    Destination::of(IpAddr::V6(Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42)), 128),
 ];
 const PRIVATE: Destination = Destination::of(IpAddr::V6(Ipv6Addr::new(0xfdaa, 0, 0, 0, 0, 0, 0, 0)), 16);
 /// Where Fly.io looks up names.
@@ -56,7 +66,7 @@ pub(super) fn is_fly() -> bool {
 }
 
 /// Keeps the users of sessions from Fly.io's identities and private network. As all of these rules, they stay when
-/// the gateway has gone, and the next finds them; nobody else has these ids.
+/// the gateway has gone, and the next with these ids finds them.
 pub(super) fn keep_from_fly(uids: UidRange) -> io::Result<()> {
     match fs::set_permissions(FLY, Permissions::from_mode(0o700)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -155,15 +165,15 @@ mod tests {
 
     #[test]
     fn nameservers_are_found_and_those_among_metadata_known() {
-        let text = "# nameserver 1.1.1.1\nsearch x\nnameserver 169.254.169.253\nnameserver\tfd00:ec2::253 # a\n\
+        let text = "# nameserver 1.1.1.1\nsearch x\nnameserver 169.254.169.253\nnameserver\tfd00:ec3::254 # a\n\
                     nameserver 10.0.0.2\nnameserver x\nnameserver fe80::1%eth0\n";
         let found: Vec<String> = nameservers(text).map(|address| address.to_string()).collect();
-        assert_eq!(found, ["169.254.169.253", "fd00:ec2::253", "10.0.0.2"]);
+        assert_eq!(found, ["169.254.169.253", "fd00:ec3::254", "10.0.0.2"]);
         let covered = |address: &str| METADATA.iter().any(|all| all.covers(address.parse().unwrap()));
         for address in ["169.254.0.1", "169.254.169.254", "fd00:ec2::254"] {
             assert!(covered(address), "{address}");
         }
-        for address in ["169.253.255.255", "169.255.0.0", "fd00:ec2::253", "::ffff:169.254.0.1"] {
+        for address in ["169.253.255.255", "169.255.0.0", "fd00:ec3::254", "::ffff:169.254.0.1"] {
             assert!(!covered(address), "{address}");
         }
     }

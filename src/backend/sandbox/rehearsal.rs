@@ -3,12 +3,12 @@
 
 mod part;
 
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use self::part::{LANDLOCK, NAMESPACES, NO_NETWORK, Part, SECCOMP};
+use super::accounts::nobody_has;
 use super::calls::Denied;
 use super::cgroup::Groups;
 use super::confinement::Confinement;
@@ -16,7 +16,7 @@ use super::files::{self, Files};
 use super::namespaces::SHARED_PLACES;
 use super::platform;
 use super::remedy::{self, Obstacle};
-use super::report::{Demand, Item, Lack, Report, State};
+use super::report::{Demand, Item, Lack, METADATA, Report, State};
 use super::sweeper::Sweeper;
 use super::uids::Uids;
 use crate::backend::child::Spawner;
@@ -206,7 +206,7 @@ impl Rehearsal<'_> {
                 self.by_uid(own_users, platform::keep_from_metadata, Obstacle::metadata)
             }
         };
-        self.note("metadata", PURPOSE, state);
+        self.note(METADATA, PURPOSE, state);
     }
 
     /// What else the machine's platform would let a session do.
@@ -268,18 +268,4 @@ impl Rehearsal<'_> {
 fn with_home(mut files: Files, home: &Path) -> Files {
     files.writable.push(home.to_owned());
     files
-}
-
-/// A session must not be anybody who has files on this machine, nor belong to a group that has.
-fn nobody_has(range: UidRange) -> Result<(), Unprepared> {
-    for (list, kind) in [("/etc/passwd", "user"), ("/etc/group", "group")] {
-        let lines = fs::read_to_string(list).unwrap_or_default();
-        let taken = lines.lines().find_map(|line| {
-            let mut fields = line.split(':');
-            let (name, id) = (fields.next()?, fields.nth(1)?.parse().ok()?);
-            range.contains(id).then(|| Unprepared::IdTaken { id, kind, name: name.to_owned() })
-        });
-        taken.map_or(Ok(()), Err)?;
-    }
-    Ok(())
 }

@@ -55,6 +55,8 @@ pub(super) struct Demand {
     pub(super) reasons: String,
 }
 
+/// The part that closes the services by which a cloud tells a machine about itself.
+pub(super) const METADATA: &str = "metadata";
 /// The part that takes the network away.
 pub(super) const NETWORK: &str = "network";
 
@@ -86,7 +88,8 @@ impl Report {
             (!lacks.is_empty()).then(|| Demand { key, value, reasons: lacks.join("; ") })
         };
         match self.profile {
-            Profile::Strict => demand("profile", "strict", lacks(&|_| true)),
+            // Where there is no cloud, nobody needs the right to keep sessions from its services.
+            Profile::Strict => demand("profile", "strict", lacks(&|item| item.name != METADATA)),
             // The rest is wanted if it can be had; this is asked for by name.
             Profile::Off | Profile::Default => demand("network", "none", lacks(&|item| item.name == NETWORK)),
         }

@@ -73,21 +73,21 @@ impl Common {
         let directory = program.parent();
         let bin = directory.filter(|directory| directory.file_name().is_some_and(|name| name == "bin"));
         let all = [bin.and_then(Path::parent), directory];
-        all.into_iter().flatten().find(|path| self.may_open(path)).unwrap_or(program).to_owned()
+        all.into_iter().flatten().find(|path| self.is_own(path)).unwrap_or(program).to_owned()
     }
 
     /// What an operator means who names a file: the project that it belongs to, with the modules that are found
     /// from there.
     fn surroundings(&self, named: &Path, needed: &mut BTreeSet<PathBuf>) {
         let start = if named.is_dir() { Some(named) } else { named.parent() };
-        match start.filter(|start| self.may_open(start) && !self.is_settings(start)) {
+        match start.filter(|start| self.is_own(start)) {
             Some(start) => needed.insert(start.to_owned()),
             None => !named.is_dir() && self.may_open(named) && needed.insert(named.to_owned()),
         };
         let files =
             |above: &Path| PROJECT.map(|file| above.join(file)).into_iter().filter(|file| file.is_file());
         if let Some(project) = named.ancestors().skip(1).find(|above| files(above).next().is_some()) {
-            match self.may_open(project) {
+            match self.is_own(project) {
                 true => drop(needed.insert(project.to_owned())),
                 false => needed.extend(files(project)),
             }
@@ -100,6 +100,11 @@ impl Common {
     fn may_open(&self, directory: &Path) -> bool {
         let real = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
         real.is_absolute() && !self.homes.iter().chain(&self.others).any(|place| place.starts_with(&real))
+    }
+
+    /// Whether all that lies there may belong to one program.
+    fn is_own(&self, directory: &Path) -> bool {
+        self.may_open(directory) && !self.is_settings(directory)
     }
 
     /// Whether this is where programs keep their settings, and secrets, in somebody's home: `.ssh`, for one.
@@ -169,6 +174,7 @@ mod tests {
         let (server, key) = (make("server.js"), make(".ssh/key"));
         let (package, module) = (make("package.json"), make("node_modules/m/index.js"));
         let (inner, program) = (make("project/src/server.js"), make("bin/server"));
+        let (hidden, settings) = (make(".cargo/bin/server"), make(".config/package.json"));
         make("project/package.json");
         let link = place.path().join("link");
         std::os::unix::fs::symlink(&home, &link).unwrap();
@@ -186,6 +192,10 @@ mod tests {
             );
         }
         assert!(!needed(&common, &[&key]).contains(key.parent().unwrap()));
+        // Beside `bin` there are keys.
+        assert_eq!(common.needed(&hidden, &[], ""), [hidden.parent().unwrap().to_owned(), hidden].into());
+        let found = needed(&common, &[&settings.with_file_name("server/main.js")]);
+        assert!(!found.contains(settings.parent().unwrap()) && found.contains(&settings));
         let found = needed(&common, &[&inner]);
         assert!(found.contains(&home.join("project")) && found.contains(&home.join("project/src")));
         let found = common.needed(&program, &[], "");

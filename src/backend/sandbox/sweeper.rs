@@ -41,7 +41,8 @@ type Reply = oneshot::Sender<io::Result<Vec<u32>>>;
 #[derive(Debug, Deserialize, Serialize)]
 enum Request {
     /// These ids belong to this gateway now, and their lock comes along. The first is the sweeper's own.
-    /// Whatever still uses them is to be ended, unless this gateway has had them before.
+    /// Whatever still uses them of a gateway that is no more is to be ended. Refused if somebody else uses them.
+    /// Nothing is looked at if this gateway has had them `before`.
     Guard { block: UidRange, before: bool },
     /// The lock comes along of ids that a dead gateway has used. Whatever still uses them is to be ended.
     Clear,
@@ -185,7 +186,7 @@ impl Broom {
                 self.replace()?;
                 self.ask(&request, lock.as_ref())
             });
-            if let (Request::Guard { block, .. }, Some(lock)) = (request, lock) {
+            if let (Request::Guard { block, .. }, Some(lock), Ok(Ok(_))) = (request, lock, &answer) {
                 self.guarded.push((block, lock));
             }
             for reply in alike.into_iter().chain([reply]) {
@@ -215,12 +216,13 @@ impl Broom {
         let _ = self.child.wait();
         (self.socket, self.child) = spawn(&self.homes)?;
         let guarded = std::mem::take(&mut self.guarded);
-        guarded.iter().try_for_each(|(block, lock)| {
+        let told = guarded.iter().try_for_each(|(block, lock)| {
             let guarded = self.ask(&Request::Guard { block: *block, before: true }, Some(lock))?;
             guarded.map(drop).map_err(|Refused(errno)| io::Error::from_raw_os_error(errno))
-        })?;
+        });
         self.guarded = guarded;
-        Ok(())
+        // One that knows less than we do is no use: whoever asks next has it replaced again.
+        told.inspect_err(|_| drop(self.socket.shutdown(std::net::Shutdown::Both)))
     }
 }
 

@@ -10,10 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use nix::sys::signal::SigSet;
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, Uid, pidfd_open, pidfd_send_signal};
 use rustix::thread::CapabilitySet;
 
 use super::{ARGUMENT, Answer, Refused, Request};
+use crate::backend::sandbox::accounts::accounts;
 use crate::backend::sandbox::namespaces::SHARED_PLACES;
 use crate::backend::sandbox::processes::{self, Owned, mark};
 use crate::backend::{handover, tree};
@@ -71,7 +73,7 @@ impl Duty {
             handover::send(&self.socket, &answer, &[])?;
         }
         for (block, lock) in &self.guarded {
-            if self.end_all_in(*block).is_ok() {
+            if end_all_in(*block, block.first).is_ok() {
                 lock.mark_swept()?;
             }
         }
@@ -81,17 +83,18 @@ impl Duty {
 
     fn answer(&mut self, request: Request, lock: Option<Lock>) -> io::Result<Vec<u32>> {
         match (request, lock) {
+            (Request::Guard { block, .. }, Some(_)) if self.guarded.iter().any(|(own, _)| *own == block) => {
+                Ok(Vec::new())
+            }
             (Request::Guard { block, before }, Some(lock)) => {
-                let last = lock.unswept();
+                let found = if before { Vec::new() } else { take_over(block, &lock)? };
                 lock.mark_used(block)?;
                 self.guarded.push((block, lock));
-                let last = last.filter(|_| !before).map_or(Ok(Vec::new()), |last| self.end_all_in(last));
-                let found = if before { Vec::new() } else { self.end_all_in(block)? };
-                Ok([last?, found].concat())
+                Ok(found)
             }
             (Request::Clear, Some(lock)) => {
                 if let Some(last) = lock.unswept() {
-                    self.end_all_in(last)?;
+                    end_all_in(last, self.own()?)?;
                 }
                 lock.mark_swept()?;
                 Ok(Vec::new())
@@ -102,7 +105,7 @@ impl Duty {
                 if !self.guarded.iter().any(|(block, _)| is_ours(block)) {
                     return Err(io::ErrorKind::InvalidInput.into());
                 }
-                self.kill(uid)?;
+                kill(self.own()?, uid)?;
                 Ok(Vec::new())
             }
             (Request::Find(homes), _) => {
@@ -114,31 +117,10 @@ impl Duty {
         }
     }
 
-    /// Ends every process of this id at once: the kernel goes through all of them in one step, in which
-    /// none can fork.
-    fn kill(&self, uid: u32) -> io::Result<()> {
-        let Some((own, _)) = self.guarded.first() else { return Err(io::ErrorKind::InvalidInput.into()) };
-        let own = own.first;
-        let thread = std::thread::Builder::new().spawn(move || kill_as(own, uid))?;
-        thread.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
-    }
-
-    /// Ends every process of these ids, and comes back with those that had any.
-    fn end_all_in(&self, block: UidRange) -> io::Result<Vec<u32>> {
-        let mut ended = BTreeSet::new();
-        for _ in 0..MAX_PASSES {
-            let found: BTreeSet<u32> = processes::all()
-                .flat_map(|process| process.uids)
-                .filter(|uid| block.contains(*uid) && *uid != block.first)
-                .collect();
-            if found.is_empty() {
-                return Ok(ended.into_iter().collect());
-            }
-            found.iter().try_for_each(|uid| self.kill(*uid))?;
-            ended.extend(found);
-            std::thread::yield_now();
-        }
-        Err(io::ErrorKind::TimedOut.into())
+    /// An id that no session has.
+    fn own(&self) -> io::Result<u32> {
+        let first = self.guarded.first().map(|(block, _)| block.first);
+        first.ok_or_else(|| io::ErrorKind::InvalidInput.into())
     }
 
     /// What is left of these ids. Processes are ended, files removed; what can only be waited for makes an
@@ -147,7 +129,7 @@ impl Duty {
         let asked: HashSet<u32> = uids.iter().copied().collect();
         let mut unclean: HashSet<u32> =
             processes::all().flat_map(|Owned { uids, .. }| uids).filter(|uid| asked.contains(uid)).collect();
-        unclean.iter().for_each(|uid| drop(self.kill(*uid)));
+        unclean.iter().for_each(|uid| drop(self.own().and_then(|own| kill(own, *uid))));
         unclean.extend(IPC_TABLES.iter().flat_map(|table| owners(table)).filter(|uid| asked.contains(uid)));
         for entry in SHARED_PLACES.iter().chain(&FURTHER_PLACES).flat_map(fs::read_dir).flatten().flatten() {
             let owner = entry.path().symlink_metadata().map(|found| found.uid());
@@ -160,6 +142,39 @@ impl Duty {
         }
         unclean.into_iter().collect()
     }
+}
+
+/// Ends what a gateway has left of these ids that is no more, and comes back with those that had something. Where
+/// the file says that they were swept, whoever uses one is somebody else's, whose locks we do not see.
+fn take_over(block: UidRange, lock: &Lock) -> io::Result<Vec<u32>> {
+    let ended = lock.unswept().map_or(Ok(Vec::new()), |last| end_all_in(last, block.first))?;
+    match users_of(block).next() {
+        None => Ok(ended),
+        Some(_) => Err(Errno::BUSY.into()),
+    }
+}
+
+/// Ends every process of these ids, and comes back with those that had any. `own` is one that no session has.
+fn end_all_in(block: UidRange, own: u32) -> io::Result<Vec<u32>> {
+    // Whom the operator has given one of these since.
+    let others: HashSet<u32> = accounts().into_iter().map(|account| account.id).collect();
+    let mut ended = BTreeSet::new();
+    for _ in 0..MAX_PASSES {
+        let found: BTreeSet<u32> = users_of(block).filter(|uid| !others.contains(uid)).collect();
+        if found.is_empty() {
+            return Ok(ended.into_iter().collect());
+        }
+        found.iter().try_for_each(|uid| kill(own, *uid))?;
+        ended.extend(found);
+        std::thread::yield_now();
+    }
+    Err(Errno::TIMEDOUT.into())
+}
+
+/// Those of the ids that sessions may have which run something.
+fn users_of(block: UidRange) -> impl Iterator<Item = u32> {
+    let uids = processes::all().flat_map(|process| process.uids);
+    uids.filter(move |uid| block.contains(*uid) && *uid != block.first)
 }
 
 impl Refused {
@@ -185,6 +200,12 @@ impl Lock {
     fn mark_swept(&self) -> io::Result<()> {
         self.0.set_len(0)
     }
+}
+
+/// Ends every process of this id at once: the kernel goes through all of them in one step, in which none can fork.
+fn kill(own: u32, uid: u32) -> io::Result<()> {
+    let thread = std::thread::Builder::new().spawn(move || kill_as(own, uid))?;
+    thread.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
 }
 
 /// Ends every process of this id, as that user, on a thread that ends with it.
