@@ -102,7 +102,10 @@ const STALLED: usize = 2 * 1024 + 4 * 1024 + 256;
 #[tokio::test(flavor = "multi_thread")]
 async fn who_takes_nothing_or_floods_costs_a_bounded_sum_and_slows_nobody() {
     let mut run = Run::new("C6 stall");
-    let mut field = Field::start(&mut run.dice, &[("LOCKGATE__TIMEOUTS__STALLED_READER", "5m")]).await;
+    // Who is deaf keeps its start slot for a while.
+    let slots = ("LOCKGATE__LIMITS__STARTS", "100");
+    let patient = ("LOCKGATE__TIMEOUTS__STALLED_READER", "5m");
+    let mut field = Field::start(&mut run.dice, &[patient, slots]).await;
     let count = run.size(10, 50);
     let mut healthy = field.connect("plain", count * 3).await;
     let deaf = all((0..count).map(|_| fill_a_deaf_one(field.client()))).await;
