@@ -15,7 +15,7 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 pub use self::prefetch::{Fetched, Prefetch};
 pub use self::reload::Load;
@@ -56,6 +56,8 @@ pub enum Outcome {
 
 /// How often limiter keys are looked through, and addresses that this machine may have got.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
+/// How long a start waits for what there is to say of servers: a file system may hang.
+const LOOK_WITHIN: Duration = Duration::from_secs(1);
 /// What ending takes beyond the timeouts: the kill, and a directory to remove.
 const SLACK: Duration = Duration::from_secs(2);
 
@@ -110,7 +112,10 @@ impl Gateway {
         // Of a gateway that somebody started by hand, a hang-up says that the terminal is gone.
         let by_hand = std::io::stdin().is_terminal();
         let mut signals = Signals::listen(by_hand)?;
-        self.reloader.look_after_all().await;
+        let mut looking = self.lifecycle.spawn_bound(self.reloader.look_after_all());
+        // What is wrong with a server is best told before clients come.
+        let _ = timeout(LOOK_WITHIN, &mut looking).await;
+        let _following = self.lifecycle.spawn_bound(self.front.policy().sessions.clone().follow());
         let reloads = if by_hand { None } else { Some(self.reloader.on_hangup()?) };
         let _reloads = reloads.map(|reloads| self.lifecycle.spawn_bound(reloads));
         let address = self.listening.address;

@@ -4,6 +4,8 @@
 //! stream, so a message crosses no thread in between. Workers are stopped only after every task is done.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -16,8 +18,13 @@ pub struct Lifecycle {
     drain: CancellationToken,
     /// Cancelled when what still runs must end.
     end: CancellationToken,
+    /// The same again for who asks at each message: the tokens take a lock that all would share.
+    stage: Arc<AtomicU8>,
     tasks: TaskTracker,
 }
+
+const DRAINING: u8 = 1;
+const ENDING: u8 = 2;
 
 impl Lifecycle {
     /// Starts a task that the shutdown waits for. It must end by itself once [`Self::ending`] is reached.
@@ -34,7 +41,12 @@ impl Lifecycle {
 
     /// Whether new sessions are refused.
     pub fn is_draining(&self) -> bool {
-        self.drain.is_cancelled()
+        self.stage.load(Ordering::Acquire) >= DRAINING
+    }
+
+    /// Whether what still runs must end.
+    pub fn is_ending(&self) -> bool {
+        self.stage.load(Ordering::Acquire) >= ENDING
     }
 
     /// Resolves once new sessions are refused.
@@ -50,11 +62,13 @@ impl Lifecycle {
     /// Refuses what is new, lets what runs finish within `grace`, then ends it and waits until it is gone,
     /// `last` at most. Says whether everything was gone by then.
     pub async fn shut_down(&self, grace: Duration, last: Duration) -> bool {
+        self.stage.store(DRAINING, Ordering::Release);
         self.drain.cancel();
         self.tasks.close();
         if tokio::time::timeout(grace, self.tasks.wait()).await.is_ok() {
             return true;
         }
+        self.stage.store(ENDING, Ordering::Release);
         self.end.cancel();
         tokio::time::timeout(last, self.tasks.wait()).await.is_ok()
     }

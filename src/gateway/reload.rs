@@ -107,6 +107,7 @@ impl Reloader {
             bail!("no tenant has a secret any more; to let nobody in, stop the gateway");
         }
         policy.gate.take_effect();
+        policy.sessions.look_around();
         self.policy.send_replace(Arc::new(policy));
         Ok(settings)
     }

@@ -157,6 +157,20 @@ impl Sessions {
         (plan.tenant() == tenant && plan.is_for(target)).then(|| plan.server().clone())
     }
 
+    /// Has every session see what has changed for all of them: who may do what, or that the gateway is to end. So
+    /// none has to wait for that by itself, which would cost something at each message.
+    pub fn look_around(&self) {
+        self.registry.wake_all();
+    }
+
+    /// Tells the sessions of the gateway's end, as long as it lasts.
+    pub async fn follow(self) {
+        self.lifecycle.draining().await;
+        self.look_around();
+        self.lifecycle.ending().await;
+        self.look_around();
+    }
+
     /// How many there may be, and how much each may take.
     pub fn limits(&self, _operator: &Operator) -> &Limits {
         &self.limits

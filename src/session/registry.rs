@@ -13,7 +13,10 @@ use crate::settings::Limits;
 
 #[derive(Debug, Default)]
 pub(super) struct Registry {
+    /// Those that are found by their ids.
     live: RwLock<HashMap<SessionId, Arc<Session>>>,
+    /// All that have a task, from their opening until nothing of them is left.
+    tended: Mutex<HashMap<SessionId, Arc<Session>>>,
     seats: Mutex<Seats>,
     total: AtomicU64,
 }
@@ -83,6 +86,21 @@ impl Registry {
         self.live.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
+    /// A task has begun to tend the session.
+    pub(super) fn tend(&self, session: &Arc<Session>) {
+        self.tended().insert(session.id.clone(), session.clone());
+    }
+
+    /// It has ended.
+    pub(super) fn leave(&self, session: &Session) {
+        self.tended().remove(&session.id);
+    }
+
+    /// Has every task look around.
+    pub(super) fn wake_all(&self) {
+        self.tended().values().for_each(|session| session.work.notify_one());
+    }
+
     pub(super) fn active(&self) -> usize {
         self.seats().taken
     }
@@ -98,6 +116,10 @@ impl Registry {
             by_tenant: seats.by_tenant.iter().map(|(tenant, count)| name((tenant, *count))).collect(),
             by_server: seats.by_server.iter().map(|(server, count)| name((server, *count))).collect(),
         }
+    }
+
+    fn tended(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Session>>> {
+        self.tended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn seats(&self) -> MutexGuard<'_, Seats> {

@@ -181,13 +181,10 @@ impl Task {
 
     async fn serve(&mut self, link: &mut Link) -> End {
         let session = self.session.clone();
-        let lifecycle = self.sessions.lifecycle.clone();
-        let mut reloads = self.standing.clone();
         let timer = sleep_until(self.opened);
         tokio::pin!(timer);
-        let mut draining = false;
         loop {
-            let turn = match self.look_around(draining) {
+            let turn = match self.look_around() {
                 Ok(turn) => turn,
                 Err(end) => return end,
             };
@@ -210,10 +207,7 @@ impl Task {
                 }
                 () = link.outlet.ready(), if turn.blocked => drop(session.state().flush()),
                 () = session.work.notified() => {}
-                () = reloads.changed() => {}
                 () = &mut timer => {}
-                () = lifecycle.draining(), if !draining => draining = true,
-                () = lifecycle.ending() => return End::ShutDown,
             }
         }
     }

@@ -34,17 +34,20 @@ pub(super) struct Turn {
 
 impl Task {
     /// Looks at everything that is not a message: who left, whose time is up, what can go on.
-    pub(super) fn look_around(&mut self, draining: bool) -> Result<Turn, End> {
+    pub(super) fn look_around(&mut self) -> Result<Turn, End> {
         let session = self.session.clone();
         let mut state = session.state();
-        let turn = self.consider(&mut state, draining);
+        let turn = self.consider(&mut state);
         // Under the same lock, so that no request comes in between only to fail.
         state.ended |= turn.is_err();
         turn
     }
 
-    fn consider(&mut self, state: &mut State, draining: bool) -> Result<Turn, End> {
+    fn consider(&mut self, state: &mut State) -> Result<Turn, End> {
         let now = Instant::now();
+        if self.sessions.lifecycle.is_ending() {
+            return Err(End::ShutDown);
+        }
         if state.abandoned {
             return Err(End::ClientLeft);
         }
@@ -55,7 +58,7 @@ impl Task {
         if state.exchange.is_refused() {
             return Err(End::Refused);
         }
-        if draining && state.exchange.is_idle() {
+        if self.sessions.lifecycle.is_draining() && state.exchange.is_idle() {
             return Err(End::Drained);
         }
         // Once, or whoever is late all the time would never judge anybody.

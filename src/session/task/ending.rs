@@ -37,6 +37,7 @@ const FAILED: &str = "the session failed inside the gateway";
 impl Listed {
     pub(super) fn new(session: Arc<Session>, sessions: Sessions, shared_as: Option<ShareKey>) -> Self {
         audit::record(Event::SessionOpened(session.of()));
+        sessions.registry.tend(&session);
         Self { session, sessions, shared_as, ended: FAILED.into() }
     }
 
@@ -154,6 +155,7 @@ impl State {
 impl Drop for Listed {
     fn drop(&mut self) {
         self.unlist();
+        self.sessions.registry.leave(&self.session);
         self.session.state().close(&Failure::new(Code::Internal, FAILED));
         audit::record(Event::SessionEnded(self.session.of(), &self.ended));
     }
