@@ -34,6 +34,18 @@ async fn what_is_added_can_be_used_at_once() {
 }
 
 #[tokio::test]
+async fn a_session_that_nothing_else_wakes_hears_that_its_secret_is_revoked() {
+    let patient = "[timeouts]\nstalled_reader = \"1h\"\nheartbeat = \"1h\"\n";
+    let gateway = Gateway::start(&format!("{patient}{}", tenant("a", &["old", "new"], "")));
+    let mut session = client(&gateway, "old").connect("peer").await;
+    session.call("echo", json!([1])).await;
+    gateway.reload(&format!("{patient}{}", tenant("a", &["new"], ""))).await;
+    // It would find out by itself when its start slot is due, 10 s after its start.
+    let end = tokio::time::timeout(std::time::Duration::from_secs(5), session.message()).await;
+    assert!(end.is_ok_and(|message| message.is_none()), "{}", gateway.log());
+}
+
+#[tokio::test]
 async fn a_revoked_secret_ends_its_sessions_and_no_others() {
     let b = tenant("b", &["b"], "");
     let gateway = Gateway::start(&format!("{}{b}", tenant("a", &["old", "new"], "")));

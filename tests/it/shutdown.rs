@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -23,6 +24,19 @@ async fn a_stop_ends_every_stream_and_child_and_exits_0() {
     assert_eq!(gateway.wait().code(), Some(0));
     assert!(pids.iter().all(|pid| !is_alive(*pid)));
     assert!(gateway.homes().is_empty());
+}
+
+#[tokio::test]
+async fn a_session_that_nothing_else_wakes_hears_of_the_end() {
+    let mut gateway =
+        Gateway::start("[timeouts]\ndrain = \"1h\"\nstalled_reader = \"1h\"\nheartbeat = \"1h\"");
+    let mut session = gateway.client().connect("peer").await;
+    session.call("echo", json!([1])).await;
+    gateway.signal("TERM");
+    // It would find out by itself when its start slot is due, 10 s after its start.
+    let end = tokio::time::timeout(Duration::from_secs(5), session.message()).await;
+    assert!(end.is_ok_and(|message| message.is_none()), "{}", gateway.log());
+    assert_eq!(gateway.wait().code(), Some(0));
 }
 
 #[tokio::test]
