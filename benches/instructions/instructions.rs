@@ -9,7 +9,7 @@ use std::hint::black_box;
 use bytes::Bytes;
 use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig};
 use gungraun::{library_benchmark, library_benchmark_group, main};
-use lockgate::access::{Gate, Permit, Presented, Secret};
+use lockgate::access::{Gate, Machine, Permit, Presented, Secret, Secrets};
 use lockgate::backend::{Framer, Line};
 use lockgate::catalog::{Catalog, LaunchPlan, Overrides, Target};
 use lockgate::http::event;
@@ -127,7 +127,9 @@ fn front() -> Front {
     let allow = (0..100).map(|n| format!("/bin/true --port {n}")).collect();
     let settings = Settings::load(&Flags { allow, ..Flags::default() }, &platform).unwrap();
     let secret = Secret::new("a-secret-of-the-usual-length-0123456789".into()).unwrap();
-    let gate = Gate::new(&settings, Some(&secret), "127.0.0.1:8000".parse().unwrap()).unwrap();
+    let secrets = Secrets { tenant: Some(&secret), ..Secrets::default() };
+    let address = "127.0.0.1:8000".parse().unwrap();
+    let gate = Gate::new(&settings, secrets, address, &Machine::default()).unwrap();
     let front = Front { gate, catalog: Catalog::load(&settings).unwrap() };
     // The first request of a tenant does what later ones need not.
     admitted(&front);
