@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::child::{Process, Standard};
 use super::{Link, StartFailed, Starter};
@@ -42,9 +42,11 @@ struct Shelf {
 /// Takes a child from whoever minds it. Dropping it ends the child.
 type Claim = oneshot::Sender<oneshot::Sender<Standard>>;
 
-/// How long a child that was started ahead keeps a start slot, and so the next from being started: there is
-/// nothing by which to tell that it has loaded what it needs.
-const SETTLE: Duration = Duration::from_millis(250);
+/// A child that was started ahead keeps a start slot, and so the next from being started, until it has loaded what
+/// it needs. Nothing tells that, but that it is idle for so long.
+const IDLE: Duration = Duration::from_millis(20);
+/// One that is not is not waited for any longer.
+const SETTLED_WITHIN: Duration = Duration::from_secs(2);
 /// From the first failure to the next attempt; each further one takes twice as long.
 const PAUSE: Duration = Duration::from_secs(1);
 const MOST_DOUBLINGS: u32 = 6;
@@ -116,9 +118,10 @@ impl Starter {
         match started.await {
             Ok((child, slot)) => {
                 let (claim, claimed) = oneshot::channel();
+                let busy = child.process.processor_time();
                 self.warm.put(&process, claim);
                 self.equipment.lifecycle.spawn(self.clone().mind(process, launch, child, claimed));
-                sleep(SETTLE).await;
+                let _ = timeout(SETTLED_WITHIN, settled(busy)).await;
                 drop(slot);
             }
             Err(error) => {
@@ -157,6 +160,16 @@ impl Starter {
                 self.warm.failed(&process);
             }
         }
+    }
+}
+
+/// Until a child uses no processor time any more.
+async fn settled(busy: impl Fn() -> Option<u64>) {
+    let mut before = None;
+    while let Some(now) = busy()
+        && before.replace(now) != Some(now)
+    {
+        sleep(IDLE).await;
     }
 }
 

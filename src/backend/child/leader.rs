@@ -1,6 +1,7 @@
 //! The first process of a child: the leader of its session and process group, and what it is reaped by.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -32,6 +33,11 @@ impl Leader {
     /// Readable once the leader has ended.
     pub(super) fn pidfd(&self) -> Arc<OwnedFd> {
         self.pidfd.clone()
+    }
+
+    /// Where the kernel says how long it has run (proc(5)).
+    pub(super) fn schedstat(&self) -> PathBuf {
+        format!("/proc/{}/schedstat", self.pid.as_raw_nonzero()).into()
     }
 
     /// To the whole group; to the leader too, which is in no group of its own for its first moments.

@@ -147,6 +147,12 @@ impl Process {
         Ok(Self { ended: watch(self.ended.into_inner())?, ..self })
     }
 
+    /// Tells the processor time that the leader has had so far, in nanoseconds; `None` once that is not known.
+    pub(in crate::backend) fn processor_time(&self) -> impl Fn() -> Option<u64> + Send + use<> {
+        let path = self.leader.schedstat();
+        move || std::fs::read_to_string(&path).ok()?.split(' ').next()?.parse().ok()
+    }
+
     /// Resolves once the leader has ended, without reaping it: its number and its group stay ours.
     pub async fn exited(&self) -> Exit {
         match self.ended.readable().await {
