@@ -94,13 +94,13 @@ impl Rehearsal<'_> {
         }
         let range = self.settings.uids;
         nobody_has(range)?;
-        let trial = Confinement { uid: Some(range.first), powerless: true, ..Confinement::default() };
-        match self.spawner.rehearse(self.homes, trial) {
-            Ok(()) => {}
-            // Without users of their own, sessions would run as root.
-            Err(reason) => return Err(part::without_users(reason, self.homes)),
-        }
         let uids = Uids::prepare(range, Path::new(LOCKS), sweeper.clone())?;
+        uids.rehearse(|uid| {
+            let trial = Confinement { uid: Some(uid), powerless: true, ..Confinement::default() };
+            // Without users of their own, sessions would run as root.
+            let tried = self.spawner.rehearse(self.homes, trial);
+            tried.map_err(|reason| part::without_users(reason, self.homes))
+        })?;
         self.note("uid", PURPOSE, State::InForce(format!("{range}, and a sweep by uid at the end")));
         Ok(Some(Arc::new(uids)))
     }

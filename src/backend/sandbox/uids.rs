@@ -75,8 +75,6 @@ impl Uids {
         while let Some(block) = uids.first_block() {
             match uids.sweeper.guard_now(block.ids, &block.lock) {
                 Ok(found) => {
-                    // A sweep that is not permitted would only show at the end of the first session.
-                    uids.sweeper.kill_now(block.ids.last).map_err(Unprepared::NoUsers)?;
                     uids.pool().adopt(block, &found);
                     uids.clear_abandoned();
                     return Ok(uids);
@@ -107,6 +105,18 @@ impl Uids {
                 tracing::warn!(file = %file.display(), %error, "what a gateway has left that is no more is not gone");
             }
         }
+    }
+
+    /// Tries what will be done with ids, with one of our own: another gateway's sweeper would end who has one of
+    /// its. A sweep that is not permitted would else only show at the end of the first session.
+    pub(super) fn rehearse(
+        &self,
+        become_it: impl FnOnce(u32) -> Result<(), Unprepared>,
+    ) -> Result<(), Unprepared> {
+        let idle = self.pool().blocks.first().map(|block| block.ids.last).ok_or(Exhausted);
+        let idle = idle.map_err(io::Error::other).map_err(Unprepared::Uids)?;
+        become_it(idle)?;
+        self.sweeper.kill_now(idle).map_err(Unprepared::NoUsers)
     }
 
     /// An id that nothing on this machine uses.
