@@ -2,9 +2,9 @@
 //! with the same [`Link`].
 //!
 //! `child` is the process and what belongs to it, `sandbox` what it is kept from, `templates` the packages that
-//! it finds. `warm` are children that nobody has asked for yet. `unprepared` is why there can be none of it on this host. `tree` removes what it leaves on disk,
-//! `aside` does what blocks, `handover` carries values and descriptors between our own processes. `addresses` are
-//! those by which sessions, too, reach the gateway.
+//! it finds. `warm` are children that nobody has asked for yet. `unprepared` is why there can be none of it on
+//! this host. `tree` removes what it leaves on disk, `aside` does what blocks, `handover` carries values and
+//! descriptors between our own processes. `addresses` are those by which sessions, too, reach the gateway.
 
 mod addresses;
 mod aside;

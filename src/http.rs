@@ -17,6 +17,7 @@ mod connection;
 mod connections;
 mod cors;
 mod error;
+// Open to benches/instructions.
 pub mod event;
 mod health;
 mod in_flight;

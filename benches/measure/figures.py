@@ -4,19 +4,20 @@ import json
 import statistics
 
 
+def read(path):
+    """The machine and the lines of one file of raw lines."""
+    with open(path) as file:
+        lines = [json.loads(text) for text in file]
+    machines = [line["meta"] for line in lines if "meta" in line]
+    return machines[-1] if machines else {}, [line for line in lines if "meta" not in line]
+
+
 class Figures:
     """Everything of one file of raw lines. A later line of the same run, target and workload wins."""
 
     def __init__(self, path):
-        self.machine = {}
-        self._lines = {}
-        with open(path) as file:
-            for text in file:
-                line = json.loads(text)
-                if "meta" in line:
-                    self.machine = line["meta"]
-                else:
-                    self._lines[line["run"], line["target"], line["workload"]] = line
+        self.machine, lines = read(path)
+        self._lines = {(line["run"], line["target"], line["workload"]): line for line in lines}
         self.runs = sorted({run for run, _, _ in self._lines})
         self.targets = list(dict.fromkeys(target for _, target, _ in self._lines))
 

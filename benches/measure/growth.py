@@ -8,7 +8,7 @@ import time
 
 from . import laws, page as pages, plot, targets
 from .build import machine
-from .figures import metrics, number, wrongs
+from .figures import metrics, number, read, wrongs
 from .gateway import Gateway, memory_kib
 from .load import drive
 from .workloads import Workload
@@ -86,14 +86,7 @@ class Points:
     """Medians over the runs."""
 
     def __init__(self, path):
-        self.machine, self.lines = {}, []
-        with open(path) as file:
-            for text in file:
-                line = json.loads(text)
-                if "meta" in line:
-                    self.machine = line["meta"]
-                else:
-                    self.lines.append(line)
+        self.machine, self.lines = read(path)
         self.cores = max(line["cores"] for line in self.lines)
         self.sessions = sorted({line["sessions"] for line in self.lines})
         self.short_of = sorted({line["asked"] for line in self.lines if line["asked"] > line["sessions"]})

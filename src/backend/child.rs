@@ -3,9 +3,9 @@
 //! `spawner` starts our own binary again as the `launcher`, which prepares a fresh single-threaded process
 //! and becomes the command; `init` is what stays of those that have another become it. `process` owns the
 //! result until it is reaped, `pipe` and `framer` carry its messages, `leader` is its first process, `stderr`
-//! keeps its last words, `home` is its private directory and `homes` where those lie, `orphans` are what it leaves to us, `failed` is why
-//! there is none of it. Where the command starts a container, `containers` has it removed, `engine` asks its
-//! daemon, and `marks` remembers that there may be one.
+//! keeps its last words, `home` is its private directory and `homes` where those lie, `orphans` are what it
+//! leaves to us, `failed` is why there is none of it. Where the command starts a container, `containers` has it
+//! removed, `engine` asks its daemon, and `marks` remembers that there may be one.
 
 mod containers;
 mod engine;

@@ -1,9 +1,9 @@
 //! What a session's processes are kept from: other sessions, the gateway, and the host.
 //!
 //! [`Sandbox::prepare`] finds out what this host can do, by doing each part once, and from then on every
-//! session gets exactly that. [`Sandbox::share`] is one session's share of it, and [`Share::make`] makes it: a user
-//! id, a control group, rules for files and system calls. The launcher puts it in force; [`Confined::sweep`] ends whatever the
-//! session has left, before its leader is reaped and its user id rests.
+//! session gets exactly that. [`Sandbox::share`] is one session's share of it, and [`Share::make`] makes it: a
+//! user id, a control group, rules for files and system calls. The launcher puts it in force;
+//! [`Confined::sweep`] ends whatever the session has left, before its leader is reaped and its user id rests.
 //!
 //! `rehearsal` does each part once, `report` is what came of it, `remedy` what would help, `reach` (with
 //! `script`) what keeps sessions from a server's program. `confinement` is what the launcher is told; its parts
@@ -201,16 +201,10 @@ impl Confined {
 
     /// Ends every process of the session, and waits until they are gone.
     pub(super) async fn sweep(&mut self) {
-        for pause in PAUSES {
-            // Once it is asked for, it is done, whether anybody waits for it or not.
-            self.swept = true;
-            let swept = match &self.lease {
-                Some(lease) => self.sweeper.kill(lease.uid()).await,
-                None => self.sweeper.find(self.home.clone()).await,
-            };
-            let Err(error) = swept else { break };
-            tracing::error!(%error, "a session could not be swept; trying again");
-            self.swept = false;
+        let mut pauses = PAUSES.into_iter();
+        while let Err(error) = self.try_sweep().await {
+            tracing::error!(%error, "a session could not be swept");
+            let Some(pause) = pauses.next() else { break };
             tokio::time::sleep(pause).await;
         }
         if let Some(group) = self.group.take() {
@@ -219,6 +213,17 @@ impl Confined {
                 tracing::warn!(%error, "a session's control group could not be removed");
             }
         }
+    }
+
+    async fn try_sweep(&mut self) -> io::Result<()> {
+        // Once it is asked for, it is done, whether anybody waits for it or not.
+        self.swept = true;
+        let swept = match &self.lease {
+            Some(lease) => self.sweeper.kill(lease.uid()).await,
+            None => self.sweeper.find(self.home.clone()).await,
+        };
+        self.swept = swept.is_ok();
+        swept
     }
 }
 

@@ -205,7 +205,7 @@ impl Warm {
 
     /// If it is wanted no more, dropping its claim ends it.
     fn put(&self, process: &Fingerprint, claim: Claim) {
-        if let Some(shelf) = self.shelves().get_mut(process) {
+        if let Some(shelf) = self.shelves().get_mut(process).filter(|shelf| shelf.living() < shelf.wanted) {
             shelf.waiting.push_back(claim);
         }
     }

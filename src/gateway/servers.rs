@@ -12,9 +12,9 @@ use crate::settings::Server;
 /// The servers of the settings, by name.
 pub(super) type Servers = BTreeMap<String, Server>;
 
-/// Has packages fetched ahead, children started ahead, and containers looked for that a killed gateway has left, in the background; what is
-/// done already is not done again. Resolves once it is told what keeps sessions from servers that are not as they
-/// were `before`.
+/// Has packages fetched ahead, children started ahead, and containers looked for that a killed gateway has left,
+/// in the background; what is done already is not done again. Resolves once it is told what keeps sessions from
+/// servers that are not as they were `before`.
 pub(super) async fn look_after(starter: Arc<Starter>, catalog: &Catalog, before: &Servers, now: &Servers) {
     starter.provide_ahead(catalog.fetches().into_values());
     starter.sweep_containers(catalog.engines());

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use config::{Config, Environment, File, FileFormat, Map, Source, Value};
+use config::{Config, File, FileFormat};
 
+use super::invalid::{Invalid, describe, without_value};
+use super::layers::{Layer, Layers, VARIABLES, collect, has, layers, origin};
 use super::{DEFAULTS, Server, Settings};
 
 /// What the command line says over all other layers.
@@ -29,57 +31,6 @@ pub struct Platform {
     /// All environment variables that may matter: `HOST`, `PORT`, `LOCKGATE__…`.
     pub variables: BTreeMap<String, String>,
 }
-
-/// Why the settings cannot be used: where, which key, what is wrong, what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum Invalid {
-    /// A file that cannot be read or is no TOML.
-    #[error("cannot use {place}: {reason}")]
-    Unreadable {
-        /// The file, or the environment.
-        place: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A key that no setting has.
-    #[error("{place}: unknown key `{key}`: {suggestion}")]
-    Unknown {
-        /// The file, or the environment.
-        place: String,
-        /// The key with its section.
-        key: String,
-        /// What may have been meant.
-        suggestion: String,
-    },
-    /// A value of the wrong form.
-    #[error("{0}")]
-    Form(String),
-    /// A value that cannot work.
-    #[error("`{key}` {reason} (set in {place})")]
-    Value {
-        /// The key with its section.
-        key: String,
-        /// What is wrong with it.
-        reason: String,
-        /// The layer that set it.
-        place: String,
-    },
-    /// A value that goes with the others, but not with those that stay as they were at the start.
-    #[error(
-        "`{key}` {reason}; some of these settings stay as they were at the start, so restart the gateway"
-    )]
-    Unmerged {
-        /// The key with its section.
-        key: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
-
-const VARIABLES: &str = "the environment (LOCKGATE__…)";
-
-/// The layers over the defaults, each with the name that an error gives it.
-type Layers = Vec<(String, Map<String, Value>)>;
 
 impl Settings {
     /// Reads all layers.
@@ -144,12 +95,13 @@ impl Settings {
 
     /// Whether all of it goes together; else the key and the reason.
     pub(super) fn check(&self) -> Result<(), (String, String)> {
+        let warm = self.servers.values().fold(0, |sum: usize, server| sum.saturating_add(server.warm));
         let checks = [
             self.listen.check(),
             self.access.check(),
             self.limits.check(),
             self.timeouts.check(),
-            self.sandbox.check(self.limits.sessions, self.servers.values().map(|server| server.warm).sum()),
+            self.sandbox.check(self.limits.sessions, warm),
         ];
         for check in checks {
             check.map_err(|(key, reason)| (key.to_owned(), reason))?;
@@ -171,76 +123,6 @@ impl Settings {
         }
         Ok(())
     }
-}
-
-/// A layer that was read already, so that no file is read twice.
-#[derive(Clone, Debug)]
-struct Layer(Map<String, Value>);
-
-impl Source for Layer {
-    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
-        Box::new(self.clone())
-    }
-
-    fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
-        Ok(self.0.clone())
-    }
-}
-
-fn layers(file: Option<&Path>, platform: &Platform) -> Result<Layers, Invalid> {
-    let mut layers = Layers::new();
-    if let Some(path) = file {
-        let place = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| Invalid::Unreadable { place: place.clone(), reason: e.to_string() })?;
-        let layer = collect(&place, File::from_str(&text, FileFormat::Toml))?;
-        layers.push((place, layer));
-    }
-    let variables: Map<String, String> = platform
-        .variables
-        .iter()
-        .filter(|(name, _)| name.starts_with("LOCKGATE__"))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
-    if !variables.is_empty() {
-        let source = Environment::with_prefix("LOCKGATE")
-            .prefix_separator("__")
-            .separator("__")
-            .try_parsing(true)
-            .list_separator(",")
-            .with_list_parse_key("access.origins")
-            .with_list_parse_key("access.hosts")
-            .with_list_parse_key("access.trusted_proxies")
-            .source(Some(variables));
-        layers.push((VARIABLES.to_owned(), collect(VARIABLES, source)?));
-    }
-    Ok(layers)
-}
-
-/// Reads one source to a tree; dotted environment names have become tables by then.
-fn collect(place: &str, source: impl Source + Send + Sync + 'static) -> Result<Map<String, Value>, Invalid> {
-    let unreadable = |e: config::ConfigError| Invalid::Unreadable {
-        place: place.to_owned(),
-        reason: without_source(&describe(&e.to_string())),
-    };
-    let config = Config::builder().add_source(vec![Box::new(source) as Box<dyn Source + Send + Sync>]);
-    config.build().map_err(unreadable)?.cache.into_table().map_err(unreadable)
-}
-
-fn has(layer: &Map<String, Value>, key: &str) -> bool {
-    let mut table = layer.clone();
-    for part in key.split('.') {
-        match table.remove(part) {
-            Some(value) => table = value.into_table().unwrap_or_default(),
-            None => return false,
-        }
-    }
-    true
-}
-
-/// The layer that has the last word on a key.
-fn origin<'a>(key: &str, layers: &'a Layers) -> &'a str {
-    layers.iter().rev().find(|(_, layer)| has(layer, key)).map_or("config/default.toml", |(place, _)| place)
 }
 
 /// What the library says of a value of the wrong form, with the place it stands in and where to look.
@@ -265,31 +147,6 @@ fn parse_host(source: &str, host: &str) -> Result<IpAddr, Invalid> {
             ))
         }),
     }
-}
-
-/// Leaves out the line of the file that the library shows, which may hold anything.
-fn without_source(message: &str) -> String {
-    match (message.split_once(" | "), message.rsplit_once("^ ")) {
-        (Some((place, _)), Some((_, fault))) => format!("{place}: {fault}"),
-        (Some((place, _)), None) => place.to_owned(),
-        _ => message.to_owned(),
-    }
-}
-
-/// Leaves out a text that stands where none belongs, which may be a secret.
-fn without_value(message: &str) -> String {
-    const SHOWN: &str = "invalid type: string ";
-    match (message.find(SHOWN), message.rfind(", expected ")) {
-        (Some(from), Some(to)) if from < to => {
-            format!("{}{}{}", &message[..from], SHOWN.trim_end(), &message[to..])
-        }
-        _ => message.to_owned(),
-    }
-}
-
-/// The library's message on one line.
-fn describe(message: &str) -> String {
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -113,11 +113,6 @@ impl UidRange {
         self.first / Self::BLOCK
     }
 
-    /// Each of them.
-    pub fn all(self) -> impl Iterator<Item = u32> {
-        self.first..=self.last
-    }
-
     /// Whether an id is one of them.
     pub fn contains(&self, uid: u32) -> bool {
         (self.first..=self.last).contains(&uid)

@@ -254,9 +254,16 @@ impl Report {
         control.write_all(&text)
     }
 
-    /// The last report of a launcher whose socket has closed; `None` if it never got that far.
-    pub(in crate::backend) fn last(text: &[u8]) -> Option<Self> {
-        text.split(|&b| b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).next_back()
+    /// What came of a launcher whose socket has closed, by its last report: the step that failed, if one did.
+    /// `None` if it never got that far.
+    pub(super) fn outcome(text: &[u8]) -> Option<Result<(), (Step, io::Error)>> {
+        let mut reports = text.split(|&b| b == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+        Some(match reports.next_back()? {
+            Self::Ready => Ok(()),
+            // Not a system call's fault.
+            Self::Failed(step, 0) => Err((step, io::ErrorKind::Unsupported.into())),
+            Self::Failed(step, errno) => Err((step, io::Error::from_raw_os_error(errno))),
+        })
     }
 }
 

@@ -260,13 +260,8 @@ pub(super) async fn launched(control: StdUnixStream) -> Result<(), StartFailed> 
         Ok(Ok(_)) => {}
         Ok(Err(_)) | Err(_) => return Err(StartFailed::Silent),
     }
-    match Report::last(&text) {
-        Some(Report::Ready) => Ok(()),
-        Some(Report::Failed(step, errno)) => {
-            Err(StartFailed::Step { step, error: io::Error::from_raw_os_error(errno) })
-        }
-        None => Err(StartFailed::Silent),
-    }
+    let outcome = Report::outcome(&text).ok_or(StartFailed::Silent)?;
+    outcome.map_err(|(step, error)| StartFailed::Step { step, error })
 }
 
 fn orders(plan: &Launch, home: &Path, search: &str, confinement: Confinement) -> Orders {

@@ -102,9 +102,8 @@ impl Spawner {
         let mut text = Vec::new();
         control.read_to_end(&mut text)?;
         let exit = leader.outlive();
-        match Report::last(&text) {
-            Some(Report::Ready) => Ok(()),
-            Some(Report::Failed(step, errno)) => Err(Unrehearsed::Step(step, cause(errno))),
+        match Report::outcome(&text) {
+            Some(outcome) => outcome.map_err(|(step, error)| Unrehearsed::Step(step, error)),
             None if FILTERED.contains(&exit) => Err(Unrehearsed::Filtered),
             None => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
         }
@@ -170,11 +169,6 @@ fn spawn(orders: &Orders, descriptors: &[OwnedFd; 3], roster: &Roster) -> io::Re
     let leader = Leader::new(pid, pidfd, roster.clone());
     launcher::instruct(&control, orders, descriptors, None)?;
     Ok(Spawned { leader, control })
-}
-
-/// What a launcher says is wrong: no number for what is no system call's fault.
-fn cause(errno: i32) -> io::Error {
-    if errno == 0 { io::ErrorKind::Unsupported.into() } else { io::Error::from_raw_os_error(errno) }
 }
 
 /// Out of descriptors: nothing can wait for this launcher, which waits for us.

@@ -42,8 +42,9 @@ type Reply = oneshot::Sender<io::Result<Vec<u32>>>;
 enum Request {
     /// These ids belong to this gateway now, and their lock comes along. The first is the sweeper's own.
     /// Whatever still uses them of a gateway that is no more is to be ended. Refused if somebody else uses them.
-    /// Nothing is looked at if this gateway has had them `before`.
-    Guard { block: UidRange, before: bool },
+    Guard(UidRange),
+    /// The same for a sweeper that takes another's place: this gateway's sessions have been using them.
+    Inherit(UidRange),
     /// The lock comes along of ids that a dead gateway has used. Whatever still uses them is to be ended.
     Clear,
     /// End every process of this id.
@@ -124,14 +125,13 @@ impl Sweeper {
 
     /// Takes over ids that may have been somebody else's. Comes back with those that still were.
     pub(super) async fn guard(&self, block: UidRange, lock: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
-        let request = Request::Guard { block, before: false };
-        self.ask(request, Some(lock.try_clone_to_owned()?)).await
+        self.ask(Request::Guard(block), Some(lock.try_clone_to_owned()?)).await
     }
 
     /// As [`Self::guard`], before there is a runtime.
     pub(super) fn guard_now(&self, block: UidRange, lock: &impl AsFd) -> io::Result<Vec<u32>> {
         let lock = lock.as_fd().try_clone_to_owned()?;
-        self.ask_now(Request::Guard { block, before: false }, Some(lock))
+        self.ask_now(Request::Guard(block), Some(lock))
     }
 
     /// Ends what uses the ids of a dead gateway, which their lock file tells.
@@ -186,7 +186,7 @@ impl Broom {
                 self.replace()?;
                 self.ask(&request, lock.as_ref())
             });
-            if let (Request::Guard { block, .. }, Some(lock), Ok(Ok(_))) = (request, lock, &answer) {
+            if let (Request::Guard(block), Some(lock), Ok(Ok(_))) = (request, lock, &answer) {
                 self.guarded.push((block, lock));
             }
             for reply in alike.into_iter().chain([reply]) {
@@ -217,7 +217,7 @@ impl Broom {
         (self.socket, self.child) = spawn(&self.homes)?;
         let guarded = std::mem::take(&mut self.guarded);
         let told = guarded.iter().try_for_each(|(block, lock)| {
-            let guarded = self.ask(&Request::Guard { block: *block, before: true }, Some(lock))?;
+            let guarded = self.ask(&Request::Inherit(*block), Some(lock))?;
             guarded.map(drop).map_err(|Refused(errno)| io::Error::from_raw_os_error(errno))
         });
         self.guarded = guarded;

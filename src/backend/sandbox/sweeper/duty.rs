@@ -83,14 +83,17 @@ impl Duty {
 
     fn answer(&mut self, request: Request, lock: Option<Lock>) -> io::Result<Vec<u32>> {
         match (request, lock) {
-            (Request::Guard { block, .. }, Some(_)) if self.guarded.iter().any(|(own, _)| *own == block) => {
+            (Request::Guard(block), Some(_)) if self.guarded.iter().any(|(own, _)| *own == block) => {
                 Ok(Vec::new())
             }
-            (Request::Guard { block, before }, Some(lock)) => {
-                let found = if before { Vec::new() } else { take_over(block, &lock)? };
-                lock.mark_used(block)?;
-                self.guarded.push((block, lock));
+            (Request::Guard(block), Some(lock)) => {
+                let found = take_over(block, &lock)?;
+                self.keep(block, lock)?;
                 Ok(found)
+            }
+            (Request::Inherit(block), Some(lock)) => {
+                self.keep(block, lock)?;
+                Ok(Vec::new())
             }
             (Request::Clear, Some(lock)) => {
                 if let Some(last) = lock.unswept() {
@@ -99,7 +102,9 @@ impl Duty {
                 lock.mark_swept()?;
                 Ok(Vec::new())
             }
-            (Request::Guard { .. } | Request::Clear, None) => Err(io::ErrorKind::InvalidInput.into()),
+            (Request::Guard(_) | Request::Inherit(_) | Request::Clear, None) => {
+                Err(io::ErrorKind::InvalidInput.into())
+            }
             (Request::Kill(uid), _) => {
                 let is_ours = |block: &UidRange| block.contains(uid) && uid != block.first;
                 if !self.guarded.iter().any(|(block, _)| is_ours(block)) {
@@ -115,6 +120,12 @@ impl Duty {
             }
             (Request::Inspect(uids), _) => Ok(self.inspect(&uids)),
         }
+    }
+
+    fn keep(&mut self, block: UidRange, lock: Lock) -> io::Result<()> {
+        lock.mark_used(block)?;
+        self.guarded.push((block, lock));
+        Ok(())
     }
 
     /// An id that no session has.
