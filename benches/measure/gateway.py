@@ -12,6 +12,8 @@ from pathlib import Path
 from . import targets
 
 START_S = 30
+FILL_S = 60
+STILL_S = 0.1
 STOP_S = 30
 
 
@@ -40,6 +42,15 @@ def memory_kib(pid):
         if line.startswith("Pss:"):
             return int(line.split()[1])
     return None
+
+
+def processor_time(pid):
+    """Clock ticks that a process has used; None if it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return None
+    return int(fields[11]) + int(fields[12])
 
 
 def descriptors(pid):
@@ -84,6 +95,19 @@ class Gateway:
                 return True
             except OSError:
                 time.sleep(0.02)
+        return False
+
+    def filled(self):
+        """Waits until all children that it starts ahead are there and nothing uses the processor; says whether so."""
+        end = time.monotonic() + FILL_S
+        before = None
+        while time.monotonic() < end and self.process.poll() is None:
+            found = children(self.binaries)
+            now = {pid: processor_time(pid) for pid in (self.process.pid, *found)}
+            if len(found) == self.target.warm and now == before:
+                return True
+            before = now
+            time.sleep(STILL_S)
         return False
 
     def log(self):

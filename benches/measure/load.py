@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from . import workloads
-from .gateway import Gateway, cold_start_ms, memory_kib, remains
+from .gateway import FILL_S, Gateway, children, cold_start_ms, memory_kib, remains
 
 LOAD_S = 300
 
@@ -35,13 +35,16 @@ def measure(binaries, workload, target):
     if target.kind == "pipe":
         return drive(binaries, workload, target), {}
     with Gateway(target, binaries, workload.one_core) as gateway:
-        if gateway.listens():
+        if not gateway.listens():
+            result = {"ok": False, "aborted": f"it does not listen: {gateway.log()}"}
+        elif target.warm and not gateway.filled():
+            ready = len(children(binaries))
+            result = {"ok": False, "aborted": f"{ready} of {target.warm} children started ahead after {FILL_S} s: {gateway.log()}"}
+        else:
             time.sleep(0.3)
             base = memory_kib(gateway.process.pid)
             result = drive(binaries, workload, target, gateway.url, gateway.process.pid)
             result["base_pss_kib"] = base
-        else:
-            result = {"ok": False, "aborted": f"it does not listen: {gateway.log()}"}
         left = remains(gateway)
         gateway.stop()
     return result, gateway.facts | {"left": left}

@@ -9,7 +9,10 @@ from .build import PEERS
 
 @dataclass(frozen=True)
 class Target:
-    """One gateway with one transport. `command` may hold {port}, {echo}, {config} and the like."""
+    """One gateway with one transport, and how many children it starts ahead.
+
+    `command` may hold {port}, {echo}, {config} and the like.
+    """
 
     name: str
     kind: str  # "ours", "peer", "floor", "pipe"
@@ -18,9 +21,12 @@ class Target:
     command: str = ""
     headers: tuple = ()
     environment: dict = field(default_factory=dict)
+    warm: int = 0
 
 
 SECRET = "benchmark"
+# More children than a workload opens sessions, so that each of them finds one that was started ahead.
+POOL = 56
 # Every limit is on; those of rate are far away, and as many children may start at once as clients ask for.
 SETTINGS = """
 [rate]
@@ -76,26 +82,27 @@ ABOUT = {
 }
 
 
-def settings(binaries, name, limits="", warm=""):
+def settings(binaries, name, limits="", warm=0):
     """Writes a settings file; returns its path."""
     path = binaries.place / f"{name}.toml"
-    text = SETTINGS.format(echo=binaries.echo, place=binaries.place, limits=limits, warm=warm)
+    ahead = f"warm = {warm}" if warm else ""
+    text = SETTINGS.format(echo=binaries.echo, place=binaries.place, limits=limits, warm=ahead)
     path.write_text(text)
     return path
 
 
-def ours(binaries, name, transport, path, limits="", warm=""):
+def ours(binaries, name, transport, path, limits="", warm=0):
     """A Lockgate with the default sandbox."""
     config = settings(binaries, name, limits, warm)
     return Target(
         name, "ours", transport, path, f"{binaries.lockgate} --port {{port}} --config {shlex.quote(str(config))}",
-        (f"Authorization: Bearer {SECRET}",), {"LOCKGATE_SECRET": SECRET, "LOG_LEVEL": "warn"},
+        (f"Authorization: Bearer {SECRET}",), {"LOCKGATE_SECRET": SECRET, "LOG_LEVEL": "warn"}, warm,
     )
 
 
 def knows_warm(binaries):
     """Whether servers have the setting `warm`, which starts children ahead."""
-    config = settings(binaries, "warm-probe", warm="warm = 4")
+    config = settings(binaries, "warm-probe", warm=POOL)
     check = [str(binaries.lockgate), "check", "--config", str(config)]
     return subprocess.run(check, capture_output=True, timeout=20).returncode == 0
 
@@ -109,8 +116,8 @@ def every(binaries, with_peers):
     ]
     if knows_warm(binaries):
         found += [
-            ours(binaries, "lockgate-warm-sse", "sse", "/echo/sse", warm="warm = 4"),
-            ours(binaries, "lockgate-warm-stream", "streamable", "/echo/mcp", warm="warm = 4"),
+            ours(binaries, "lockgate-warm-sse", "sse", "/echo/sse", warm=POOL),
+            ours(binaries, "lockgate-warm-stream", "streamable", "/echo/mcp", warm=POOL),
         ]
     found += [target for target in OTHERS if with_peers or target.kind != "peer"]
     return {target.name: target for target in found}

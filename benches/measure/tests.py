@@ -1,8 +1,12 @@
 """What the page says is computed; this is what computes it."""
 
+import tempfile
 import unittest
+from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
-from . import laws, plot
+from . import gateway, laws, plot, targets, workloads
 from .figures import number, wrongs
 from .verdicts import Verdict
 
@@ -43,6 +47,43 @@ class Verdicts(unittest.TestCase):
                  "gateway_alive": True, "grandchild_outlives_session": True}
         found = wrongs({"result": {"ok": True, "faults": {"grandchild": fault}}})
         self.assertEqual(found, {"grandchild": "a grandchild outlives the session"})
+
+
+class StartedAhead(unittest.TestCase):
+    def filled(self, looks, warm=2, spent=lambda pid: 1):
+        """Whether a gateway is taken for filled whose children are these, look after look, the last for good."""
+        looks = iter(looks)
+        seen = [()]
+
+        def children(_):
+            seen.append(next(looks, seen[-1]))
+            return list(seen[-1])
+        one = SimpleNamespace(target=SimpleNamespace(warm=warm), binaries=None,
+                              process=SimpleNamespace(pid=1, poll=lambda: None))
+        with mock.patch.multiple(gateway, children=children, processor_time=spent, STILL_S=0.001, FILL_S=0.05):
+            return gateway.Gateway.filled(one), len(seen) - 1
+
+    def test_it_begins_when_all_are_there_and_still(self):
+        self.assertEqual(self.filled([(), (7,), (7, 8), (7, 9)]), (True, 5))
+        self.assertFalse(self.filled([(), (7,)])[0])
+
+    def test_who_uses_the_processor_is_waited_for(self):
+        ticks = iter(range(1000))
+        self.assertFalse(self.filled([(7, 8)], spent=lambda pid: next(ticks))[0])
+
+    def test_every_session_finds_one(self):
+        target = SimpleNamespace(name="lockgate-warm-sse", kind="ours")
+        opened = [int(workload.arguments.split("-n ")[1].split()[0]) for workload in workloads.WORKLOADS
+                  if workloads.wanted(workload, target, 1)]
+        self.assertTrue(opened)
+        self.assertGreater(targets.POOL, max(opened))
+
+    def test_only_who_starts_ahead_has_the_setting(self):
+        with tempfile.TemporaryDirectory() as place:
+            binaries = SimpleNamespace(place=Path(place), echo="echo", lockgate="lockgate")
+            for warm, said in ((0, False), (3, True)):
+                targets.ours(binaries, "one", "sse", "/sse", warm=warm)
+                self.assertEqual("warm = 3" in (Path(place) / "one.toml").read_text(), said)
 
 
 class Shown(unittest.TestCase):
