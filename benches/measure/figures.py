@@ -70,6 +70,8 @@ def metrics(line):
     }
     if result["mode"] in ("setup", "idle"):
         out = {key: value for key, value in out.items() if key.startswith(("setup", "base"))}
+    if "beside" in result:
+        out["beside_per_s"] = result["beside"]["calls"].get("per_s")
     if "notifications" in result:
         out["notes_per_s"] = result["notifications"]["per_s"]
     if proc:
@@ -106,6 +108,8 @@ def wrongs(line):
         wrong["gateway_died"] = True
     if not result["ok"] and not wrong:
         wrong["nothing_done"] = True
+    if "beside" in result:
+        wrong |= {f"beside_{name}": value for name, value in wrongs({"result": result["beside"]}).items()}
     return wrong
 
 

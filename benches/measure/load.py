@@ -4,11 +4,17 @@ import json
 import os
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from . import workloads
+from .figures import wrongs
 from .gateway import FILL_S, Gateway, children, cold_start_ms, memory_kib, remains
 
 LOAD_S = 300
+# What loads beside another is started so long before it, and must be at work once the other has warmed up.
+AHEAD_S = 2
+WARM_UP_S = 1
 
 
 def drive(binaries, workload, target, url="", pid=None):
@@ -30,6 +36,35 @@ def drive(binaries, workload, target, url="", pid=None):
         return {"ok": False, "aborted": f"mcpload exit {done.returncode}: {done.stderr[-300:]}"}
 
 
+def drive_both(binaries, workload, target, url, pid):
+    """The same with another load beside it, whose result is part of this one's."""
+    other = replace(workload, name=f"{workload.name}-other", arguments=workload.beside)
+
+    def beside():
+        begin = time.monotonic()
+        found = drive(binaries, other, target, url)
+        return found, time.monotonic() - begin
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(beside)
+        time.sleep(AHEAD_S)
+        result = drive(binaries, workload, target, url, pid)
+        outlasted = not running.done()
+        found, took = running.result()
+    return together(result, found, took, outlasted)
+
+
+def together(result, found, took, outlasted):
+    """One result of two loads; aborted if the one beside did not go on whenever the other was measured."""
+    if "aborted" in result:
+        return result
+    if "aborted" in found:
+        return {"ok": False, "aborted": f"the load beside it: {found['aborted']}"}
+    late = took - found["calls"]["wall_s"] > AHEAD_S + WARM_UP_S
+    if found["ok"] and (late or not outlasted):
+        return {"ok": False, "aborted": f"the load beside it {'began too late' if late else 'ended too early'}"}
+    return result | {"beside": found}
+
+
 def measure(binaries, workload, target):
     """The result of a workload with a target of its own, and how that ended."""
     if target.kind == "pipe":
@@ -39,11 +74,13 @@ def measure(binaries, workload, target):
             result = {"ok": False, "aborted": f"it does not listen: {gateway.log()}"}
         elif target.warm and not gateway.filled():
             ready = len(children(binaries))
-            result = {"ok": False, "aborted": f"{ready} of {target.warm} children started ahead after {FILL_S} s: {gateway.log()}"}
+            result = {"ok": False, "aborted": f"of {target.warm} children started ahead {ready} are there, or not all idle, "
+                                              f"within {FILL_S} s: {gateway.log()}"}
         else:
             time.sleep(0.3)
             base = memory_kib(gateway.process.pid)
-            result = drive(binaries, workload, target, gateway.url, gateway.process.pid)
+            driven = drive_both if workload.beside else drive
+            result = driven(binaries, workload, target, gateway.url, gateway.process.pid)
             result["base_pss_kib"] = base
         left = remains(gateway)
         gateway.stop()
@@ -63,6 +100,8 @@ def brief(result):
     if "notifications" in result:
         note = result["notifications"]
         text += f" notes {note['per_s']}/s lost {note['lost']} foreign {note['foreign']}"
+    if "beside" in result:
+        text += f" beside {result['beside']['calls']['per_s']}/s {wrongs({'result': result['beside']}) or ''}"
     return f"{text} set-up p50 {result['setup'].get('p50_ms')} {wrong or ''} {result['notes'] or ''}"
 
 

@@ -80,6 +80,8 @@ def throughput(figures):
 def rest(figures):
     columns = [
         ("p50 / p99 ms, 1 session", "echo_s1", ("p50_ms", "p99_ms")), ("100 sessions", "echo_s100", ("p50_ms", "p99_ms")),
+        ("10 sessions", "echo_s10", ("p50_ms", "p99_ms")),
+        ("10 sessions beside one with 4 MiB messages", "beside_4mib", ("p50_ms", "p99_ms")),
         ("gateway CPU µs a call, 100 sessions", "echo_s100", ("cpu_us_per_call",)),
         ("notifications/s", "burst", ("notes_per_s",)), ("set-up p50 ms", "setup", ("setup_p50_ms",)),
         ("churn/s", "churn_200", ("calls_per_s",)), ("PSS of 100 idle sessions: gateway / children KiB", "idle_100",

@@ -1,13 +1,14 @@
 """What the page says is computed; this is what computes it."""
 
+import json
 import tempfile
 import unittest
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
-from . import gateway, laws, plot, targets, workloads
-from .figures import number, wrongs
+from . import gateway, laws, load, plot, targets, verdicts, workloads
+from .figures import Figures, metrics, number, wrongs
 from .verdicts import Verdict
 
 
@@ -47,6 +48,46 @@ class Verdicts(unittest.TestCase):
                  "gateway_alive": True, "grandchild_outlives_session": True}
         found = wrongs({"result": {"ok": True, "faults": {"grandchild": fault}}})
         self.assertEqual(found, {"grandchild": "a grandchild outlives the session"})
+
+
+class Beside(unittest.TestCase):
+    CALLS = dict.fromkeys(("errors", "lost", "late", "mismatched", "duplicates", "foreign", "reordered",
+                           "unparsable", "sessions_died"), 0)
+
+    def result(self, p99=1.0, **more):
+        return {"mode": "echo", "ok": True, "setup": {"failed": 0},
+                "calls": self.CALLS | {"ok": 9, "per_s": 30, "p99_ms": p99, "wall_s": 8.0}} | more
+
+    def test_it_must_have_gone_on_all_the_while(self):
+        found = self.result()
+        self.assertEqual(load.together(found, found, 10.0, True)["beside"], found)
+        for took, outlasted, why in ((10.0, False, "ended too early"), (11.5, True, "began too late")):
+            self.assertIn(why, load.together(found, found, took, outlasted)["aborted"])
+
+    def test_what_has_failed_by_itself_says_so(self):
+        good, failed, gone = self.result(), self.result(ok=False), {"ok": False, "aborted": "why"}
+        self.assertEqual(load.together(good, failed, 1.0, False)["beside"], failed)
+        self.assertIn("why", load.together(good, gone, 1.0, False)["aborted"])
+        self.assertEqual(load.together(gone, good, 1.0, False), gone)
+
+    def test_its_rate_and_its_failure_are_the_measurement_s(self):
+        self.assertEqual(metrics({"result": self.result(beside=self.result())})["beside_per_s"], 30)
+        lost = self.result(ok=False, calls=self.CALLS | {"lost": 2})
+        self.assertEqual(wrongs({"result": self.result(beside=lost)}), {"beside_lost": 2})
+
+    def test_it_is_judged_by_the_floor_of_the_same_run(self):
+        measured = {("lockgate-sse", "echo_s10"): 1.0, ("lockgate-sse", "beside_4mib"): 6.0,
+                    ("floor-sse", "echo_s10"): 0.5, ("floor-sse", "beside_4mib"): 4.0}
+        with tempfile.NamedTemporaryFile("w") as raw:
+            for (target, workload), p99 in measured.items():
+                line = {"run": 1, "target": target, "workload": workload, "result": self.result(p99)}
+                if workload == "beside_4mib":
+                    line["result"]["beside"] = self.result()
+                print(json.dumps(line), file=raw, flush=True)
+            sse, stream = verdicts.beside(Figures(raw.name))
+        self.assertEqual((sse.value, sse.judged()), (1.5, "met"))
+        self.assertIn("6.00× that without (the floor's 8.00×)", sse.detail)
+        self.assertEqual(stream.judged(), "not measured")
 
 
 class StartedAhead(unittest.TestCase):

@@ -103,6 +103,24 @@ def throughput(figures):
                       f"{number(figures.median(us, 'echo_s100', 'p99_ms'))} ms")
 
 
+def beside(figures):
+    """Small calls while another session sends large ones; the floor has the same two loads, and the same cores."""
+    def slower(target):
+        def of_run(run):
+            loaded, alone = (figures.get(run, target, workload, "p99_ms") for workload in ("beside_4mib", "echo_s10"))
+            return loaded / alone if loaded and alone else None
+        return number(figures.over_runs(of_run))
+
+    def large(target):
+        return number(figures.median(target, "beside_4mib", "beside_per_s"))
+    for short, name in TRANSPORTS:
+        us, floor = f"lockgate-{short}", f"floor-{short}"
+        yield Verdict(f"{name}: p99 of 10 sessions while another one sends 4 MiB messages, to the floor's", False, 2,
+                      ratio(figures, "beside_4mib", "p99_ms", us, floor), "×",
+                      f"{number(figures.median(us, 'beside_4mib', 'p99_ms'))} ms, {slower(us)}× that without (the floor's "
+                      f"{slower(floor)}×); {large(us)} such messages/s (the floor {large(floor)})")
+
+
 def against_peers(figures):
     for workload, sessions in (("echo_s1", "1 session"), ("echo_s10", "10 sessions"), ("echo_s100", "100 sessions")):
         for short, name in TRANSPORTS:
@@ -196,5 +214,5 @@ def load_errors(figures):
 
 
 def every(figures):
-    parts = (throughput, against_peers, sessions, program, correctness, load_errors)
+    parts = (throughput, beside, against_peers, sessions, program, correctness, load_errors)
     return [verdict for part in parts for verdict in part(figures)]

@@ -7,7 +7,10 @@ COMMON = "--warmup 5 --warmup-s 1 --settle 0.7 --connect-timeout 20"
 
 @dataclass(frozen=True)
 class Workload:
-    """A mode of mcpload with its arguments. `targets` are the prefixes of the names that it is for."""
+    """A mode of mcpload with its arguments, and those of the one that loads the same gateway `beside` it, if any.
+
+    `targets` are the prefixes of the names that it is for.
+    """
 
     name: str
     mode: str
@@ -15,6 +18,7 @@ class Workload:
     targets: tuple = ("lockgate-sse", "lockgate-stream", "peer", "floor", "pipe")
     once: bool = False
     one_core: bool = False
+    beside: str = ""
 
 
 LIMITS = ("lockgate-sse", "lockgate-stream", "floor", "pipe")
@@ -36,6 +40,9 @@ WORKLOADS = [
     Workload("echo_s1_1cpu", "echo", "-n 1 -d 3 --ids unique", ALL, one_core=True),
     Workload("burst", "burst", "-n 1 -d 3 --notes 1000 --note-size 100 --ids unique", CHILDREN),
     Workload("echo_1mb", "echo", "-n 1 -d 3 -p 1000000 --ids unique"),
+    # 4 MiB is all that a message may be: the payload leaves 1 KiB for the rest of it.
+    Workload("beside_4mib", "echo", "-n 10 -d 3 --ids unique", (*OURS, "floor"),
+             beside="-n 1 -d 10 -p 4193280 --warmup 1 --warmup-s 0 --ids unique"),
     Workload("setup", "setup", "-n 50 --connect-parallel 1 --ids unique", (*LIMITS, "lockgate-warm", "peer")),
     Workload("churn_200", "churn", "-n 4 --calls 200 --ids unique", CHILDREN),
     Workload("churn_1000", "churn", "-n 4 --calls 1000 --ids unique", OURS),
