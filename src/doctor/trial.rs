@@ -162,7 +162,7 @@ impl Conversation<'_> {
             }
             tokio::select! {
                 biased;
-                () = inlet.ready() => drop::<bool>(inlet.read()),
+                () = inlet.read() => {}
                 exit = process.exited() => return self.last_answer(id).ok_or(Silence::Ended(exit)),
                 () = outlet.ready(), if blocked => {}
                 () = sleep_until(self.until) => return Err(Silence::Late),
@@ -186,7 +186,7 @@ impl Conversation<'_> {
             if let Some(answer) = self.answer(id) {
                 return Some(answer);
             }
-            if !self.link.inlet.read() {
+            if !self.link.inlet.try_read() {
                 break;
             }
         }

@@ -1,44 +1,61 @@
-//! What a line of a backend's output is: messages, noise, or too long.
+//! What the lines of a backend's output are: messages, noise, or too long.
 
+use bytes::Bytes;
 use bytesize::ByteSize;
 
 use crate::backend::Line;
 use crate::ids::SessionTag;
 use crate::mcp::{Code, Frame, Malformed, error_frame};
 
-/// One thing that a backend said.
-pub(super) enum Said {
-    /// A message.
-    Message(Frame),
-    /// The error that stands for a response which was too long.
-    TooLong(Frame),
+/// What a backend has said, read line by line.
+pub(super) struct Intake {
+    /// Messages in order. An error stands for a response that was too long.
+    pub(super) frames: Vec<Frame>,
+    limit: ByteSize,
+    session: SessionTag,
 }
 
-/// Reads one line. A batch is split; what is no message is skipped, with a note in the log.
-pub(super) fn read_line(line: Line, limit: ByteSize, session: SessionTag) -> Vec<Said> {
-    let bytes = match line {
-        Line::Whole(bytes) => bytes,
-        Line::TooLong { length, id } => {
-            tracing::warn!(%session, length, "a message of the server is over limits.line");
-            let reason =
-                format!("the reply has {length} bytes, more than the {limit} that limits.line allows");
-            return id
-                .map(|id| Said::TooLong(error_frame(&id, Code::Internal, &reason)))
-                .into_iter()
-                .collect();
-        }
-    };
-    let frames = match Frame::parse_all(bytes.clone()) {
-        // One bad byte must not cost a reply.
-        Err(Malformed::NotJson(_)) if std::str::from_utf8(&bytes).is_err() => {
-            Frame::parse_all(String::from_utf8_lossy(&bytes).into_owned().into())
-        }
-        other => other,
-    };
-    let frames = frames.unwrap_or_else(|fault| vec![Err(fault)]);
-    let noise = frames.iter().filter(|frame| frame.is_err()).count();
-    if noise > 0 {
-        tracing::debug!(%session, length = bytes.len(), "a line on stdout is no message; skipped");
+impl Intake {
+    /// `limit` is how long a line may be, for the error that says so.
+    pub(super) fn new(limit: ByteSize, session: SessionTag) -> Self {
+        Self { frames: Vec::new(), limit, session }
     }
-    frames.into_iter().flatten().map(Said::Message).collect()
+
+    /// Reads one line. A batch is split; what is no message is skipped, with a note in the log.
+    pub(super) fn take(&mut self, line: Line) {
+        match line {
+            Line::Whole(bytes) => self.read(bytes),
+            Line::TooLong { length, id } => {
+                tracing::warn!(session = %self.session, length, "a message of the server is over limits.line");
+                let limit = self.limit;
+                let reason =
+                    format!("the reply has {length} bytes, more than the {limit} that limits.line allows");
+                self.frames.extend(id.map(|id| error_frame(&id, Code::Internal, &reason)));
+            }
+        }
+    }
+
+    fn read(&mut self, bytes: Bytes) {
+        match Frame::parse(bytes.clone()) {
+            Ok(frame) => self.frames.push(frame),
+            // One bad byte must not cost a reply.
+            Err(Malformed::NotJson(_)) if std::str::from_utf8(&bytes).is_err() => {
+                self.read(String::from_utf8_lossy(&bytes).into_owned().into());
+            }
+            Err(Malformed::Batch) => {
+                let members = Frame::parse_all(bytes).unwrap_or_default();
+                for member in members {
+                    match member {
+                        Ok(frame) => self.frames.push(frame),
+                        Err(_) => self.skip(),
+                    }
+                }
+            }
+            Err(_) => self.skip(),
+        }
+    }
+
+    fn skip(&self) {
+        tracing::debug!(session = %self.session, "a line on stdout is no message; skipped");
+    }
 }

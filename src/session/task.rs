@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use self::ending::Listed;
 use super::end::End;
 use super::exchange::FromBackend;
-use super::intake::{Said, read_line};
+use super::intake::Intake;
 use super::opening::Sessions;
 use super::refusal::NotOpened;
 use super::registry::Seat;
@@ -22,7 +22,7 @@ use super::shared::ShareKey;
 use super::{Session, State};
 use crate::access::Standing;
 use crate::audit::{self, Event};
-use crate::backend::{Line, Link, Provisions, Sent, StartSlot, Starter};
+use crate::backend::{Inlet, Link, Provisions, Sent, StartSlot, Starter};
 use crate::ids::SessionTag;
 use crate::mcp::{Frame, Kind, Method};
 
@@ -55,8 +55,7 @@ pub(super) struct Task {
 /// Waits until the session has begun, or hears why it has not.
 type Opener = oneshot::Sender<Result<(), NotOpened>>;
 
-/// Reads and lines of the backend in one go; then others on this worker get their turn.
-const READS_PER_TURN: usize = 2;
+/// Lines of the backend in one go; then others on this worker get their turn.
 const LINES_PER_TURN: usize = 512;
 /// Reads from a backend that has ended: what a pipe can hold.
 const READS_AT_THE_END: usize = 16;
@@ -96,14 +95,15 @@ impl Task {
     /// Runs the session. `opener` hears once the command runs, or has to wait until others have been started: a
     /// failure is then told on the stream.
     pub(super) async fn run(mut self, mut opener: Option<Opener>) {
-        let (end, link) = match self.start(&mut opener).await {
+        // Boxed, so that a session that runs does not keep room for what starting it took.
+        let (end, link) = match Box::pin(self.start(&mut opener)).await {
             Ok(mut link) => {
                 opener.map(|opener| opener.send(Ok(())));
                 (self.serve(&mut link).await, Some(link))
             }
             Err(end) => (self.tell(end, opener), None),
         };
-        self.finish(end, link).await;
+        Box::pin(self.finish(end, link)).await;
     }
 
     /// Tells whoever opened the session, if it is still there, why it does not begin. Why it ends then.
@@ -181,8 +181,10 @@ impl Task {
 
     async fn serve(&mut self, link: &mut Link) -> End {
         let session = self.session.clone();
-        let timer = sleep_until(self.opened);
-        tokio::pin!(timer);
+        let Link { outlet, inlet, process } = link;
+        // Each is made once and not for each message.
+        let (timer, exited, work) = (sleep_until(self.opened), process.exited(), session.work.notified());
+        tokio::pin!(timer, exited, work);
         loop {
             let turn = match self.look_around() {
                 Ok(turn) => turn,
@@ -193,69 +195,53 @@ impl Task {
             }
             tokio::select! {
                 biased;
-                () = link.inlet.ready(), if turn.room && !self.has_lines => {
-                    self.carry(link);
-                    if link.inlet.has_ended() && !self.has_lines {
+                () = inlet.read(), if turn.room && !self.has_lines => {
+                    self.carry(inlet);
+                    if inlet.has_ended() && !self.has_lines {
                         return End::BackendClosed;
                     }
                 }
                 // Others on this worker get their turn.
-                () = yield_now(), if turn.room && self.has_lines => self.carry(link),
-                exit = link.process.exited() => {
-                    self.carry_the_rest(link).await;
+                () = yield_now(), if turn.room && self.has_lines => self.carry(inlet),
+                exit = &mut exited => {
+                    self.carry_the_rest(inlet).await;
                     return End::BackendExited(exit);
                 }
-                () = link.outlet.ready(), if turn.blocked => drop(session.state().flush()),
-                () = session.work.notified() => {}
+                () = outlet.ready(), if turn.blocked => drop(session.state().flush()),
+                () = &mut work => work.set(session.work.notified()),
                 () = &mut timer => {}
-            }
-        }
-    }
-
-    /// Carries what the backend has said, for one turn: no more than is soon done.
-    fn carry(&mut self, link: &mut Link) {
-        for _ in 0..READS_PER_TURN {
-            if !self.has_lines && !link.inlet.read() {
-                return;
-            }
-            let lines: Vec<Line> =
-                std::iter::from_fn(|| link.inlet.next_line()).take(LINES_PER_TURN).collect();
-            self.has_lines = lines.len() == LINES_PER_TURN;
-            let room = self.take(lines);
-            if self.has_lines || !room {
-                return;
             }
         }
     }
 
     /// The backend is gone: what it had written is still in the pipe. More than that holds comes from
     /// somebody else.
-    async fn carry_the_rest(&mut self, link: &mut Link) {
+    async fn carry_the_rest(&mut self, inlet: &mut Inlet) {
         for _ in 0..READS_AT_THE_END {
             while self.has_lines {
-                self.carry(link);
+                self.carry(inlet);
                 yield_now().await;
             }
-            if !link.inlet.read() {
+            if !inlet.try_read() {
                 return;
             }
             self.has_lines = true;
         }
     }
 
-    /// Hands the lines of a backend to where they belong. Says whether there is room for more.
-    fn take(&mut self, lines: Vec<Line>) -> bool {
-        let session = self.session.clone();
-        let frames: Vec<_> =
-            lines.into_iter().flat_map(|line| read_line(line, self.sessions.limits.line, self.tag)).collect();
+    /// Hands what was read of the backend to where it belongs: no more than is soon done.
+    fn carry(&mut self, inlet: &mut Inlet) {
+        let mut intake = Intake::new(self.sessions.limits.line, self.tag);
+        let lines = std::iter::from_fn(|| inlet.next_line()).take(LINES_PER_TURN);
+        let count = lines.map(|line| intake.take(line)).count();
+        self.has_lines = count == LINES_PER_TURN;
         let now = Instant::now();
+        let session = self.session.clone();
         let mut state = session.state();
-        for said in frames {
+        for frame in intake.frames {
             self.answered = true;
-            let (Said::Message(frame) | Said::TooLong(frame)) = said;
             self.hear(&mut state, frame, now);
         }
-        state.outbox.has_room()
     }
 
     fn hear(&self, state: &mut State, frame: Frame, now: Instant) {

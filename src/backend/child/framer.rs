@@ -1,5 +1,7 @@
 //! Cuts a child's output into lines, with a hard limit.
 
+use std::cell::Cell;
+
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::mcp::{IdScanner, RequestId};
@@ -37,6 +39,12 @@ const READ: usize = 64 * 1024;
 /// does not keep a large buffer.
 const SHARE: usize = 8;
 
+thread_local! {
+    /// The buffer that whoever reads next on this thread reads into: most sessions are idle, and those that are
+    /// not are done with it before the next one's turn.
+    static SPARE: Cell<BytesMut> = Cell::default();
+}
+
 impl Framer {
     /// For lines of at most `max_line` bytes.
     pub fn new(max_line: usize) -> Self {
@@ -45,6 +53,10 @@ impl Framer {
 
     /// Where the next bytes go.
     pub fn space(&mut self) -> &mut BytesMut {
+        if self.buffer.capacity() == 0 {
+            self.buffer = SPARE.take();
+            self.capacity = READ;
+        }
         if self.buffer.capacity() - self.buffer.len() < READ / 8 {
             self.buffer.reserve(READ);
             self.capacity = self.buffer.capacity();
@@ -60,7 +72,7 @@ impl Framer {
                 if self.searched > self.max_line + 1 || self.excess.is_some() {
                     self.discard(self.searched);
                 }
-                self.release();
+                self.rest();
                 return None;
             };
             let end = self.searched + end;
@@ -94,10 +106,13 @@ impl Framer {
         self.searched = 0;
     }
 
-    /// An idle session holds no buffer.
-    fn release(&mut self) {
+    /// An idle session holds no buffer. Called when nothing more is to be had for now.
+    pub fn rest(&mut self) {
         if self.buffer.is_empty() {
-            self.buffer = BytesMut::new();
+            let buffer = std::mem::take(&mut self.buffer);
+            if self.capacity <= READ {
+                SPARE.set(buffer);
+            }
         }
     }
 }

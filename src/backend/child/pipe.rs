@@ -1,12 +1,16 @@
 //! The two directions of a child's stdio.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use tokio::net::unix::pipe;
+use tokio_util::io::poll_read_buf;
 
 use super::framer::{Framer, Line};
 use crate::catalog::Launch;
@@ -50,8 +54,10 @@ impl Outlet {
     /// sure that it is one at a time. Every piece must end with its line break.
     pub fn send(&self, queue: &mut VecDeque<Bytes>) -> Sent {
         while !queue.is_empty() {
-            let slices: Vec<IoSlice<'_>> = queue.iter().take(MAX_SLICES).map(|b| IoSlice::new(b)).collect();
-            match self.0.try_write_vectored(&slices) {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let count =
+                slices.iter_mut().zip(&*queue).map(|(slice, bytes)| *slice = IoSlice::new(bytes)).count();
+            match self.0.try_write_vectored(&slices[..count]) {
                 Ok(written) => advance(queue, written),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Sent::Some,
                 Err(_) => return Sent::Closed,
@@ -89,27 +95,42 @@ impl Inlet {
         Self { stdout, framer: Framer::new(max_line), ended: false, unproven }
     }
 
-    /// Resolves once there may be something to read, or the end.
-    pub async fn ready(&self) {
-        // An error shows at the next `read`.
-        let _ = self.stdout.readable().await;
+    /// Reads once. Comes back when something was read, or at the end of the file, which
+    /// [`Inlet::has_ended`] tells. Nothing is lost if it is not waited for to the end.
+    pub async fn read(&mut self) {
+        poll_fn(|cx| self.poll_read(cx)).await;
     }
 
-    /// Reads once without waiting. Says whether anything came; nothing does at the end of the file, which
-    /// [`Inlet::has_ended`] then tells.
-    pub fn read(&mut self) -> bool {
-        match self.stdout.try_read_buf(self.framer.space()) {
-            Ok(0) => self.ended = true,
-            Ok(_) => {
+    /// Reads once without waiting. Says whether anything came.
+    pub fn try_read(&mut self) -> bool {
+        let read = self.stdout.try_read_buf(self.framer.space());
+        self.note(&read);
+        matches!(read, Ok(1..))
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match poll_read_buf(Pin::new(&mut self.stdout), cx, self.framer.space()) {
+            Poll::Ready(read) => {
+                self.note(&read);
+                Poll::Ready(())
+            }
+            Poll::Pending => {
+                self.framer.rest();
+                Poll::Pending
+            }
+        }
+    }
+
+    fn note(&mut self, read: &io::Result<usize>) {
+        match read {
+            Ok(1..) => {
                 if let Some((plan, needed)) = self.unproven.take() {
                     plan.runs_with(needed);
                 }
-                return true;
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => self.ended = true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.framer.rest(),
+            Ok(0) | Err(_) => self.ended = true,
         }
-        false
     }
 
     /// The next complete line of what was read.

@@ -17,14 +17,24 @@ const SHOWN: usize = 300;
 impl Tail {
     /// Reads until the end of the file.
     pub(super) async fn follow(self, stderr: pipe::Receiver) {
-        let mut buffer = [0u8; 4096];
         while stderr.readable().await.is_ok() {
-            match stderr.try_read(&mut buffer) {
-                Ok(0) => return,
-                Ok(count) => self.keep(&buffer[..count]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return,
+            if self.read(&stderr).is_err() {
+                return;
             }
+        }
+    }
+
+    /// Reads once. Not in `follow`, where each session would keep room for it.
+    fn read(&self, stderr: &pipe::Receiver) -> io::Result<()> {
+        let mut buffer = [0u8; 4096];
+        match stderr.try_read(&mut buffer) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => {
+                self.keep(&buffer[..count]);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
