@@ -1,6 +1,6 @@
 //! The public listener: routes, and the way of a request through the layers below.
 //!
-//! `call` and `body` read a request, `admitted` is one that has passed the guard, `answer` and `event` write
+//! `route` says what answers a path; `worker` is what each thread that answers has of its own. `call` and `body` read a request, `admitted` is one that has passed the guard, `answer` and `event` write
 //! what comes back, `error` is the only place that knows which status a refusal has, `cors` what a browser
 //! needs. `sse` and `message` are the two halves of the `sse` transport; `mcp` is the endpoint that
 //! `streamable` and `stateless` clients share.
@@ -22,16 +22,20 @@ pub mod event;
 mod health;
 mod in_flight;
 mod mcp;
+mod media_range;
 mod message;
+mod route;
 mod server;
 mod sse;
 mod stateless;
 mod streamable;
+mod worker;
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -42,6 +46,8 @@ pub use self::call::Call;
 pub use self::connections::Connections;
 pub use self::server::{Listening, bind, serve, serve_admin};
 
+use self::route::Route;
+use self::worker::Worker;
 use crate::access::Gate;
 use crate::catalog::Catalog;
 use crate::session::Sessions;
@@ -75,29 +81,30 @@ pub struct Policy {
 }
 
 impl Front {
-    /// What holds now.
+    /// What holds now. For requests there is [`Worker::policy`].
     pub fn policy(&self) -> Arc<Policy> {
         self.policy.borrow().clone()
     }
 }
 
-fn routes(front: &Arc<Front>) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
-    let front = Data::from(front.clone());
+/// What answers on one worker.
+fn routes(front: &Arc<Front>) -> impl Fn(&mut ServiceConfig) + use<> {
+    let worker = Rc::new(Worker::new(front.clone()));
     move |config| {
-        let scope = web::scope(&front.base_path)
-            .service(web::resource("/health").to(health::health))
-            .service(web::resource("/health/live").to(health::live))
-            .service(web::resource("/health/ready").to(health::ready))
-            .service(web::resource("/.well-known/{document:.*}").to(nowhere))
-            .service(web::resource(["/{server}/mcp", "/{server}/mcp/"]).to(mcp::route))
-            .service(web::resource("/{server}/sse").to(sse::route))
-            .service(web::resource("/{server}/message").to(message::route));
-        config.app_data(front.clone()).service(scope).default_service(web::to(nowhere));
+        let worker = worker.clone();
+        config.default_service(web::to(move |request, payload| route(request, payload, worker.clone())));
     }
 }
 
-/// Everything else, `/.well-known/` and `/register` among it: clients that look for OAuth find out at once
-/// that there is none.
-async fn nowhere(request: HttpRequest) -> HttpResponse {
-    error::not_found(&request)
+async fn route(request: HttpRequest, payload: Payload, worker: Rc<Worker>) -> HttpResponse {
+    match Route::of(request.uri().path(), &worker.front.base_path) {
+        Some(Route::Mcp) => mcp::route(request, payload, &worker).await,
+        Some(Route::Message) => message::route(request, payload, &worker).await,
+        Some(Route::Sse) => sse::route(request, &worker).await,
+        Some(Route::Health) => health::health(&request, &worker.front),
+        Some(Route::Live) => health::live(&request),
+        Some(Route::Ready) => health::ready(&request, &worker.front),
+        // `/.well-known/` and `/register` among it: clients that look for OAuth find out at once that there is none.
+        None => error::not_found(&request),
+    }
 }

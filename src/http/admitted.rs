@@ -1,14 +1,16 @@
 //! What a request has been let in with. The one place where the guard is passed on the way to a session.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
+use super::Front;
 use super::body::Body;
 use super::call::Call;
 use super::error::{Refusal, insert_allowance};
-use super::{Front, Policy};
+use super::worker::{Current, Worker};
 use crate::access::{Denied, Opening, Permit};
 use crate::audit::{self, Event};
 use crate::catalog::{LaunchPlan, Refused};
@@ -19,16 +21,17 @@ use crate::session::{Session, Transport, Undelivered};
 pub(super) struct Admitted<'a> {
     pub(super) call: Call<'a>,
     pub(super) permit: Permit,
-    pub(super) policy: Arc<Policy>,
+    pub(super) policy: Rc<Current>,
     pub(super) front: &'a Front,
     server: ServerName,
 }
 
 impl<'a> Admitted<'a> {
     /// Lets a request in, before anything of its body is read.
-    pub(super) fn read(request: &'a HttpRequest, front: &'a Front) -> Result<Self, Refusal> {
+    pub(super) fn read(request: &'a HttpRequest, worker: &'a Worker) -> Result<Self, Refusal> {
+        let front = &*worker.front;
         let call = Call::read(request, &front.base_path);
-        let policy = front.policy();
+        let policy = worker.policy();
         let permit = policy.gate.admit(&call.presented())?;
         let target = call.target()?;
         let server = match policy.catalog.find(&permit, &target) {

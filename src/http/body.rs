@@ -1,7 +1,6 @@
 //! Request bodies: how large, how slow, and how many at once.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
@@ -28,7 +27,7 @@ pub struct Bodies {
     limit: usize,
     /// How long one may take that does not come.
     patience: Duration,
-    in_flight: Arc<InFlight>,
+    in_flight: InFlight,
 }
 
 /// A whole body. Its bytes count as on their way until `held` is dropped: that is for whoever passes them on.
@@ -48,7 +47,7 @@ impl Bodies {
         Self::bounded(settings, |all, message| self.in_flight.renewed(all, message))
     }
 
-    fn bounded(settings: &Settings, in_flight: impl FnOnce(usize, usize) -> Arc<InFlight>) -> Self {
+    fn bounded(settings: &Settings, in_flight: impl FnOnce(usize, usize) -> InFlight) -> Self {
         let bytes = |size: ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
         let limit = bytes(settings.limits.message);
         let in_flight = in_flight(bytes(settings.limits.in_flight), limit);
@@ -69,10 +68,10 @@ impl Bodies {
         if announced > self.limit {
             return Err(too_large());
         }
-        let mut held = self.in_flight.hold(tenant);
+        let mut held = Held::default();
         // Small ones are bounded by the number of connections, and need no lock that all share.
         if announced >= SMALL {
-            held.grow(announced)?;
+            self.in_flight.grow(&mut held, tenant, announced)?;
         }
         let begun = Instant::now();
         let mut whole = BytesMut::new();
@@ -90,7 +89,7 @@ impl Bodies {
                 return Err(too_large());
             }
             if whole.len() + piece.len() >= SMALL {
-                held.grow(whole.len() + piece.len())?;
+                self.in_flight.grow(&mut held, tenant, whole.len() + piece.len())?;
             }
             whole.reserve(announced.saturating_sub(whole.len()).min(self.limit).max(piece.len()));
             whole.extend_from_slice(&piece);

@@ -2,14 +2,23 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{
-    AUTHORIZATION, Accept, CONTENT_ENCODING, HOST, Header, HeaderName, HeaderValue, ORIGIN,
+    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN,
 };
 
+use super::media_range::MediaRange;
 use crate::access::Presented;
 use crate::catalog::{BadTarget, BadVariable, Overrides, Target};
 use crate::ids::SessionId;
 use crate::mcp::{Mirror, is_handshake_version};
 use crate::session::EventId;
+
+const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const NAME: HeaderName = HeaderName::from_static("mcp-name");
+const FLY_CLIENT_IP: HeaderName = HeaderName::from_static("fly-client-ip");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// What a request says, as far as its head tells.
 #[derive(Debug)]
@@ -37,8 +46,8 @@ impl<'r> Call<'r> {
             origin: all(ORIGIN),
             host: self.request.headers().get(HOST).map(|value| value.as_bytes()),
             peer: self.request.peer_addr().map_or(std::net::Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip()),
-            fly_client_ip: all(HeaderName::from_static("fly-client-ip")),
-            forwarded_for: all(HeaderName::from_static("x-forwarded-for")),
+            fly_client_ip: all(FLY_CLIENT_IP),
+            forwarded_for: all(FORWARDED_FOR),
         }
     }
 
@@ -84,14 +93,14 @@ impl<'r> Call<'r> {
 
     /// The protocol version in the header of a client that has a handshake behind it.
     pub fn revision(&self) -> Option<&'r str> {
-        let value = self.request.headers().get("mcp-protocol-version")?.to_str().ok()?;
+        let value = self.request.headers().get(PROTOCOL_VERSION)?.to_str().ok()?;
         is_handshake_version(value).then_some(value)
     }
 
     /// The session that the `Mcp-Session-Id` header names: `None` if there is no such header, `Some(None)`
     /// if it cannot be an id of ours, or there are several.
     pub fn named_session(&self) -> Option<Option<SessionId>> {
-        let mut values = self.request.headers().get_all("mcp-session-id");
+        let mut values = self.request.headers().get_all(SESSION_ID);
         let first = values.next()?;
         let only = Some(first).filter(|_| values.next().is_none());
         Some(only.and_then(|value| value.to_str().ok()).and_then(SessionId::parse))
@@ -99,7 +108,7 @@ impl<'r> Call<'r> {
 
     /// The protocol version in the header, if it is none of the handshake era.
     pub fn foreign_revision(&self) -> Option<String> {
-        let value = self.request.headers().get("mcp-protocol-version")?;
+        let value = self.request.headers().get(PROTOCOL_VERSION)?;
         let text = String::from_utf8_lossy(value.as_bytes());
         (!is_handshake_version(&text)).then(|| text.chars().take(64).collect())
     }
@@ -107,35 +116,33 @@ impl<'r> Call<'r> {
     /// The event after which the client wants a stream resumed: `None` if it does not, `Some(None)` if that
     /// cannot be an event of ours.
     pub fn last_event(&self) -> Option<Option<EventId>> {
-        let value = self.request.headers().get("last-event-id")?;
+        let value = self.request.headers().get(LAST_EVENT_ID)?;
         Some(value.to_str().ok().and_then(|text| text.parse().ok()))
     }
 
     /// The headers in which a client of the stateless era repeats parts of its body.
     pub fn mirror(&self) -> Mirror<'r> {
         let headers = self.request.headers();
-        let all = |name: &'static str| headers.get_all(name).map(|value| value.as_bytes()).collect();
+        let all = |name: HeaderName| headers.get_all(name).map(|value| value.as_bytes()).collect();
         let param = |(name, value): (&'r HeaderName, &'r HeaderValue)| {
             Some((name.as_str().strip_prefix("mcp-param-")?, value.as_bytes()))
         };
         Mirror {
-            version: all("mcp-protocol-version"),
-            method: all("mcp-method"),
-            name: all("mcp-name"),
+            version: all(PROTOCOL_VERSION),
+            method: all(METHOD),
+            name: all(NAME),
             params: headers.iter().filter_map(param).collect(),
         }
     }
 
     /// Whether the client takes this media type. No `Accept` takes anything (RFC 9110 section 12.5.1).
     pub fn accepts(&self, kind: &str, subtype: &str) -> bool {
-        if !self.request.headers().contains_key("accept") {
+        let mut values = self.request.headers().get_all(ACCEPT).peekable();
+        if values.peek().is_none() {
             return true;
         }
-        let Ok(Accept(items)) = Accept::parse(self.request) else { return false };
-        items.iter().filter(|item| item.quality > actix_web::http::header::q(0.0)).any(|item| {
-            let (wanted, range) = (item.item.type_().as_str(), item.item.subtype().as_str());
-            (wanted == "*" || wanted == kind) && (range == "*" || range == subtype)
-        })
+        let ranges = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+        ranges.filter_map(MediaRange::read).any(|range| range.covers(kind, subtype))
     }
 
     /// Whether the body says that it is plain JSON in UTF-8.
@@ -146,7 +153,7 @@ impl<'r> Call<'r> {
         if self.request.headers().get(CONTENT_ENCODING).is_some_and(|v| v.as_bytes() != b"identity") {
             return Err("a compressed body is not taken; send it without Content-Encoding");
         }
-        let text = self.request.headers().get("content-type").and_then(|value| value.to_str().ok());
+        let text = self.request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let mut parts = text.unwrap_or_default().split(';').map(str::trim);
         if !parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) {
             return Err("the body must be sent with Content-Type: application/json");

@@ -7,9 +7,9 @@ use actix_web::http::header::{
 };
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::Front;
 use super::call::Call;
 use super::error::Refusal;
+use super::worker::Worker;
 use crate::mcp::RequestId;
 
 /// Headers that a page may send, beside `env_…`, `x-env-…` and `mcp-param-…` (protocol.md section 7).
@@ -30,10 +30,10 @@ const EXPOSED: &str = "Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, R
 /// Answers `OPTIONS`: nothing is admitted or started.
 pub(super) fn preflight(
     request: &HttpRequest,
-    front: &Front,
+    worker: &Worker,
     methods: &'static str,
 ) -> Result<HttpResponse, Refusal> {
-    front.policy().gate.check_origin(&Call::read(request, &front.base_path).presented())?;
+    worker.policy().gate.check_origin(&Call::read(request, &worker.front.base_path).presented())?;
     let wanted = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS).and_then(|value| value.to_str().ok());
     let granted: Vec<String> = wanted
         .unwrap_or_default()
@@ -59,19 +59,19 @@ fn may_send(name: &str) -> bool {
 /// request in the body, if one was read.
 pub(super) fn respond(
     request: &HttpRequest,
-    front: &Front,
+    worker: &Worker,
     outcome: Result<HttpResponse, Refusal>,
     id: Option<&RequestId>,
 ) -> HttpResponse {
     let mut response = outcome.unwrap_or_else(|refusal| refusal.response(id));
-    share(request, front, &mut response);
+    share(request, worker, &mut response);
     response
 }
 
-fn share(request: &HttpRequest, front: &Front, response: &mut HttpResponse) {
+fn share(request: &HttpRequest, worker: &Worker, response: &mut HttpResponse) {
     response.headers_mut().append(VARY, HeaderValue::from_static("Origin"));
     let Some(origin) = request.headers().get(ORIGIN) else { return };
-    if front.policy().gate.check_origin(&Call::read(request, &front.base_path).presented()).is_ok() {
+    if worker.policy().gate.check_origin(&Call::read(request, &worker.front.base_path).presented()).is_ok() {
         let headers = response.headers_mut();
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));

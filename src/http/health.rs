@@ -1,14 +1,13 @@
 //! `/health`: open to all, starts nothing, tells nothing about anybody.
 
-use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde_json::{Value, json};
 
 use super::Front;
 
 /// Everything at a glance; `503` while draining.
-pub(super) async fn health(request: HttpRequest, front: Data<Front>) -> HttpResponse {
-    answer(&request, ready_status(&front), &glance(&front))
+pub(super) fn health(request: &HttpRequest, front: &Front) -> HttpResponse {
+    answer(request, ready_status(front), &glance(front))
 }
 
 /// What anybody may know.
@@ -23,14 +22,14 @@ pub(super) fn glance(front: &Front) -> Value {
 }
 
 /// The process is up.
-pub(super) async fn live(request: HttpRequest) -> HttpResponse {
-    answer(&request, HttpResponse::Ok(), &json!({ "status": "ok" }))
+pub(super) fn live(request: &HttpRequest) -> HttpResponse {
+    answer(request, HttpResponse::Ok(), &json!({ "status": "ok" }))
 }
 
 /// It takes new sessions.
-pub(super) async fn ready(request: HttpRequest, front: Data<Front>) -> HttpResponse {
+pub(super) fn ready(request: &HttpRequest, front: &Front) -> HttpResponse {
     let status = if front.policy().sessions.is_draining() { "draining" } else { "ok" };
-    answer(&request, ready_status(&front), &json!({ "status": status }))
+    answer(request, ready_status(front), &json!({ "status": status }))
 }
 
 fn ready_status(front: &Front) -> HttpResponseBuilder {

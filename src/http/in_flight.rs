@@ -25,9 +25,12 @@ struct Taken {
 }
 
 /// Bytes that are on their way. Dropping it gives them back.
+#[derive(Debug, Default)]
+pub(super) struct Held(Option<Holding>);
+
 #[derive(Debug)]
-pub(super) struct Held {
-    in_flight: Arc<InFlight>,
+struct Holding {
+    taken: Arc<Mutex<Taken>>,
     tenant: TenantId,
     bytes: usize,
 }
@@ -44,51 +47,42 @@ pub(super) enum Crowded {
 }
 
 impl InFlight {
-    pub(super) fn new(all: usize, message: usize) -> Arc<Self> {
+    pub(super) fn new(all: usize, message: usize) -> Self {
         Self::bound(all, message, Arc::default())
     }
 
     /// Other bounds for the same bytes.
-    pub(super) fn renewed(&self, all: usize, message: usize) -> Arc<Self> {
+    pub(super) fn renewed(&self, all: usize, message: usize) -> Self {
         Self::bound(all, message, self.taken.clone())
     }
 
-    fn bound(all: usize, message: usize, taken: Arc<Mutex<Taken>>) -> Arc<Self> {
-        Arc::new(Self { all, of_tenant: (all / SHARE).max(message), taken })
+    fn bound(all: usize, message: usize, taken: Arc<Mutex<Taken>>) -> Self {
+        Self { all, of_tenant: (all / SHARE).max(message), taken }
     }
 
-    /// Holds nothing yet.
-    pub(super) fn hold(self: &Arc<Self>, tenant: &TenantId) -> Held {
-        Held { in_flight: self.clone(), tenant: tenant.clone(), bytes: 0 }
-    }
-}
-
-impl Held {
-    /// Makes it at least so many bytes.
-    pub(super) fn grow(&mut self, bytes: usize) -> Result<(), Crowded> {
-        let Some(more) = bytes.checked_sub(self.bytes).filter(|&more| more > 0) else { return Ok(()) };
-        let InFlight { all, of_tenant, taken } = &*self.in_flight;
-        let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = taken.by_tenant.get(&self.tenant).copied().unwrap_or(0);
-        if own + more > *of_tenant {
+    /// Makes it at least so many bytes that are held for the tenant.
+    pub(super) fn grow(&self, held: &mut Held, tenant: &TenantId, bytes: usize) -> Result<(), Crowded> {
+        let before = held.0.as_ref().map_or(0, |holding| holding.bytes);
+        let Some(more) = bytes.checked_sub(before).filter(|&more| more > 0) else { return Ok(()) };
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = taken.by_tenant.get(tenant).copied().unwrap_or(0);
+        if own + more > self.of_tenant {
             return Err(Crowded::Tenant);
         }
-        if taken.all + more > *all {
+        if taken.all + more > self.all {
             return Err(Crowded::All);
         }
         taken.all += more;
-        taken.by_tenant.insert(self.tenant.clone(), own + more);
-        self.bytes = bytes;
+        taken.by_tenant.insert(tenant.clone(), own + more);
+        let holding = || Holding { taken: self.taken.clone(), tenant: tenant.clone(), bytes: 0 };
+        held.0.get_or_insert_with(holding).bytes = bytes;
         Ok(())
     }
 }
 
-impl Drop for Held {
+impl Drop for Holding {
     fn drop(&mut self) {
-        if self.bytes == 0 {
-            return;
-        }
-        let mut taken = self.in_flight.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.all -= self.bytes;
         if let Some(own) = taken.by_tenant.get_mut(&self.tenant) {
             *own -= self.bytes;
@@ -107,19 +101,21 @@ mod tests {
     fn one_tenant_has_its_part_and_others_have_room() {
         let in_flight = InFlight::new(100, 10);
         let [acme, other] = ["acme", "other"].map(TenantId::new);
-        let mut first = in_flight.hold(&acme);
-        assert_eq!((first.grow(20), first.grow(5), first.grow(25)), (Ok(()), Ok(()), Ok(())));
-        let mut second = in_flight.hold(&acme);
-        assert_eq!(second.grow(1), Err(Crowded::Tenant));
-        assert_eq!(in_flight.hold(&other).grow(25), Ok(()));
+        let grow = |held: &mut Held, tenant: &TenantId, bytes| in_flight.grow(held, tenant, bytes);
+        let mut first = Held::default();
+        let results = [20, 5, 25].map(|bytes| grow(&mut first, &acme, bytes));
+        assert_eq!(results, [Ok(()), Ok(()), Ok(())]);
+        let mut second = Held::default();
+        assert_eq!(grow(&mut second, &acme, 1), Err(Crowded::Tenant));
+        assert_eq!(grow(&mut Held::default(), &other, 25), Ok(()));
         drop(first);
-        assert_eq!(second.grow(25), Ok(()));
+        assert_eq!(grow(&mut second, &acme, 25), Ok(()));
         let held = ["a", "b", "c"].map(|name| {
-            let mut held = in_flight.hold(&TenantId::new(name));
-            held.grow(25).unwrap();
+            let mut held = Held::default();
+            grow(&mut held, &TenantId::new(name), 25).unwrap();
             held
         });
-        assert_eq!(in_flight.hold(&other).grow(1), Err(Crowded::All));
+        assert_eq!(grow(&mut Held::default(), &other, 1), Err(Crowded::All));
         drop((second, held));
         let taken = in_flight.taken.lock().unwrap();
         assert_eq!((taken.all, taken.by_tenant.len()), (0, 0));
@@ -129,18 +125,18 @@ mod tests {
     fn what_is_on_its_way_counts_under_later_bounds_too() {
         let before = InFlight::new(100, 10);
         let acme = TenantId::new("acme");
-        let mut held = before.hold(&acme);
-        held.grow(20).unwrap();
+        let (mut held, mut more) = (Held::default(), Held::default());
+        before.grow(&mut held, &acme, 20).unwrap();
         let after = before.renewed(80, 10);
-        let mut more = after.hold(&acme);
-        assert_eq!((more.grow(1), held.grow(21)), (Err(Crowded::Tenant), Ok(())));
+        assert_eq!(after.grow(&mut more, &acme, 1), Err(Crowded::Tenant));
+        assert_eq!(before.grow(&mut held, &acme, 21), Ok(()));
         drop(held);
-        assert_eq!(more.grow(20), Ok(()));
+        assert_eq!(after.grow(&mut more, &acme, 20), Ok(()));
     }
 
     #[test]
     fn a_part_holds_the_largest_message() {
         let in_flight = InFlight::new(100, 60);
-        assert_eq!(in_flight.hold(&TenantId::new("acme")).grow(60), Ok(()));
+        assert_eq!(in_flight.grow(&mut Held::default(), &TenantId::new("acme"), 60), Ok(()));
     }
 }

@@ -2,14 +2,15 @@
 //! belongs to (protocol.md section 3.1).
 
 use actix_web::http::Method;
-use actix_web::web::{Data, Payload};
+use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::admitted::Admitted;
 use super::body::Body;
 use super::error::Refusal;
 use super::in_flight::Held;
-use super::{Front, cors, stateless, streamable};
+use super::worker::Worker;
+use super::{cors, stateless, streamable};
 use crate::mcp::{Era, Frame, Kind, Malformed, RequestId, era_of};
 
 const METHODS: &str = "GET, POST, DELETE, OPTIONS";
@@ -23,23 +24,23 @@ pub(super) enum Content {
 /// Members of a batch.
 const MAX_BATCH: usize = 100;
 
-pub(super) async fn route(request: HttpRequest, payload: Payload, front: Data<Front>) -> HttpResponse {
+pub(super) async fn route(request: HttpRequest, payload: Payload, worker: &Worker) -> HttpResponse {
     let mut id = None;
     let outcome = match *request.method() {
-        Method::OPTIONS => cors::preflight(&request, &front, METHODS),
-        Method::GET | Method::POST | Method::DELETE => serve(&request, payload, &front, &mut id).await,
+        Method::OPTIONS => cors::preflight(&request, worker, METHODS),
+        Method::GET | Method::POST | Method::DELETE => serve(&request, payload, worker, &mut id).await,
         _ => Err(Refusal::Method(METHODS)),
     };
-    cors::respond(&request, &front, outcome, id.as_ref())
+    cors::respond(&request, worker, outcome, id.as_ref())
 }
 
 async fn serve(
     request: &HttpRequest,
     payload: Payload,
-    front: &Front,
+    worker: &Worker,
     id: &mut Option<RequestId>,
 ) -> Result<HttpResponse, Refusal> {
-    let admitted = Admitted::read(request, front)?;
+    let admitted = Admitted::read(request, worker)?;
     match *request.method() {
         Method::GET => streamable::get(&admitted),
         Method::DELETE => streamable::delete(&admitted),

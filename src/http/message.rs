@@ -1,34 +1,35 @@
 //! `POST /{server}/message?sessionId=…`: one message for a session of the `sse` transport.
 
 use actix_web::http::Method;
-use actix_web::web::{Data, Payload};
+use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::admitted::Admitted;
+use super::cors;
 use super::error::Refusal;
-use super::{Front, cors};
+use super::worker::Worker;
 use crate::mcp::{Frame, Kind, RequestId};
 use crate::session::Transport;
 
 const METHODS: &str = "POST, OPTIONS";
 
-pub(super) async fn route(request: HttpRequest, payload: Payload, front: Data<Front>) -> HttpResponse {
+pub(super) async fn route(request: HttpRequest, payload: Payload, worker: &Worker) -> HttpResponse {
     let mut id = None;
     let outcome = match *request.method() {
-        Method::POST => post(&request, payload, &front, &mut id).await,
-        Method::OPTIONS => cors::preflight(&request, &front, METHODS),
+        Method::POST => post(&request, payload, worker, &mut id).await,
+        Method::OPTIONS => cors::preflight(&request, worker, METHODS),
         _ => Err(Refusal::Method(METHODS)),
     };
-    cors::respond(&request, &front, outcome, id.as_ref())
+    cors::respond(&request, worker, outcome, id.as_ref())
 }
 
 async fn post(
     request: &HttpRequest,
     payload: Payload,
-    front: &Front,
+    worker: &Worker,
     id: &mut Option<RequestId>,
 ) -> Result<HttpResponse, Refusal> {
-    let admitted = Admitted::read(request, front)?;
+    let admitted = Admitted::read(request, worker)?;
     let session = admitted.find(admitted.call.session_id(), Transport::Sse)?;
     admitted.call.check_content().map_err(Refusal::Content)?;
     let body = admitted.body(request, payload).await?;

@@ -10,6 +10,7 @@ use super::answer::{self, Events, Form};
 use super::error::Refusal;
 use super::in_flight::Held;
 use super::mcp::Content;
+use crate::ids::SessionId;
 use crate::mcp::{Frame, Kind, Method};
 use crate::session::{NotResumed, Session, Transport, Undelivered};
 
@@ -27,7 +28,7 @@ pub(super) async fn post(
     held: Held,
 ) -> Result<HttpResponse, Refusal> {
     match (content, admitted.call.named_session()) {
-        (content, Some(_)) => deliver(admitted, content, held).await,
+        (content, Some(id)) => deliver(admitted, id, content, held).await,
         (Content::One(frame), None) if begins(&frame) => open(admitted, frame, held).await,
         (Content::Batch(frames), None) if frames.iter().any(begins) => {
             Err(Refusal::Batch("`initialize` must be sent by itself"))
@@ -68,8 +69,14 @@ async fn open(admitted: &Admitted<'_>, frame: Frame, held: Held) -> Result<HttpR
     .await)
 }
 
-async fn deliver(admitted: &Admitted<'_>, content: Content, held: Held) -> Result<HttpResponse, Refusal> {
-    let session = find(admitted)?;
+/// `id` is the session that the request names, if that can be one.
+async fn deliver(
+    admitted: &Admitted<'_>,
+    id: Option<SessionId>,
+    content: Content,
+    held: Held,
+) -> Result<HttpResponse, Refusal> {
+    let session = find(admitted, id)?;
     let revision = session.revision();
     let batch = matches!(content, Content::Batch(_));
     let reader = match content {
@@ -97,13 +104,11 @@ async fn deliver(admitted: &Admitted<'_>, content: Content, held: Held) -> Resul
 /// The listening stream, or the rest of one that broke off. Without a session there is neither: that is how
 /// clients of other transports find out.
 pub(super) fn get(admitted: &Admitted<'_>) -> Result<HttpResponse, Refusal> {
-    if admitted.call.named_session().is_none() {
-        return Err(Refusal::NotInSession);
-    }
+    let id = admitted.call.named_session().ok_or(Refusal::NotInSession)?;
     if !admitted.takes_events() {
         return Err(Refusal::NotAcceptable);
     }
-    let session = find(admitted)?;
+    let session = find(admitted, id)?;
     let reader = match admitted.call.last_event() {
         None => session.listen()?,
         Some(last) => session.resume(last.ok_or(NotResumed::Lost)?)?,
@@ -118,10 +123,8 @@ pub(super) fn get(admitted: &Admitted<'_>) -> Result<HttpResponse, Refusal> {
 
 /// The client has done with the session.
 pub(super) fn delete(admitted: &Admitted<'_>) -> Result<HttpResponse, Refusal> {
-    if admitted.call.named_session().is_none() {
-        return Err(Refusal::NotInSession);
-    }
-    find(admitted)?.end();
+    let id = admitted.call.named_session().ok_or(Refusal::NotInSession)?;
+    find(admitted, id)?.end();
     let mut response = HttpResponse::Ok();
     admitted.add_allowance(&mut response);
     Ok(response.finish())
@@ -129,8 +132,8 @@ pub(super) fn delete(admitted: &Admitted<'_>) -> Result<HttpResponse, Refusal> {
 
 /// The session that the request names. Its version header must name a revision of the handshake era, or
 /// whatever else client and server agreed on.
-fn find(admitted: &Admitted<'_>) -> Result<Arc<Session>, Refusal> {
-    let session = admitted.find(admitted.call.named_session().flatten(), Transport::Streamable)?;
+fn find(admitted: &Admitted<'_>, id: Option<SessionId>) -> Result<Arc<Session>, Refusal> {
+    let session = admitted.find(id, Transport::Streamable)?;
     match admitted.call.foreign_revision() {
         Some(named) if session.revision().as_deref() != Some(&named) => Err(Refusal::Revision(named)),
         _ => Ok(session),
