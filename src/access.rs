@@ -261,6 +261,14 @@ impl Permit {
         self.rights.follow(self.key, self.tenant.id.clone(), server.clone())
     }
 
+    /// Whether the secret that was shown still opens this server.
+    ///
+    /// # Errors
+    /// With what a reload has taken away.
+    pub fn still_opens(&self, server: &ServerName) -> Result<(), Lost> {
+        self.rights.check(&self.key, &self.tenant.id, server)
+    }
+
     /// What is left of the tenant's request rate; `None` without a limit.
     pub fn allowance(&self) -> Option<&Allowance> {
         self.allowance.as_ref()

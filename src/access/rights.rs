@@ -43,6 +43,11 @@ impl Rights {
         self.0.send_replace(keyring);
     }
 
+    /// Whether a secret of a tenant opens a server now.
+    pub(super) fn check(&self, key: &SecretHash, tenant: &TenantId, server: &ServerName) -> Result<(), Lost> {
+        opens(&self.0.borrow(), |known| known == key, tenant, server)
+    }
+
     /// Follows what a secret of a tenant opens. The first change is the state it is in.
     pub(super) fn follow(&self, key: SecretHash, tenant: TenantId, server: ServerName) -> Standing {
         let mut now = self.0.subscribe();
@@ -101,9 +106,18 @@ impl Standing {
     }
 
     fn check_where(&self, counts: impl Fn(&SecretHash) -> bool) -> Result<(), Lost> {
-        let keyring = self.now.borrow();
-        let mut owners = keyring.keys().filter(|(key, owner)| owner.id == self.tenant && counts(key));
-        let (_, tenant) = owners.next().ok_or(Lost::Secret)?;
-        if tenant.servers.contains(&self.server) { Ok(()) } else { Err(Lost::Server) }
+        opens(&self.now.borrow(), counts, &self.tenant, &self.server)
     }
+}
+
+/// Whether one of these secrets is the tenant's, who may use the server.
+fn opens(
+    keyring: &Keyring<Arc<Tenant>>,
+    counts: impl Fn(&SecretHash) -> bool,
+    tenant: &TenantId,
+    server: &ServerName,
+) -> Result<(), Lost> {
+    let mut owners = keyring.keys().filter(|(key, owner)| owner.id == *tenant && counts(key));
+    let (_, tenant) = owners.next().ok_or(Lost::Secret)?;
+    if tenant.servers.contains(server) { Ok(()) } else { Err(Lost::Server) }
 }

@@ -37,7 +37,7 @@ impl Reader {
         let permit = plan.permit();
         self.session.state().callers.insert(self.origin.stream, *permit.key());
         // From here on the session's task sees to it.
-        permit.follow(plan.server()).check().map(|()| self)
+        permit.still_opens(plan.server()).map(|()| self)
     }
 
     /// The session.

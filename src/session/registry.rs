@@ -1,11 +1,14 @@
 //! The one map of live sessions, and the seats that bound it.
 
+mod live;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
+use self::live::Live;
 use super::{Full, Session};
 use crate::catalog::LaunchPlan;
 use crate::ids::{ServerName, SessionId, TenantId};
@@ -14,7 +17,7 @@ use crate::settings::Limits;
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     /// Those that are found by their ids.
-    live: RwLock<HashMap<SessionId, Arc<Session>>>,
+    live: Live,
     /// All that have a task, from their opening until nothing of them is left.
     tended: Mutex<HashMap<SessionId, Arc<Session>>>,
     seats: Mutex<Seats>,
@@ -74,16 +77,15 @@ impl Registry {
 
     pub(super) fn insert(&self, session: Arc<Session>) {
         self.count();
-        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
-        live.insert(session.id.clone(), session);
+        self.live.insert(session);
     }
 
     pub(super) fn remove(&self, id: &SessionId) {
-        self.live.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.live.remove(id);
     }
 
     pub(super) fn find(&self, id: &SessionId) -> Option<Arc<Session>> {
-        self.live.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.live.find(id)
     }
 
     /// A task has begun to tend the session.
