@@ -12,7 +12,8 @@ use crate::ids::SessionId;
 use crate::mcp::{Mirror, is_handshake_version};
 use crate::session::EventId;
 
-const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+/// Names a session of `streamable`, in requests and responses.
+pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
@@ -29,8 +30,7 @@ pub struct Call<'r> {
 }
 
 impl<'r> Call<'r> {
-    /// Reads a request that has matched a route `{base}/{server}/…`. The router has decoded the path for
-    /// its own use; what counts is the raw one.
+    /// Reads a request that has matched a route `{base}/{server}/…`.
     pub(super) fn read(request: &'r HttpRequest, base_path: &str) -> Self {
         let path = request.uri().path();
         let path = path.strip_prefix(base_path).unwrap_or(path);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
 use super::connections;
@@ -12,6 +12,9 @@ use crate::access::{Allowance, Denied, Lost, NotOperator};
 use crate::catalog::{BadTarget, BadVariable, Refused};
 use crate::mcp::{Code, Failure, HANDSHAKE_VERSIONS, Malformed, Misfit, RequestId};
 use crate::session::{Full, NotCalled, NotOpened, NotResumed, Undelivered};
+
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// Every reason to refuse a request to an MCP route.
 #[derive(Debug, thiserror::Error)]
@@ -201,8 +204,8 @@ pub(super) fn status_of(code: i64) -> StatusCode {
 pub(super) fn insert_allowance(response: &mut HttpResponseBuilder, allowance: Option<&Allowance>) {
     let Some(Allowance { per_minute, remaining, wait }) = allowance else { return };
     let wait = whole_seconds(*wait);
-    response.insert_header(("RateLimit-Policy", format!("\"requests\";q={per_minute};w=60")));
-    response.insert_header(("RateLimit", format!("\"requests\";r={remaining};t={wait}")));
+    response.insert_header((RATE_LIMIT_POLICY, format!("\"requests\";q={per_minute};w=60")));
+    response.insert_header((RATE_LIMIT, format!("\"requests\";r={remaining};t={wait}")));
 }
 
 /// A problem document for what is no MCP route (RFC 9457).

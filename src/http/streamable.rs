@@ -7,6 +7,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 
 use super::admitted::{Admitted, accepted_names, insert_accepted};
 use super::answer::{self, Events, Form};
+use super::call::SESSION_ID;
 use super::error::Refusal;
 use super::in_flight::Held;
 use super::mcp::Content;
@@ -145,5 +146,5 @@ fn primes(revision: Option<&str>) -> bool {
 }
 
 fn name_session(response: &mut HttpResponseBuilder, session: &Session) {
-    response.insert_header(("Mcp-Session-Id", session.id().reveal()));
+    response.insert_header((SESSION_ID, session.id().reveal()));
 }
