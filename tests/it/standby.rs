@@ -8,7 +8,7 @@ use crate::gateway::{Gateway, send_signal, until};
 use crate::traces::{is_alive, is_root, state};
 
 /// The launcher that waits, once there is one.
-async fn standby(gateway: &Gateway) -> u32 {
+pub(crate) async fn standby(gateway: &Gateway) -> u32 {
     until("a launcher stands by", || gateway.standby().is_some_and(|pid| state(pid) == Some('S'))).await;
     gateway.standby().unwrap()
 }

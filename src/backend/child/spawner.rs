@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
@@ -177,15 +177,18 @@ impl Spawned {
 }
 
 fn run(inbox: &Receiver<Job>, mut standby: Standby) {
-    // All children would end with this thread.
+    // All children would end with this thread, so it outlives a panic.
     let mut survive = |work: Job| drop(catch_unwind(AssertUnwindSafe(|| work(&mut standby))));
     loop {
-        let job = inbox.try_recv().or_else(|_| {
-            // Nobody waits.
-            survive(Box::new(Standby::renew));
-            inbox.recv()
-        });
-        let Ok(job) = job else { return };
+        let job = match inbox.try_recv() {
+            Err(TryRecvError::Empty) => {
+                // Nobody waits.
+                survive(Box::new(Standby::renew));
+                inbox.recv().ok()
+            }
+            other => other.ok(),
+        };
+        let Some(job) = job else { return };
         survive(job);
     }
 }

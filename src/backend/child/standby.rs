@@ -4,7 +4,7 @@
 //! It is a launcher like any other and knows nothing until its orders come, so it fits every session, and only
 //! one. The gateway changes nothing about itself that a process inherits once one is kept; what an operator
 //! changes from outside, such as its priority, holds from the session after the next on. `ps` shows
-//! `lockgate __launch`: a gateway at rest has this process more, of which less than a MiB is memory of its own.
+//! `lockgate __launch`: a gateway at rest has this process more, of which about a MiB is memory of its own.
 //!
 //! It ends with the gateway, which it asks the kernel for, and by itself if the other end of its socket closes.
 
