@@ -1,5 +1,5 @@
-//! The launcher that stands by: already up, and waiting for its orders. To start our own binary takes longer
-//! than all that it then does, so one is started while nobody waits for it.
+//! The launcher that stands by: already up, and waiting for its orders. To start our own binary is about a
+//! quarter of what opening a session takes, so one is started while nobody waits for it.
 //!
 //! It is a launcher like any other and knows nothing until its orders come, so it fits every session, and only
 //! one. The gateway changes nothing about itself that a process inherits once one is kept; what an operator
