@@ -159,6 +159,12 @@ impl Starter {
         self.equipment.containers.sweep(engines);
     }
 
+    /// Has the next session's process wait from now on, half started. To be called once nothing changes any more
+    /// that a process inherits: where the gateway's control group is, and whom its orphans go to.
+    pub fn stand_by(&self) {
+        self.equipment.spawner.stand_by();
+    }
+
     /// Reaps orphans of children that ended before them. Must be called on the main thread, which is where
     /// the kernel hands orphans to.
     pub fn reap_orphans(&self) {

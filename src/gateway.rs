@@ -109,6 +109,7 @@ impl Gateway {
     /// If the host refuses what every gateway needs.
     pub async fn run(self) -> anyhow::Result<Outcome> {
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        self.starter.stand_by();
         // Of a gateway that somebody started by hand, a hang-up says that the terminal is gone.
         let by_hand = std::io::stdin().is_terminal();
         let mut signals = Signals::listen(by_hand)?;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::client::Session;
 use crate::gateway::{Gateway, peer, until, with_peers};
+use crate::standby::standby;
 use crate::tenants::{client, tenant};
 use crate::traces::{is_alive, is_root, processes_of, stat, status, uid};
 
@@ -121,6 +122,8 @@ async fn nothing_of_the_gateway_is_within_reach() {
         let lock = root.with_extension("lock");
         let mut attacks = into_process(two.gateway.pid());
         attacks.extend(into_process(two.gateway.sweeper()));
+        let waiting = standby(&two.gateway).await;
+        attacks.extend(into_process(waiting));
         attacks.extend(into_process(1));
         for directory in [&*place, &*root, root.parent().unwrap(), Path::new("/run/lockgate")] {
             // A strict session sees stand-ins that lead to its own directory.
@@ -133,6 +136,7 @@ async fn nothing_of_the_gateway_is_within_reach() {
             attacks.extend(["peek", "put", "link"].map(|act| (act, json!({ "path": file }))));
         }
         two.refused(&attacks).await;
+        assert_eq!(two.gateway.standby(), Some(waiting));
     }
 }
 

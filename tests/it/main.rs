@@ -36,6 +36,7 @@ mod resumption;
 mod sharing;
 mod shutdown;
 mod smuggling;
+mod standby;
 mod starve;
 mod stateless;
 mod status;

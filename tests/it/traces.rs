@@ -141,13 +141,32 @@ impl Gateway {
         children(self.pid()).into_iter().find(|pid| is_sweeper(*pid)).unwrap()
     }
 
-    /// All processes that descend from it, but for the one that sweeps.
+    /// The launcher that waits for the next session, if it is there at this moment.
+    pub(crate) fn standby(&self) -> Option<u32> {
+        children(self.pid()).into_iter().find(|pid| is_launcher(*pid) && self.is_uninstructed(*pid))
+    }
+
+    /// Whether a child of the gateway has not become the leader of a group, which is the first of its orders.
+    fn is_uninstructed(&self, child: u32) -> bool {
+        let group = |pid| Some(stat(pid)?[2].clone());
+        group(child).is_some_and(|of_child| group(self.pid()) == Some(of_child))
+    }
+
+    /// The same from its first moment on, in which it still looks like the gateway.
+    fn is_spare(&self, child: u32) -> bool {
+        let line = |pid| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        self.is_uninstructed(child) && (is_launcher(child) || line(child) == line(self.pid()))
+    }
+
+    /// All processes that descend from it, but for the one that sweeps and one that stands by.
     pub(crate) fn descendants(&self) -> BTreeSet<u32> {
+        let own = children(self.pid());
+        let spare = own.iter().copied().find(|pid| self.is_spare(*pid));
         let mut found = BTreeSet::new();
         let mut open = vec![self.pid()];
         while let Some(parent) = open.pop() {
             for child in children(parent) {
-                if !is_sweeper(child) && found.insert(child) {
+                if !is_sweeper(child) && spare != Some(child) && found.insert(child) {
                     open.push(child);
                 }
             }
@@ -206,5 +225,13 @@ fn children(parent: u32) -> Vec<u32> {
 }
 
 fn is_sweeper(pid: u32) -> bool {
-    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"lockgate\0__sweep\0"))
+    is_started_as(pid, b"lockgate\0__sweep\0")
+}
+
+fn is_launcher(pid: u32) -> bool {
+    is_started_as(pid, b"lockgate\0__launch\0")
+}
+
+fn is_started_as(pid: u32, words: &[u8]) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(words))
 }

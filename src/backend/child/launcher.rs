@@ -212,6 +212,8 @@ fn at(step: Step) -> impl Fn(io::Error) -> Failed {
 /// Reads the orders, and the descriptors that come with them: the command's three, and the socket to report
 /// on, if that is not the one that the orders come over.
 fn take_orders() -> io::Result<(Orders, Descriptors, UnixStream)> {
+    // One that was stopped could not see its socket close. Who is to be its parent is told by the orders.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let socket = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?);
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     let (orders, mut descriptors) =

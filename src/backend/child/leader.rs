@@ -40,6 +40,16 @@ impl Leader {
         format!("/proc/{}/schedstat", self.pid.as_raw_nonzero()).into()
     }
 
+    /// Whether it goes on: it has neither ended nor been stopped.
+    pub(super) fn is_up(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::STOPPED;
+        let changed = waitid(
+            WaitId::PidFd(self.pidfd.as_fd()),
+            options | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG,
+        );
+        matches!(changed, Ok(None))
+    }
+
     /// To the whole group; to the leader too, which is in no group of its own for its first moments.
     pub(super) fn signal(&self, signal: Signal) {
         let _ = kill_process_group(self.pid, signal);

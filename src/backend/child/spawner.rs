@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
@@ -21,6 +21,7 @@ use super::init::SIGNALLED;
 use super::launcher::{self, Orders, Report, Step};
 use super::leader::Leader;
 use super::process::Exit;
+use super::standby::Standby;
 
 /// Hands jobs to the spawning thread.
 #[derive(Clone, Debug)]
@@ -41,7 +42,7 @@ pub(super) struct Spawned {
     pub(super) control: UnixStream,
 }
 
-type Job = Box<dyn FnOnce(&Roster) + Send>;
+type Job = Box<dyn FnOnce(&mut Standby) + Send>;
 
 /// What came of a rehearsal that failed.
 #[derive(Debug, thiserror::Error)]
@@ -68,12 +69,18 @@ impl Spawner {
     pub(in crate::backend) fn start() -> Result<Self, Unprepared> {
         let (jobs, inbox) = sync_channel(MAX_JOBS);
         let roster = Roster::default();
-        let theirs = roster.clone();
+        let standby = Standby::new(roster.clone());
         std::thread::Builder::new()
             .name("spawner".into())
-            .spawn(move || run(&inbox, &theirs))
+            .spawn(move || run(&inbox, standby))
             .map_err(Unprepared::Thread)?;
         Ok(Self { jobs, roster })
+    }
+
+    /// Has a launcher stand by from now on, so that whoever comes need not wait until one has started.
+    pub(in crate::backend) fn stand_by(&self) {
+        // Too busy for that is too busy for sessions, and only they are told.
+        let _ = self.jobs.try_send(Box::new(Standby::keep));
     }
 
     /// Starts a launcher with these descriptors as its 0, 1 and 2 to be. What it needs is made right before, on
@@ -116,12 +123,12 @@ impl Spawner {
         made: impl FnOnce(&mut Orders) -> io::Result<T> + Send + 'static,
     ) -> io::Result<oneshot::Receiver<io::Result<(Spawned, T)>>> {
         let (reply, answer) = oneshot::channel();
-        let job = move |roster: &Roster| {
+        let job = move |standby: &mut Standby| {
             if reply.is_closed() {
                 return;
             }
             let made = made(&mut orders);
-            let spawned = made.and_then(|made| Ok((spawn(&orders, &descriptors, roster)?, made)));
+            let spawned = made.and_then(|made| Ok((standby.launch(&orders, &descriptors)?, made)));
             // If nobody waits for it any more, it ends as it is dropped.
             let _ = reply.send(spawned);
         };
@@ -154,21 +161,36 @@ impl Roster {
     }
 }
 
-fn run(inbox: &Receiver<Job>, roster: &Roster) {
-    while let Ok(job) = inbox.recv() {
-        // All children would end with this thread.
-        let _ = catch_unwind(AssertUnwindSafe(|| job(roster)));
+impl Spawned {
+    /// Starts a launcher, which waits for its orders. Until it has them it is in our own process group.
+    pub(super) fn start(roster: &Roster) -> io::Result<Self> {
+        let (control, theirs) = UnixStream::pair()?;
+        let child = launcher::start(theirs)?;
+        let pid = Pid::from_child(&child);
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).inspect_err(|_| abandon(pid))?;
+        Ok(Self { leader: Leader::new(pid, pidfd, roster.clone()), control })
+    }
+
+    pub(super) fn instruct(&self, orders: &Orders, descriptors: &[OwnedFd; 3]) -> io::Result<()> {
+        launcher::instruct(&self.control, orders, descriptors, None)
     }
 }
 
-fn spawn(orders: &Orders, descriptors: &[OwnedFd; 3], roster: &Roster) -> io::Result<Spawned> {
-    let (control, theirs) = UnixStream::pair()?;
-    let child = launcher::start(theirs)?;
-    let pid = Pid::from_child(&child);
-    let pidfd = pidfd_open(pid, PidfdFlags::empty()).inspect_err(|_| abandon(pid))?;
-    let leader = Leader::new(pid, pidfd, roster.clone());
-    launcher::instruct(&control, orders, descriptors, None)?;
-    Ok(Spawned { leader, control })
+fn run(inbox: &Receiver<Job>, mut standby: Standby) {
+    // All children would end with this thread, so it outlives a panic.
+    let mut survive = |work: Job| drop(catch_unwind(AssertUnwindSafe(|| work(&mut standby))));
+    loop {
+        let job = match inbox.try_recv() {
+            Err(TryRecvError::Empty) => {
+                // Nobody waits.
+                survive(Box::new(Standby::renew));
+                inbox.recv().ok()
+            }
+            other => other.ok(),
+        };
+        let Some(job) = job else { return };
+        survive(job);
+    }
 }
 
 /// Out of descriptors: nothing can wait for this launcher, which waits for us.
