@@ -32,7 +32,11 @@ fn frame(text: String) -> Frame {
 
 // === framing of what a child writes ===
 
+/// On a thread that has read before: the buffer is the thread's.
 fn output(lines: usize, size: usize) -> (Framer, Vec<u8>) {
+    let mut first = Framer::new(MAX_LINE);
+    first.space();
+    first.rest();
     (Framer::new(MAX_LINE), format!("{}\n", answer(size)).repeat(lines).into())
 }
 
