@@ -81,7 +81,7 @@ pub struct Policy {
 }
 
 impl Front {
-    /// What holds now. For requests there is [`Worker::policy`].
+    /// What holds now. Requests ask their worker.
     pub fn policy(&self) -> Arc<Policy> {
         self.policy.borrow().clone()
     }
