@@ -109,15 +109,17 @@ impl Gateway {
     /// If the host refuses what every gateway needs.
     pub async fn run(self) -> anyhow::Result<Outcome> {
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-        self.starter.stand_by();
         // Of a gateway that somebody started by hand, a hang-up says that the terminal is gone.
         let by_hand = std::io::stdin().is_terminal();
         let mut signals = Signals::listen(by_hand)?;
-        let mut looking = self.lifecycle.spawn_bound(self.reloader.look_after_all());
+        let looking = self.reloader.look_after_all();
+        let reloads = if by_hand { None } else { Some(self.reloader.on_hangup()?) };
+        // Now that signals are handled: one that is ignored, as `nohup` has it, would be so in every child.
+        self.starter.stand_by();
+        let mut looking = self.lifecycle.spawn_bound(looking);
         // What is wrong with a server is best told before clients come.
         let _ = timeout(LOOK_WITHIN, &mut looking).await;
         let _following = self.lifecycle.spawn_bound(self.front.policy().sessions.clone().follow());
-        let reloads = if by_hand { None } else { Some(self.reloader.on_hangup()?) };
         let _reloads = reloads.map(|reloads| self.lifecycle.spawn_bound(reloads));
         let address = self.listening.address;
         let mut server = http::serve(self.listening, &self.front, self.timeouts.stalled_reader)?;
