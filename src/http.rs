@@ -1,7 +1,8 @@
 //! The public listener: routes, and the way of a request through the layers below.
 //!
-//! `route` says what answers a path; `worker` is what each thread that answers has of its own. `call` and `body` read a request, `admitted` is one that has passed the guard, `answer` and `event` write
-//! what comes back, `error` is the only place that knows which status a refusal has, `cors` what a browser
+//! `route` says what answers a path, `worker` is what each thread that answers has of its own. `call` and `body`
+//! read a request (`media_range` what it takes), `admitted` is one that has passed the guard, `answer` and `event`
+//! write what comes back, `error` is the only place that knows which status a refusal has, `cors` what a browser
 //! needs. `sse` and `message` are the two halves of the `sse` transport; `mcp` is the endpoint that
 //! `streamable` and `stateless` clients share.
 //! `health` needs no secret. `admin` is the listener of the operator, who has a secret of its own. `server`
@@ -104,7 +105,8 @@ async fn route(request: HttpRequest, payload: Payload, worker: Rc<Worker>) -> Ht
         Some(Route::Health) => health::health(&request, &worker.front),
         Some(Route::Live) => health::live(&request),
         Some(Route::Ready) => health::ready(&request, &worker.front),
-        // `/.well-known/` and `/register` among it: clients that look for OAuth find out at once that there is none.
+        // `/.well-known/` and `/register` among it: clients that look for OAuth find out at once that there is
+        // none.
         None => error::not_found(&request),
     }
 }

@@ -1,11 +1,12 @@
 //! A supervised child process that speaks newline-delimited JSON-RPC on stdin and stdout.
 //!
 //! `spawner` starts our own binary again as the `launcher`, which prepares a fresh single-threaded process
-//! and becomes the command; `standby` is one that is started ahead; `init` is what stays of those that have another become it. `process` owns the
-//! result until it is reaped, `pipe` and `framer` carry its messages, `leader` is its first process, `stderr`
-//! keeps its last words, `home` is its private directory and `homes` where those lie, `orphans` are what it
-//! leaves to us, `failed` is why there is none of it. Where the command starts a container, `containers` has it
-//! removed, `engine` asks its daemon, and `marks` remembers that there may be one.
+//! and becomes the command; `standby` is one that is started ahead, and `init` what stays of those that have
+//! another become it. `process` owns the result until it is reaped, `pipe` and `framer` carry its messages,
+//! `leader` is its first process, `stderr` keeps its last words, `home` is its private directory and `homes`
+//! where those lie, `orphans` are what it leaves to us, `failed` is why there is none of it. Where the command
+//! starts a container, `containers` has it removed, `engine` asks its daemon, and `marks` remembers that there
+//! may be one.
 
 mod containers;
 mod engine;
