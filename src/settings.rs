@@ -14,6 +14,7 @@ mod limits;
 mod listen;
 mod load;
 mod reload;
+mod remote;
 mod sandbox;
 mod unknown;
 
@@ -24,6 +25,7 @@ pub use self::invalid::Invalid;
 pub use self::limits::{Limits, Rate, Timeouts};
 pub use self::listen::Listen;
 pub use self::load::{Flags, Platform};
+pub use self::remote::{Auth, RemoteTransport, Scheme};
 pub use self::sandbox::{NetworkAccess, Profile, Sandbox, UidRange};
 
 use std::collections::BTreeMap;

@@ -7,7 +7,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::catalog::Server;
 use super::choice::Choice;
+use super::remote::Auth;
 
 /// Origins, hosts and client addresses.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -61,6 +63,9 @@ pub struct Tenant {
     /// Environment of every session of this tenant, over the server's.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// What remote servers are given to know that it is this tenant who asks, by short name.
+    #[serde(default)]
+    pub auth: BTreeMap<String, Auth>,
 }
 
 /// Rates of one tenant; what is left out is as in `[rate]`.
@@ -91,6 +96,28 @@ impl Access {
         if self.client_address == ClientAddress::Forwarded && self.trusted_proxies.is_empty() {
             let reason = "is empty, so access.client_address = \"forwarded\" could believe nobody";
             return Err(("access.trusted_proxies", reason.into()));
+        }
+        Ok(())
+    }
+}
+
+impl Tenant {
+    pub(super) fn check(&self, servers: &BTreeMap<String, Server>) -> Result<(), (&'static str, String)> {
+        if let Some(unknown) = self.servers.iter().find(|name| *name != "*" && !servers.contains_key(*name)) {
+            return Err(("servers", format!("names {unknown:?}, but there is no [servers.{unknown}]")));
+        }
+        if self.sessions == Some(0) {
+            let reason = "0 would refuse every session; give at least 1, or remove the tenant";
+            return Err(("sessions", reason.into()));
+        }
+        for (name, auth) in &self.auth {
+            if servers.get(name).is_none_or(|server| server.url.is_none()) {
+                return Err((
+                    "auth",
+                    format!("names {name:?}, but there is no [servers.{name}] with a `url`"),
+                ));
+            }
+            auth.check().map_err(|reason| ("auth", format!("for {name:?} {reason}")))?;
         }
         Ok(())
     }

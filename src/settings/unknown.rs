@@ -4,12 +4,17 @@ use config::{Map, Value, ValueKind};
 
 /// Keys of one `[servers.*]` table.
 #[rustfmt::skip]
-const SERVER: [&str; 10] = [
-    "docker", "env", "env_allow", "era", "prefetch", "readable", "run", "sessions", "warm",
-    "writable",
+const SERVER: [&str; 18] = [
+    "allow_private", "auth", "docker", "env", "env_allow", "era", "headers", "prefetch", "query", "readable",
+    "run", "sessions", "timeout", "tool_auth", "transport", "url", "warm", "writable",
 ];
 /// Keys of one `[tenants.*]` table.
-const TENANT: [&str; 5] = ["env", "rate", "secrets", "servers", "sessions"];
+const TENANT: [&str; 6] = ["auth", "env", "rate", "secrets", "servers", "sessions"];
+/// Keys of a credential.
+#[rustfmt::skip]
+const AUTH: [&str; 10] = [
+    "client_id", "env", "file", "header", "passthrough", "query", "scheme", "scope", "token_url", "user",
+];
 /// Keys of the `rate` of one tenant.
 const TENANT_RATE: [&str; 3] = ["burst", "opens_per_minute", "per_minute"];
 
@@ -27,8 +32,21 @@ pub(super) fn unknown_key(
             return Some((section.clone(), format!("it is a section: write [{section}]")));
         };
         match section.as_str() {
-            "servers" => unknown_entry(section, table, &SERVER),
-            "tenants" => unknown_entry(section, table, &TENANT).or_else(|| unknown_rate(table)),
+            "servers" => unknown_entry(section, table, &SERVER).or_else(|| {
+                table.iter().find_map(|(name, server)| {
+                    let (path, server) = (format!("servers.{name}"), server.clone().into_table().ok()?);
+                    let own = server.get("auth").and_then(|auth| unknown_auth(&format!("{path}.auth"), auth));
+                    own.or_else(|| unknown_auths(&format!("{path}.tool_auth"), server.get("tool_auth")?))
+                })
+            }),
+            "tenants" => {
+                unknown_entry(section, table, &TENANT).or_else(|| unknown_rate(table)).or_else(|| {
+                    table.iter().find_map(|(id, tenant)| {
+                        let auth = tenant.clone().into_table().ok()?.remove("auth")?;
+                        unknown_auths(&format!("tenants.{id}.auth"), &auth)
+                    })
+                })
+            }
             _ => {
                 let keys = match &known[section].kind {
                     ValueKind::Table(defaults) => defaults.keys().map(String::as_str).collect(),
@@ -55,6 +73,23 @@ fn unknown_rate(tenants: &Map<String, Value>) -> Option<(String, String)> {
             _ => Some((path, "it is a table: write rate = { per_minute = … }".into())),
         }
     })
+}
+
+/// Several credentials, by name.
+fn unknown_auths(path: &str, auths: &Value) -> Option<(String, String)> {
+    match &auths.kind {
+        ValueKind::Table(all) => {
+            all.iter().find_map(|(name, auth)| unknown_auth(&format!("{path}.{name}"), auth))
+        }
+        _ => Some((path.to_owned(), "it is a table: write name = { scheme = … }".into())),
+    }
+}
+
+fn unknown_auth(path: &str, auth: &Value) -> Option<(String, String)> {
+    match &auth.kind {
+        ValueKind::Table(auth) => unknown_in(path, auth, &AUTH),
+        _ => Some((path.to_owned(), "it is a table: write { scheme = … }".into())),
+    }
 }
 
 fn unknown_in(path: &str, table: &Map<String, Value>, keys: &[&str]) -> Option<(String, String)> {
