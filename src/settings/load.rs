@@ -15,6 +15,8 @@ use super::{DEFAULTS, Server, Settings};
 pub struct Flags {
     /// The operator's file.
     pub file: Option<PathBuf>,
+    /// A client's list of servers, in JSON.
+    pub mcp_servers: Option<PathBuf>,
     /// Where to listen, whole.
     pub address: Option<SocketAddr>,
     /// Where to listen, the address alone.
@@ -39,7 +41,7 @@ impl Settings {
     /// With the place, the key, the reason and a suggestion.
     pub fn load(flags: &Flags, platform: &Platform) -> Result<Self, Invalid> {
         let defaults = collect("config/default.toml", File::from_str(DEFAULTS, FileFormat::Toml))?;
-        let layers = layers(flags.file.as_deref(), platform)?;
+        let layers = layers(flags, platform)?;
         for (place, layer) in &layers {
             if let Some((key, suggestion)) = super::unknown::unknown_key(layer, &defaults) {
                 return Err(Invalid::Unknown { place: place.clone(), key, suggestion });
