@@ -6,8 +6,9 @@
 //! `target` is what a path names, `environment` what a client may set. `command` is a server that is started,
 //! `launch` what with; `remote` one that is reached over the network, `credential` as whom; `variables` and
 //! `pattern` are forms of texts in the settings. `fingerprint` is what tells a backend from others. `container`
-//! knows the commands that start one, `recipe` how packages are fetched, `trial` is for the operator.
+//! knows the commands that start one, `recipe` how packages are fetched; `trial` and `clear` are for the operator.
 
+mod clear;
 mod command;
 mod container;
 mod credential;

@@ -25,7 +25,10 @@ impl Template {
         while let Some((before, after)) = rest.split_once("${") {
             let (name, after) = after.split_once('}').ok_or("holds a `${` without its `}`")?;
             let name = name.to_owned();
-            check_names([&name])?;
+            // Without what it holds: a text of the settings may be a secret.
+            check_names([&name]).map_err(
+                |_| "holds a `${…}` that is no variable: a name must match [A-Z_][A-Z0-9_]{0,127}",
+            )?;
             pieces.extend((!before.is_empty()).then(|| Piece::Text(before.to_owned())));
             pieces.push(Piece::Variable(name));
             rest = after;
@@ -40,6 +43,15 @@ impl Template {
             Piece::Variable(name) => Some(name),
             Piece::Text(_) => None,
         })
+    }
+
+    /// The first of its variables whose value is of this kind.
+    pub(super) fn find(
+        &self,
+        variables: &BTreeMap<String, String>,
+        is: impl Fn(&str) -> bool,
+    ) -> Option<&String> {
+        self.names().find(|name| variables.get(*name).is_some_and(|value| is(value)))
     }
 
     /// The text with its variables' values.

@@ -1,4 +1,4 @@
-//! One server, started in the sandbox and asked who it is.
+//! One server, started in the sandbox or reached over the network, and asked who it is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use super::overheard::Overheard;
 use crate::backend::{Backlog, Exit, Line, Link, Sent, StartFailed, Starter};
 use crate::catalog::Means;
 use crate::mcp::{
@@ -26,10 +27,10 @@ pub enum Health {
         version: Option<String>,
         /// The era that it was asked in.
         era: Era,
-        /// How long it took, from its start.
+        /// How long it took, from its start or from when it was first asked.
         seconds: f64,
     },
-    /// It was not tried; why.
+    /// It was not tried, or cannot be by nobody in particular; why.
     NotStarted(String),
     /// A step failed.
     Failed {
@@ -88,6 +89,8 @@ pub(super) async fn run(
         Err(_) => return failed(Step::Start, late(timeouts), None),
     };
     let mut talk = Conversation { link: &mut link, until };
+    let overheard = Overheard::default();
+    let listening = matches!(means, Means::Endpoint(_)).then(|| overheard.listen());
     let health = match talk.begin(era).await {
         Ok((era, info)) => {
             let (name, version) = info.unzip();
@@ -97,7 +100,15 @@ pub(super) async fn run(
             if matches!(silence, Silence::Ended(_)) {
                 link.life.hear_out().await;
             }
-            failed(Step::Answer, silence.reason(timeouts), link.life.last_words())
+            let words = link.life.last_words();
+            match listening {
+                None => failed(Step::Answer, silence.reason(timeouts), words),
+                Some(_) => {
+                    let ended = words.filter(|_| matches!(silence, Silence::Ended(_)));
+                    let reason = ended.or_else(|| overheard.reason());
+                    failed(Step::Answer, reason.unwrap_or_else(|| silence.reason(timeouts)), None)
+                }
+            }
         }
     };
     let Link { outlet, inlet: _inlet, life } = link;
