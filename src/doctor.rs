@@ -135,7 +135,10 @@ impl<'s> Doctor<'s> {
         let tenants = self.settings.tenants.iter().filter(|(_, tenant)| tenant.auth.contains_key(name));
         let tenants: Vec<&str> = tenants.map(|(id, _)| id.as_str()).collect();
         let told = || {
-            format!("it gets the credentials of tenants only ({}), and is tried as none of them", tenants.join(", "))
+            format!(
+                "it gets the credentials of tenants only ({}), and is tried as none of them",
+                tenants.join(", ")
+            )
         };
         (!tenants.is_empty()).then(told)
     }

@@ -217,3 +217,6 @@ pub(super) fn check_header(name: &str, value: &str) -> Result<(), String> {
         .map(drop)
         .map_err(|_| format!("holds a value for {name:?} that no header can have"))
 }
+
+#[cfg(test)]
+mod tests;
