@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -15,7 +16,6 @@ use crate::ids::{ServerName, TenantId};
 use crate::settings::{self, RemoteTransport, Server};
 
 /// Where it is, and what it gets to know.
-#[derive(Debug)]
 pub(super) struct Remote {
     url: Url,
     transport: RemoteTransport,
@@ -29,7 +29,7 @@ pub(super) struct Remote {
 }
 
 /// How a session reaches its remote server, and as whom.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Endpoint {
     server: ServerName,
     remote: Arc<Remote>,
@@ -127,6 +127,19 @@ fn by_precision(auths: &BTreeMap<String, settings::Auth>) -> Vec<(&String, &sett
     let mut auths: Vec<_> = auths.iter().collect();
     auths.sort_by_key(|(tool, _)| (tool.contains('*'), Reverse(tool.len())));
     auths
+}
+
+/// Without what it gets to know: texts of the settings and variables may be secrets, and so may its URL's query.
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote").field("host", &self.url.host_str()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("server", &self.server).finish_non_exhaustive()
+    }
 }
 
 impl Endpoint {
@@ -246,3 +259,6 @@ impl Endpoint {
         parts
     }
 }
+
+#[cfg(test)]
+mod tests;

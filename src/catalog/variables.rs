@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::environment::check_names;
 
-/// A text, cut where its variables stand.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A text, cut where its variables stand. It may hold a secret, so it is not to be shown.
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Template(Vec<Piece>);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Piece {
     Text(String),
     Variable(String),
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn variables_are_filled_in_once_and_missing_ones_are_named() {
-        let template = Template::read("a ${ONE}-${TWO}$x").unwrap();
+        let Ok(template) = Template::read("a ${ONE}-${TWO}$x") else { panic!("it is well-formed") };
         assert_eq!(template.names().collect::<Vec<_>>(), ["ONE", "TWO"]);
         let values = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
         assert_eq!(template.fill(&values(&[("ONE", "${TWO}"), ("TWO", "2")])).unwrap(), "a ${TWO}-2$x");
