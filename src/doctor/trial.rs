@@ -10,8 +10,8 @@ use super::overheard::Overheard;
 use crate::backend::{Backlog, Exit, Line, Link, Sent, StartFailed, Starter};
 use crate::catalog::Means;
 use crate::mcp::{
-    Era, Frame, HANDSHAKE_VERSIONS, Kind, RequestId, discover, era_shown, error_code, initialize,
-    initialized, server_info,
+    Era, Frame, HANDSHAKE_VERSIONS, Kind, RequestId, discover, era_shown, error_code, error_message,
+    initialize, initialized, server_info,
 };
 use crate::settings::Timeouts;
 
@@ -57,6 +57,8 @@ pub enum Step {
 
 /// Reads of what a process had written when it ended: a pipe holds 64 KiB.
 const READS_AT_THE_END: usize = 64;
+/// Characters of an error's text that are shown.
+const MAX_WORDS: usize = 200;
 /// From the end of its output to the end of a process.
 const EXIT_FOLLOWS: Duration = Duration::from_secs(1);
 
@@ -137,7 +139,7 @@ enum Silence {
     Ended(Exit),
     Closed,
     Late,
-    Refused(i64),
+    Refused(i64, String),
     NotStateless,
 }
 
@@ -153,7 +155,8 @@ impl Conversation<'_> {
                 self.link.outlet.send(&mut backlog(initialized()));
                 return Ok((Era::Handshake, server_info(&answer)));
             }
-            refused = Some(Silence::Refused(error_code(&answer).unwrap_or_default()));
+            let words = error_message(&answer).unwrap_or_default();
+            refused = Some(Silence::Refused(error_code(&answer).unwrap_or_default(), words));
         }
         if era != Some(Era::Handshake) {
             let (question, id) = discover();
@@ -225,8 +228,12 @@ impl Silence {
             Self::Ended(exit) => format!("it {exit} before it answered"),
             Self::Closed => "it closed its stdout before it answered".into(),
             Self::Late => late(timeouts),
-            Self::Refused(code) => {
-                format!("it answered `initialize` with error {code}, and serves no other era either")
+            Self::Refused(code, words) => {
+                let words: String =
+                    words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_WORDS).collect();
+                format!(
+                    "it answered `initialize` with error {code} ({words}), and serves no other era either"
+                )
             }
             Self::NotStateless => {
                 "it does not serve 2026-07-28; take era = \"stateless\" out of its settings".into()

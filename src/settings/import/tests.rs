@@ -78,75 +78,72 @@ proptest! {
     }
 }
 
+/// Entries, and what is wrong with them. No text may show a value.
+const REFUSED: &[(&str, &str)] = &[
+    ("3", "`mcpServers.x` must be an object"),
+    ("{}", "`mcpServers.x` has neither `command` nor `url`; give one"),
+    (r#"{ "comand": "a" }"#, "JSON: unknown key `mcpServers.x.comand`: did you mean `command`?"),
+    (r#"{ "command": "a", "disbled": true }"#, "`mcpServers.x.disbled`: did you mean `disabled`?"),
+    (r#"{ "command": "a", "disabled": "hunter2" }"#, "`mcpServers.x.disabled` must be true or false"),
+    (r#"{ "command": "a", "cwd": "/hunter2" }"#, "`mcpServers.x.cwd` cannot be honoured"),
+    (r#"{ "command": "a", "envFile": ".hunter2" }"#, "`mcpServers.x.envFile` is not read: write the"),
+    (r#"{ "command": "a", "disabledTools": ["b"] }"#, "`mcpServers.x.disabledTools` would be lost"),
+    (r#"{ "command": "" }"#, "`mcpServers.x.command` is empty; name the program"),
+    (r#"{ "command": ["hunter2"] }"#, "`mcpServers.x.command` must be text, in quotation marks"),
+    (r#"{ "command": "a", "args": "hunter2" }"#, "`mcpServers.x.args` must be a list of texts"),
+    (r#"{ "command": "a", "args": ["b", 7] }"#, "`mcpServers.x.args[1]` must be text"),
+    (r#"{ "command": "a", "args": ["${workspaceFolder}hunter2"] }"#, "`mcpServers.x.args[0]` holds a `${…}`"),
+    (r#"{ "command": "${input:hunter2}" }"#, "`mcpServers.x.command` holds a `${input:…}`, which asks"),
+    (r#"{ "command": "a", "env": ["hunter2"] }"#, "`mcpServers.x.env` must be an object of texts"),
+    (r#"{ "command": "a", "env": { "K": 7 } }"#, "`mcpServers.x.env.K` must be text, in quotation marks"),
+    (
+        r#"{ "command": "a", "env": { "K": "${env:hunter2}" } }"#,
+        "`mcpServers.x.env.K` holds a `${…}`, but no",
+    ),
+    (r#"{ "command": "a", "env": { "K": "${K:-hunter2}" } }"#, "sends its own in the header ENV_K"),
+    (
+        r#"{ "command": "a", "env": { "K": "${input:hunter2}" } }"#,
+        "`mcpServers.x.env.K` holds a `${input:…}`",
+    ),
+    (r#"{ "command": "a", "headers": { "A": "b" } }"#, "`mcpServers.x.headers` is for remote servers"),
+    (r#"{ "command": "a", "type": "sse" }"#, "`mcpServers.x.type` is for remote servers; a command is"),
+    (r#"{ "command": "a", "url": "https://b" }"#, "`mcpServers.x.url` stands beside `command`"),
+    (r#"{ "url": "https://b", "httpUrl": "https://c" }"#, "`mcpServers.x.httpUrl` stands beside `url`"),
+    (r#"{ "url": "https://b", "type": "stdio" }"#, "`mcpServers.x.type` is \"stdio\", but"),
+    (
+        r#"{ "url": "https://b", "type": "hunter2" }"#,
+        "`mcpServers.x.type` must be one of \"stdio\", \"http\"",
+    ),
+    (
+        r#"{ "url": "https://b", "type": "sse", "transport": "http" }"#,
+        "`mcpServers.x.transport` says something",
+    ),
+    (r#"{ "url": "https://b", "args": ["hunter2"] }"#, "`mcpServers.x.args` is for commands"),
+    (r#"{ "url": "https://b", "env": { "K": "hunter2" } }"#, "`mcpServers.x.env` is for commands"),
+    (r#"{ "url": "https://b/${hunter2}" }"#, "`mcpServers.x.url` holds a `${…}`; in the settings file"),
+    (
+        r#"{ "url": "https://b", "headers": { "A": "${env:K}hunter2" } }"#,
+        "write ${NAME}, so that each client",
+    ),
+    (r#"{ "url": "https://b", "headers": { "A": "${K}${input:hunter2}" } }"#, "which asks a person"),
+    (r#"{ "url": "https://b", "headers": { "A": "${K:-hunter2}" } }"#, "that is no variable of a session"),
+    // As the settings file's are.
+    (
+        r#"{ "url": "ftp://hunter2" }"#,
+        "`servers.x.url` must begin with https:// or http:// and a host (set in JSON)",
+    ),
+    (r#"{ "url": "https://u:hunter2@b" }"#, "`servers.x.url` holds a user or a password"),
+    (
+        r#"{ "url": "https://b", "headers": { "A": "hunter2\n" } }"#,
+        "holds a value for \"A\" that no header can",
+    ),
+    (r#"{ "url": "https://b", "headers": { "Host": "hunter2" } }"#, "which the gateway sets by itself"),
+];
+
 #[test]
 fn what_cannot_be_honoured_is_refused_by_entry_key_reason_and_remedy() {
     let long = "rename it; letters, digits and -_. may be in it";
-    for (entry, expected) in [
-        ("3", "`mcpServers.x` must be an object"),
-        ("{}", "`mcpServers.x` has neither `command` nor `url`; give one"),
-        (r#"{ "comand": "a" }"#, "JSON: unknown key `mcpServers.x.comand`: did you mean `command`?"),
-        (r#"{ "command": "a", "disbled": true }"#, "`mcpServers.x.disbled`: did you mean `disabled`?"),
-        (r#"{ "command": "a", "disabled": "hunter2" }"#, "`mcpServers.x.disabled` must be true or false"),
-        (r#"{ "command": "a", "cwd": "/hunter2" }"#, "`mcpServers.x.cwd` cannot be honoured"),
-        (r#"{ "command": "a", "envFile": ".hunter2" }"#, "`mcpServers.x.envFile` is not read: write the"),
-        (r#"{ "command": "a", "disabledTools": ["b"] }"#, "`mcpServers.x.disabledTools` would be lost"),
-        (r#"{ "command": "" }"#, "`mcpServers.x.command` is empty; name the program"),
-        (r#"{ "command": ["hunter2"] }"#, "`mcpServers.x.command` must be text, in quotation marks"),
-        (r#"{ "command": "a", "args": "hunter2" }"#, "`mcpServers.x.args` must be a list of texts"),
-        (r#"{ "command": "a", "args": ["b", 7] }"#, "`mcpServers.x.args[1]` must be text"),
-        (
-            r#"{ "command": "a", "args": ["${workspaceFolder}hunter2"] }"#,
-            "`mcpServers.x.args[0]` holds a `${…}`",
-        ),
-        (r#"{ "command": "${input:hunter2}" }"#, "`mcpServers.x.command` holds a `${input:…}`, which asks"),
-        (r#"{ "command": "a", "env": ["hunter2"] }"#, "`mcpServers.x.env` must be an object of texts"),
-        (r#"{ "command": "a", "env": { "K": 7 } }"#, "`mcpServers.x.env.K` must be text, in quotation marks"),
-        (
-            r#"{ "command": "a", "env": { "K": "${env:hunter2}" } }"#,
-            "`mcpServers.x.env.K` holds a `${…}`, but no",
-        ),
-        (r#"{ "command": "a", "env": { "K": "${K:-hunter2}" } }"#, "sends its own in the header ENV_K"),
-        (
-            r#"{ "command": "a", "env": { "K": "${input:hunter2}" } }"#,
-            "`mcpServers.x.env.K` holds a `${input:…}`",
-        ),
-        (r#"{ "command": "a", "headers": { "A": "b" } }"#, "`mcpServers.x.headers` is for remote servers"),
-        (r#"{ "command": "a", "type": "sse" }"#, "`mcpServers.x.type` is for remote servers; a command is"),
-        (r#"{ "command": "a", "url": "https://b" }"#, "`mcpServers.x.url` stands beside `command`"),
-        (r#"{ "url": "https://b", "httpUrl": "https://c" }"#, "`mcpServers.x.httpUrl` stands beside `url`"),
-        (r#"{ "url": "https://b", "type": "stdio" }"#, "`mcpServers.x.type` is \"stdio\", but"),
-        (
-            r#"{ "url": "https://b", "type": "hunter2" }"#,
-            "`mcpServers.x.type` must be one of \"stdio\", \"http\"",
-        ),
-        (
-            r#"{ "url": "https://b", "type": "sse", "transport": "http" }"#,
-            "`mcpServers.x.transport` says something",
-        ),
-        (r#"{ "url": "https://b", "args": ["hunter2"] }"#, "`mcpServers.x.args` is for commands"),
-        (r#"{ "url": "https://b", "env": { "K": "hunter2" } }"#, "`mcpServers.x.env` is for commands"),
-        (r#"{ "url": "https://b/${hunter2}" }"#, "`mcpServers.x.url` holds a `${…}`; in the settings file"),
-        (
-            r#"{ "url": "https://b", "headers": { "A": "${env:K}hunter2" } }"#,
-            "write ${NAME}, so that each client",
-        ),
-        (r#"{ "url": "https://b", "headers": { "A": "${K}${input:hunter2}" } }"#, "which asks a person"),
-        (
-            r#"{ "url": "https://b", "headers": { "A": "${K:-hunter2}" } }"#,
-            "that is no variable of a session",
-        ),
-        // As the settings file's are.
-        (
-            r#"{ "url": "ftp://hunter2" }"#,
-            "`servers.x.url` must begin with https:// or http:// and a host (set in JSON)",
-        ),
-        (r#"{ "url": "https://u:hunter2@b" }"#, "`servers.x.url` holds a user or a password"),
-        (
-            r#"{ "url": "https://b", "headers": { "A": "hunter2\n" } }"#,
-            "holds a value for \"A\" that no header can",
-        ),
-        (r#"{ "url": "https://b", "headers": { "Host": "hunter2" } }"#, "which the gateway sets by itself"),
-    ] {
+    for (entry, expected) in REFUSED {
         let error = server(entry).unwrap_err();
         assert!(error.contains(expected) && error.contains("JSON"), "{entry} gave {error:?}");
         assert!(!error.contains("hunter2"), "{entry} shows a value: {error}");
