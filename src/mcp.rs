@@ -17,7 +17,7 @@ mod splice;
 mod tools;
 mod version;
 
-pub use self::discover::{discover, era_shown, list_tools};
+pub use self::discover::{discover, era_shown, is_probe, list_tools};
 pub use self::error::{Code, Failure, error_code, error_frame};
 pub use self::event_stream::{Event, EventName, EventStream, TooLong};
 pub use self::frame::{Frame, Kind, Malformed, Method};

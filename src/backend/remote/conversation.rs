@@ -219,6 +219,7 @@ impl Conversation {
     /// What follows from something's end. Why nothing can go on, if so.
     async fn settle(&mut self, event: Event) -> Option<Fault> {
         match event {
+            Event::Sent(_, Outcome::Futile(fault)) => return Some(fault),
             Event::Sent(sending, outcome) => self.sent(sending, outcome).await,
             Event::Closed(fault) => return Some(fault),
             Event::Opened(opened) => {
@@ -262,7 +263,7 @@ impl Conversation {
         self.alone -= usize::from(alone);
         id.map(|id| self.asked.remove(&id));
         match outcome {
-            Outcome::Failed => {}
+            Outcome::Failed | Outcome::Futile(_) => {}
             Outcome::Taken => {
                 if matches!(self.way, Way::Undecided) {
                     self.way = Way::Streamable(self.url());

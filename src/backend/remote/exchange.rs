@@ -28,6 +28,8 @@ pub(super) enum Outcome {
     Taken,
     /// It came to nothing, which was told.
     Failed,
+    /// It came to nothing, and without it there is nothing to go on with.
+    Futile(Fault),
     /// The handshake was accepted, on these terms.
     Begun(Head),
     /// The server knows the session no more, and has not looked at the message.
@@ -50,7 +52,7 @@ pub(super) async fn begin(peer: Arc<Peer>, url: Arc<Url>, initialize: &Frame) ->
     let head = match exchange.ask(&id).await? {
         Outcome::Begun(head) => head,
         Outcome::NotTaken(_, fault) => return Err(fault),
-        Outcome::Taken | Outcome::Failed | Outcome::Forgotten(_) => return Err(Fault::Refusing),
+        _ => return Err(Fault::Refusing),
     };
     let exchange = Exchange { peer, url, head: head.clone(), frame: mcp::initialized() };
     // One that is not taken is a warning, as from any client.
@@ -68,6 +70,8 @@ impl Exchange {
         };
         match outcome {
             Ok(outcome) => outcome,
+            // An error in the server's place would be taken for a word of its own.
+            Err(fault) if mcp::is_probe(&self.frame) => Outcome::Futile(fault),
             Err(fault) => {
                 self.peer.fail(&self.frame, &fault).await;
                 Outcome::Failed

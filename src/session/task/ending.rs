@@ -90,7 +90,9 @@ impl Task {
     /// Keeps what has become known of the server's era. What clients are told, if that is it.
     fn judge(&self, end: &End, reason: &str) -> Option<Failure> {
         let state = self.session.state();
+        // That a remote server is out of reach says nothing of its era.
         let silent = state.exchange.is_probing()
+            && !matches!(end, End::BackendExited(Exit::Lost))
             && matches!(end, End::OtherEra | End::BackendExited(_) | End::BackendClosed);
         let (era, evidence) = match state.exchange.shown() {
             Some(era) => (era, Evidence::Answer),
