@@ -3,6 +3,7 @@
 
 mod discover;
 mod error;
+mod event_stream;
 mod frame;
 mod handshake;
 mod id;
@@ -17,6 +18,7 @@ mod version;
 
 pub use self::discover::{discover, era_shown, list_tools};
 pub use self::error::{Code, Failure, error_code, error_frame};
+pub use self::event_stream::{Event, EventName, EventStream, TooLong};
 pub use self::frame::{Frame, Kind, Malformed, Method};
 pub use self::handshake::{agreed_revision, initialize, initialized, server_info};
 pub use self::id::RequestId;
