@@ -1,7 +1,7 @@
 //! What answers a session. One kind for now, a supervised child; a remote endpoint becomes a second arm
 //! with the same [`Link`].
 //!
-//! `child` is the process and what belongs to it, `sandbox` what it is kept from, `templates` the packages that
+//! `child` is the process and what belongs to it, `remote` what a server elsewhere is reached by, `sandbox` what it is kept from, `templates` the packages that
 //! it finds. `warm` are children that nobody has asked for yet. `unprepared` is why there can be none of it on
 //! this host. `tree` removes what it leaves on disk, `aside` does what blocks, `handover` carries values and
 //! descriptors between our own processes. `addresses` are those by which sessions, too, reach the gateway.
@@ -10,6 +10,7 @@ mod addresses;
 mod aside;
 mod child;
 mod handover;
+mod remote;
 mod sandbox;
 mod templates;
 mod tree;
