@@ -15,3 +15,12 @@ mod oauth;
 mod secret;
 #[cfg_attr(not(test), expect(dead_code, reason = "used by the conversation"))]
 mod unreachable;
+
+#[expect(unused_imports, reason = "used by the conversation")]
+pub(in crate::backend) use self::{
+    address::{Forbidden, Reach},
+    endpoint::{Endpoint, Misplaced},
+    oauth::{Grant, NoToken, Tokens},
+    secret::Secret,
+    unreachable::Unreachable,
+};
