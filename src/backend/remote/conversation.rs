@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
+use super::destination::Destination;
 use super::exchange::{Exchange, Outcome, begin};
 use super::fault::Fault;
 use super::legacy::{self, Stream};
@@ -56,8 +56,8 @@ pub(super) struct Conversation {
 /// How messages go.
 enum Way {
     Undecided,
-    Streamable(Arc<Url>),
-    Legacy(Arc<Url>),
+    Streamable(Arc<Destination>),
+    Legacy(Arc<Destination>),
 }
 
 /// What has come to its end.
@@ -105,7 +105,7 @@ impl Drop for Weight {
 impl Conversation {
     pub(super) fn new(peer: Arc<Peer>, frames: mpsc::Receiver<Frame>, max_on_the_way: usize) -> Self {
         let way = match peer.endpoint().transport() {
-            RemoteTransport::Streamable => Way::Streamable(Arc::new(peer.endpoint().url().clone())),
+            RemoteTransport::Streamable => Way::Streamable(peer.destination().clone()),
             RemoteTransport::Auto | RemoteTransport::Sse => Way::Undecided,
         };
         Self {
@@ -209,10 +209,10 @@ impl Conversation {
         id.map(|id| self.asked.insert(id, handle));
     }
 
-    fn url(&self) -> Arc<Url> {
+    fn url(&self) -> Arc<Destination> {
         match &self.way {
             Way::Streamable(url) | Way::Legacy(url) => url.clone(),
-            Way::Undecided => Arc::new(self.peer.endpoint().url().clone()),
+            Way::Undecided => self.peer.destination().clone(),
         }
     }
 
@@ -227,7 +227,7 @@ impl Conversation {
                 let refused = self.refused.take();
                 match opened {
                     Ok(stream) => {
-                        self.way = Way::Legacy(Arc::new(stream.endpoint.clone()));
+                        self.way = Way::Legacy(stream.endpoint.clone());
                         let peer = self.peer.clone();
                         self.running.spawn(async move { Event::Closed(stream.read(peer).await) });
                         self.send_held(false);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use reqwest::{Response, StatusCode};
 use tokio::time::{sleep, timeout};
-use url::Url;
 
+use super::destination::Destination;
 use super::fault::Fault;
 use super::reply::{self, Events, Form};
 use super::request::{Head, Peer, SESSION_ID};
@@ -16,7 +16,7 @@ use crate::mcp::{self, Frame, Kind, Method, RequestId, agreed_revision};
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) peer: Arc<Peer>,
-    pub(super) url: Arc<Url>,
+    pub(super) url: Arc<Destination>,
     pub(super) head: Head,
     pub(super) frame: Frame,
 }
@@ -45,7 +45,7 @@ const RETRIES: u32 = 3;
 
 /// Performs the handshake once more for a client that has done so already, of which the server has forgotten it. What
 /// comes of it is the client's no more.
-pub(super) async fn begin(peer: Arc<Peer>, url: Arc<Url>, initialize: &Frame) -> Result<Head, Fault> {
+pub(super) async fn begin(peer: Arc<Peer>, url: Arc<Destination>, initialize: &Frame) -> Result<Head, Fault> {
     let (_, id) = mcp::initialize("");
     let frame = initialize.addressed_to(&id);
     let exchange = Exchange { peer: peer.clone(), url: url.clone(), head: Head::default(), frame };

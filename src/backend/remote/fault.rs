@@ -2,12 +2,17 @@
 
 use reqwest::StatusCode;
 
+use super::unreachable::Unreachable;
+
 /// Why one message came to nothing. The texts go on after the server's name, and hold nothing of the inside.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Fault {
     /// No connection.
     #[error("cannot be reached; try again shortly, or tell the operator, whose log has the detail")]
     Unreachable,
+    /// No connection that is safe.
+    #[error("cannot be reached safely; tell the operator, whose log has the detail")]
+    Unsafe,
     /// Its address is none that the settings allow.
     #[error(
         "has an address that the gateway does not connect to; tell the operator, whose log has the detail"
@@ -32,10 +37,8 @@ pub(super) enum Fault {
     #[error("cannot be called: {0}")]
     NoCredential(String),
     /// There is no token for it.
-    #[error(
-        "cannot be called: the gateway gets no token for it; tell the operator, whose log has the detail"
-    )]
-    NoToken,
+    #[error("cannot be called: {0}")]
+    NoToken(&'static str),
     /// It sends us elsewhere.
     #[error(
         "redirects to another place, which is not followed; tell the operator, who can set its `url` to that"
@@ -70,17 +73,14 @@ pub(super) enum Fault {
     Late,
 }
 
-impl Fault {
-    /// What became of a request, with the detail for the log only.
-    pub(super) fn of(error: &reqwest::Error) -> Self {
-        if error.is_connect() {
-            Self::Unreachable
-        } else if error.is_timeout() {
-            Self::Late
-        } else if error.is_redirect() {
-            Self::Redirected
-        } else {
-            Self::Broken
+impl From<&Unreachable> for Fault {
+    fn from(reason: &Unreachable) -> Self {
+        match reason {
+            Unreachable::Forbidden(_) => Self::Forbidden,
+            Unreachable::Unresolved(_) | Unreachable::Unconnected(_) => Self::Unreachable,
+            Unreachable::Untrusted(_) | Unreachable::Unequipped(_) => Self::Unsafe,
+            Unreachable::Slow => Self::Late,
+            Unreachable::Broken(_) => Self::Broken,
         }
     }
 }

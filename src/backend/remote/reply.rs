@@ -10,6 +10,7 @@ use reqwest::{Response, StatusCode};
 use super::fault::Fault;
 use super::inbound::Share;
 use super::request::Peer;
+use super::unreachable::Unreachable;
 use crate::mcp::{Event, EventName, EventStream, Frame, Malformed};
 
 /// The forms of MCP that a reply can have.
@@ -69,16 +70,18 @@ async fn body(peer: &Peer, mut response: Response, share: &mut Share) -> Result<
     if response.content_length().is_some_and(|length| length > max as u64) {
         return Err(Fault::TooLong(max));
     }
-    let Some(whole) = response.chunk().await.map_err(|error| peer.tell(error))? else {
+    let Some(whole) = response.chunk().await.map_err(|error| peer.tell(&Unreachable::of(&error)))? else {
         return Ok(Bytes::new());
     };
     share.hold(whole.len())?;
     // One that comes in one piece is not copied.
-    let Some(second) = response.chunk().await.map_err(|error| peer.tell(error))? else { return Ok(whole) };
+    let Some(second) = response.chunk().await.map_err(|error| peer.tell(&Unreachable::of(&error)))? else {
+        return Ok(whole);
+    };
     let mut gathered = BytesMut::from(whole);
     gathered.extend_from_slice(&second);
     share.hold(gathered.len())?;
-    while let Some(piece) = response.chunk().await.map_err(|error| peer.tell(error))? {
+    while let Some(piece) = response.chunk().await.map_err(|error| peer.tell(&Unreachable::of(&error)))? {
         share.hold(gathered.len() + piece.len())?;
         gathered.extend_from_slice(&piece);
     }
@@ -133,7 +136,7 @@ impl Events {
                 return Ok(Some(event));
             }
             self.share.hold(self.stream.held())?;
-            match self.response.chunk().await.map_err(|error| self.peer.tell(error))? {
+            match self.response.chunk().await.map_err(|error| self.peer.tell(&Unreachable::of(&error)))? {
                 Some(piece) => self.stream.feed(piece),
                 None => return Ok(None),
             }
