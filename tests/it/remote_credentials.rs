@@ -201,18 +201,14 @@ async fn what_a_client_sets_stays_in_its_place() {
     assert_eq!((url.path(), pairs.len(), &*pairs[0].1), ("/mcp", 1, "a&admin=1#x/../ %41"));
 }
 
-// D1.11
+// D1.11; a header that is set in two ways is a contradiction, which stops the start.
 #[tokio::test]
-async fn a_static_header_wins_and_a_server_that_is_not_a_tenants_is_refused() {
+async fn a_server_that_is_not_a_tenants_is_refused_before_anything_is_sent() {
     let (remote, _) = handshake::remote();
-    let more = "headers = { X-Api-Key = \"static\" }\n\
-                auth = { scheme = \"apiKey\", header = \"X-Api-Key\", env = \"DOCS_TOKEN\" }";
-    let gateway = gateway(&remote, more, &tenant("none", &["none"], "servers = [\"peer\"]"));
-    let request = seen(&remote, Endpoint::new(&gateway, "docs")).await;
-    assert_eq!(request.header("x-api-key"), Some("static"));
-    let before = remote.connections();
+    let auth = "auth = { scheme = \"bearer\", env = \"DOCS_TOKEN\" }";
+    let gateway = gateway(&remote, auth, &tenant("none", &["none"], "servers = [\"peer\"]"));
     let refused = Endpoint::new(&gateway, "docs").of_tenant("none").initialize(NEWEST).await;
-    assert_eq!((fault(refused).await.0, remote.connections()), (403, before));
+    assert_eq!((fault(refused).await.0, remote.connections()), (403, 0));
 }
 
 /// The remote is its own token endpoint.

@@ -76,10 +76,10 @@ macro_rules! faults {
     };
 }
 
-const BROKEN: &[&str] = &["connection", "broke off", "broken off", "cut", "closed"];
-const TOO_LARGE: &[&str] = &["16 mib", "too large", "too long", "larger than", "longer than"];
-const NO_ANSWER: &[&str] = &["no answer", "without an answer", "without answering", "did not answer"];
-const NO_MESSAGE: &[&str] = &["json", "no message"];
+const BROKEN: &[&str] = &["closed the connection", "before it answered"];
+const TOO_LARGE: &[&str] = &["more than the 16777216 bytes"];
+const NO_ANSWER: &[&str] = &["before it answered", "without answering"];
+const NO_MESSAGE: &[&str] = &["no json-rpc message"];
 
 faults! {
     hangs_before_headers => times_out_alone;

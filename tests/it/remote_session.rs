@@ -93,13 +93,13 @@ async fn each_session_has_an_id_there_that_is_never_shown_here() {
         );
         assert_eq!(sent.header("mcp-protocol-version"), Some(NEWEST));
     }
-    let before = remote.requests().len();
+    let echoes = remote.of("echo").len();
     for id in ["remote-session-1", &"A".repeat(43)] {
         let stranger = Endpoint::new(&gateway, "docs").in_session(id);
         let (status, code, _) = fault(stranger.post(&request(2, "echo", json!({}))).await).await;
         assert_eq!((status, code), (404, -32001));
     }
-    assert_eq!(remote.requests().len(), before, "the remote was asked about a session that nobody has");
+    assert_eq!(remote.of("echo").len(), echoes, "the remote was asked about a session that nobody has");
     assert!(!gateway.log().contains("remote-session"));
 }
 
@@ -186,11 +186,10 @@ async fn a_session_belongs_to_its_tenant() {
     let tenants = tenant("a", &["a"], "") + &tenant("b", &["b"], "");
     let gateway = Gateway::start(&(server("docs", &remote.url(), "") + &tenants));
     let session = Endpoint::new(&gateway, "docs").of_tenant("a").open(NEWEST).await;
-    let before = remote.requests().len();
     let stranger = Endpoint::new(&gateway, "docs").of_tenant("b").in_session(id_of(&session));
     assert_eq!(fault(stranger.post(&request(1, "echo", json!({}))).await).await.0, 404);
     assert_eq!(stranger.request(Method::DELETE).send().await.unwrap().status(), 404);
-    assert_eq!(remote.requests().len(), before);
+    assert!(remote.of("echo").is_empty() && remote.by("DELETE").is_empty());
     goes_on(&session, 2).await;
 }
 
