@@ -235,3 +235,13 @@ async fn a_stream_that_is_cut_is_resumed_behind_its_last_event() {
     let resumed = remote.by("GET").into_iter().find(|get| get.header("last-event-id").is_some()).unwrap();
     assert_eq!(resumed.header("mcp-session-id"), Some("remote-session-1"));
 }
+
+/// That nobody is there says nothing of the era, neither now nor later.
+#[tokio::test]
+async fn a_remote_that_is_down_is_not_taken_for_one_of_the_other_era() {
+    let (mut remote, _) = handshake::remote();
+    remote.kill();
+    let gateway = gateway(&remote, "");
+    let answer = crate::stateless::try_call(&gateway, "docs", 1, "echo", json!({})).await;
+    is_told(&answer, 1, NEITHER_REACHED);
+}
