@@ -85,6 +85,8 @@ async fn a_session_that_the_remote_forgot_is_begun_once_more_and_the_client_is_t
     let gateway = gateway(&remote, "");
     let session = open(&gateway).await;
     let mut listening = Events::of(session.get().await);
+    // Then the handshake is behind it.
+    remote.until("the gateway listens", |remote| !remote.by("GET").is_empty()).await;
     server.forget();
     let (mut told, answer) = answer(session.post(&request(5, "session", json!({}))).await, 5).await;
     assert_eq!(answer["result"]["session"], "remote-session-2");
@@ -112,6 +114,8 @@ async fn calls_that_lose_their_session_together_begin_it_once() {
     let (remote, server) = handshake::remote();
     let gateway = gateway(&remote, "");
     let session = Arc::new(open(&gateway).await);
+    // Then the handshake is behind it.
+    remote.until("the gateway listens", |remote| !remote.by("GET").is_empty()).await;
     server.forget();
     let mut calls = Vec::new();
     for id in 10..20 {
