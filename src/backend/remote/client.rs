@@ -1,4 +1,4 @@
-//! The HTTP clients: for each thread one of each [`Reach`].
+//! The HTTP clients: for each thread one of each [`Reach`] and [`Stay`].
 //!
 //! A connection lives on the runtime that made it, and a session on the worker that holds its stream, so clients
 //! that are shared between threads would have each answer cross one more.
@@ -18,8 +18,17 @@ use super::unreachable::Unreachable;
 #[derive(Default)]
 struct Clients {
     runtime: Option<Id>,
-    guarded: Option<Client>,
-    open: Option<Client>,
+    made: Vec<((Reach, Stay), Client)>,
+}
+
+/// How long an answer may be under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stay {
+    /// As long as its request takes.
+    Short,
+    /// As long as its session. So each has a connection of its own: of HTTP/2 there is one for each host, on which a
+    /// server lets so many streams live, and sessions that only listen would keep all others from being answered.
+    Long,
 }
 
 thread_local! {
@@ -39,33 +48,35 @@ const CONNECTION_WINDOW: u32 = 128 * STREAM_WINDOW;
 const MAX_REDIRECTS: usize = 3;
 
 /// This thread's client, made when it is first needed or on another runtime than before.
-pub(super) fn of_thread(reach: Reach) -> Result<Client, Unreachable> {
+pub(super) fn of_thread(reach: Reach, stay: Stay) -> Result<Client, Unreachable> {
     let runtime = Handle::try_current().ok().map(|handle| handle.id());
     CLIENTS.with_borrow_mut(|clients| {
         if clients.runtime != runtime {
             *clients = Clients { runtime, ..Clients::default() };
         }
-        let client = match reach {
-            Reach::Guarded => &mut clients.guarded,
-            Reach::Open => &mut clients.open,
-        };
-        match client {
-            Some(client) => Ok(client.clone()),
-            None => Ok(client.insert(make(reach)?).clone()),
+        if let Some((_, client)) = clients.made.iter().find(|(kind, _)| *kind == (reach, stay)) {
+            return Ok(client.clone());
         }
+        let client = make(reach, stay)?;
+        clients.made.push(((reach, stay), client.clone()));
+        Ok(client)
     })
 }
 
-fn make(reach: Reach) -> Result<Client, Unreachable> {
-    builder(reach).build().map_err(|error| Unreachable::of(&error))
+fn make(reach: Reach, stay: Stay) -> Result<Client, Unreachable> {
+    builder(reach, stay).build().map_err(|error| Unreachable::of(&error))
 }
 
-fn builder(reach: Reach) -> ClientBuilder {
+fn builder(reach: Reach, stay: Stay) -> ClientBuilder {
     if CryptoProvider::get_default().is_none() {
         // If another thread was faster, it has installed the same.
         let _ = ring::default_provider().install_default();
     }
-    Client::builder()
+    let builder = match stay {
+        Stay::Short => Client::builder(),
+        Stay::Long => Client::builder().http1_only(),
+    };
+    builder
         .user_agent(concat!("lockgate/", env!("CARGO_PKG_VERSION")))
         .dns_resolver(Resolver(reach))
         // A proxy would resolve names where we cannot look at the address.

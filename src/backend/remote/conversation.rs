@@ -21,6 +21,7 @@ use super::exchange::{Exchange, Outcome, begin};
 use super::fault::Fault;
 use super::legacy::{self, Stream};
 use super::listening::{Silence, listen};
+use super::reply::Refusal;
 use super::request::{Head, Peer};
 use crate::mcp::{Frame, Kind, Method, RequestId, started_over};
 use crate::settings::RemoteTransport;
@@ -44,7 +45,7 @@ pub(super) struct Conversation {
     /// What is sent once there is a session again, or a stream.
     held: Vec<Frame>,
     /// Why that has to wait.
-    refused: Option<Fault>,
+    refused: Option<Refusal>,
     /// A session is being begun again.
     begins_again: bool,
     listening: Option<AbortHandle>,
@@ -232,7 +233,13 @@ impl Conversation {
                         self.running.spawn(async move { Event::Closed(stream.read(peer).await) });
                         self.send_held(false);
                     }
-                    Err(fault) => self.fail_held(&refused.unwrap_or(fault)).await,
+                    Err(fault) => match refused {
+                        Some(refusal) if self.held.len() == 1 => {
+                            let frame = self.held.remove(0);
+                            self.peer.refuse(&frame, refusal).await;
+                        }
+                        _ => self.fail_held(&fault).await,
+                    },
                 }
             }
             Event::Begun(begun) => {
@@ -282,14 +289,14 @@ impl Conversation {
                 self.held.push(frame);
                 self.begin_again();
             }
-            Outcome::NotTaken(frame, fault) => {
+            Outcome::NotTaken(frame, refusal) => {
                 let auto = self.peer.endpoint().transport() == RemoteTransport::Auto;
                 if auto && matches!(self.way, Way::Undecided) && self.initialize.is_some() {
-                    self.refused = Some(fault);
+                    self.refused = Some(refusal);
                     self.held.push(frame);
                     self.open_stream();
                 } else {
-                    self.peer.fail(&frame, &fault).await;
+                    self.peer.refuse(&frame, refusal).await;
                 }
             }
         }

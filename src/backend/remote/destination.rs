@@ -6,7 +6,7 @@ use reqwest::{Method, RequestBuilder};
 use url::Url;
 
 use super::address::{Forbidden, Reach};
-use super::client;
+use super::client::{self, Stay};
 use super::unreachable::Unreachable;
 
 /// A URL that was looked at, and how far connections for it may go.
@@ -77,7 +77,9 @@ impl Destination {
     /// # Errors
     /// If the host has nothing to make connections with.
     pub(in crate::backend) fn request(&self, method: Method) -> Result<RequestBuilder, Unreachable> {
-        Ok(client::of_thread(self.reach)?.request(method, self.url.clone()))
+        // Only streams are got.
+        let stay = if method == Method::GET { Stay::Long } else { Stay::Short };
+        Ok(client::of_thread(self.reach, stay)?.request(method, self.url.clone()))
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 
 use super::destination::Destination;
 use super::fault::Fault;
-use super::reply::{self, Events, Form};
+use super::reply::{self, Events, Form, Refusal};
 use super::request::{Head, Peer, SESSION_ID};
 use crate::mcp::{self, Frame, Kind, Method, RequestId, agreed_revision};
 
@@ -34,8 +34,8 @@ pub(super) enum Outcome {
     Begun(Head),
     /// The server knows the session no more, and has not looked at the message.
     Forgotten(Frame),
-    /// The server takes no such message at this address, with the reason.
-    NotTaken(Frame, Fault),
+    /// The server takes no such message at this address.
+    NotTaken(Frame, Refusal),
 }
 
 /// How long a message may take to be taken that is not answered.
@@ -51,7 +51,7 @@ pub(super) async fn begin(peer: Arc<Peer>, url: Arc<Destination>, initialize: &F
     let exchange = Exchange { peer: peer.clone(), url: url.clone(), head: Head::default(), frame };
     let head = match exchange.ask(&id).await? {
         Outcome::Begun(head) => head,
-        Outcome::NotTaken(_, fault) => return Err(fault),
+        Outcome::NotTaken(_, refusal) => return Err(refusal.fault),
         _ => return Err(Fault::Refusing),
     };
     let exchange = Exchange { peer, url, head: head.clone(), frame: mcp::initialized() };
@@ -87,7 +87,7 @@ impl Exchange {
             StatusCode::NOT_FOUND if self.head.session.is_some() => {
                 Ok(Outcome::Forgotten(self.frame.clone()))
             }
-            _ => Err(reply::refusal(response).await.0),
+            _ => Err(reply::refusal(response).await.fault),
         }
     }
 
@@ -101,6 +101,10 @@ impl Exchange {
             return self.refused(response, id).await;
         }
         let session = response.headers().get(SESSION_ID).cloned();
+        // MCP 2025-11-25, transports, session management.
+        if session.as_ref().is_some_and(|id| !id.as_bytes().iter().all(u8::is_ascii_graphic)) {
+            return Err(Fault::Session);
+        }
         let answer = self.answer(response, id).await?;
         if !matches!(self.frame.kind(), Kind::Request(_, Method::Initialize)) || answer.is_error() {
             return Ok(Outcome::Taken);
@@ -116,15 +120,12 @@ impl Exchange {
             response.status(),
             StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
         );
-        match reply::refusal(response).await {
-            (_, Some(error)) if matches!(error.kind(), Kind::Response(own) if own.as_ref().is_none_or(|own| own == id)) =>
-            {
-                let _ = self.peer.inbound.pass(error.addressed_to(id)).await;
-                Ok(Outcome::Taken)
-            }
-            (fault, _) if may_be_older => Ok(Outcome::NotTaken(self.frame.clone(), fault)),
-            (fault, _) => Err(fault),
+        let refusal = reply::refusal(response).await;
+        if may_be_older && !refusal.answers(id) {
+            return Ok(Outcome::NotTaken(self.frame.clone(), refusal));
         }
+        self.peer.refuse(&self.frame, refusal).await;
+        Ok(Outcome::Failed)
     }
 
     /// Takes everything that comes to the session, up to the answer.

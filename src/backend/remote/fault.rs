@@ -50,6 +50,9 @@ pub(super) enum Fault {
     /// It answers with JSON that is no message.
     #[error("answered with what is no JSON-RPC message")]
     Malformed,
+    /// What it calls the session cannot be sent back.
+    #[error("names the session by what is no session id")]
+    Session,
     /// A message is too large.
     #[error("sent a reply of more than the {0} bytes that limits.line allows")]
     TooLong(usize),

@@ -29,7 +29,7 @@ pub(super) async fn open(peer: &Arc<Peer>) -> Result<Stream, Fault> {
     let url = peer.destination();
     let response = peer.listen(url, &Head::default(), None).await?;
     if !response.status().is_success() {
-        return Err(reply::refusal(response).await.0);
+        return Err(reply::refusal(response).await.fault);
     }
     match Form::of(&response) {
         Form::Events => {}
@@ -77,7 +77,7 @@ pub(super) async fn send(peer: &Peer, endpoint: &Destination, frame: &Frame) -> 
         match response.status() {
             status if status.is_success() => Ok(()),
             StatusCode::NOT_FOUND => Err(Fault::Forgotten),
-            _ => Err(reply::refusal(response).await.0),
+            _ => Err(reply::refusal(response).await.fault),
         }
     };
     match timeout(TAKEN, posting).await.unwrap_or(Err(Fault::Late)) {

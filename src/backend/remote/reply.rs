@@ -6,12 +6,13 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use reqwest::{Response, StatusCode};
+use tokio::time::timeout;
 
 use super::fault::Fault;
 use super::inbound::Share;
 use super::request::Peer;
 use super::unreachable::Unreachable;
-use crate::mcp::{Event, EventName, EventStream, Frame, Malformed};
+use crate::mcp::{Event, EventName, EventStream, Frame, Kind, Malformed, RequestId};
 
 /// The forms of MCP that a reply can have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,14 @@ pub(super) enum Form {
     Events,
     /// None of them; what it says it is.
     Other(String),
+}
+
+/// What a server says that does not take a message.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) fault: Fault,
+    /// A JSON-RPC error of its own.
+    error: Option<Frame>,
 }
 
 /// A stream of events that is being read.
@@ -34,6 +43,8 @@ pub(super) struct Events {
 
 /// How much of a refusal is read.
 const MAX_REFUSAL: usize = 64 << 10;
+/// How long it may take to come.
+const REFUSES: Duration = Duration::from_secs(5);
 /// How long a server is left alone that does not say how long, and at most.
 const RETRY: Duration = Duration::from_secs(1);
 const MAX_RETRY: Duration = Duration::from_secs(30);
@@ -55,14 +66,8 @@ impl Form {
 /// The messages of a JSON document.
 pub(super) async fn json(peer: &Peer, response: Response) -> Result<Vec<Frame>, Fault> {
     let mut share = peer.inbound.share();
-    let bytes = body(peer, response, &mut share).await?;
-    match Frame::parse(bytes.clone()) {
-        Ok(frame) => Ok(vec![frame]),
-        Err(Malformed::Batch) => {
-            Ok(Frame::parse_all(bytes).unwrap_or_default().into_iter().filter_map(Result::ok).collect())
-        }
-        Err(_) => Err(Fault::Malformed),
-    }
+    let frames = messages(body(peer, response, &mut share).await?);
+    if frames.is_empty() { Err(Fault::Malformed) } else { Ok(frames) }
 }
 
 async fn body(peer: &Peer, mut response: Response, share: &mut Share) -> Result<Bytes, Fault> {
@@ -88,8 +93,8 @@ async fn body(peer: &Peer, mut response: Response, share: &mut Share) -> Result<
     Ok(gathered.freeze())
 }
 
-/// What a response says that is none of success: a JSON-RPC error of the server's own, if it holds one.
-pub(super) async fn refusal(mut response: Response) -> (Fault, Option<Frame>) {
+/// Reads what a response says that is none of success.
+pub(super) async fn refusal(mut response: Response) -> Refusal {
     let status = response.status();
     let fault = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Fault::Credential(status),
@@ -97,16 +102,30 @@ pub(super) async fn refusal(mut response: Response) -> (Fault, Option<Frame>) {
     };
     let mut text = BytesMut::new();
     while text.len() <= MAX_REFUSAL {
-        match response.chunk().await {
-            Ok(Some(piece)) => text.extend_from_slice(&piece),
-            Ok(None) => {
+        match timeout(REFUSES, response.chunk()).await {
+            Ok(Ok(Some(piece))) => text.extend_from_slice(&piece),
+            Ok(Ok(None)) => {
                 let error = Frame::parse(text.freeze()).ok().filter(Frame::is_error);
-                return (fault, error);
+                return Refusal { fault, error };
             }
-            Err(_) => break,
+            Ok(Err(_)) | Err(_) => break,
         }
     }
-    (fault, None)
+    Refusal { fault, error: None }
+}
+
+impl Refusal {
+    /// Whether the server names the request that it refuses.
+    pub(super) fn answers(&self, id: &RequestId) -> bool {
+        let own = self.error.as_ref().map(Frame::kind);
+        matches!(own, Some(Kind::Response(Some(own))) if own == id)
+    }
+
+    /// The server's own error, if it is about this request or about none.
+    pub(super) fn error(&self, id: &RequestId) -> Option<Frame> {
+        let is_other = matches!(self.error.as_ref()?.kind(), Kind::Response(Some(own)) if own != id);
+        self.error.as_ref().filter(|_| !is_other).map(|error| error.addressed_to(id))
+    }
 }
 
 impl Events {
@@ -160,8 +179,7 @@ impl Events {
     }
 }
 
-/// What is no message is skipped, as on a child's stdout. Bytes of its own, so that a message does not keep what came
-/// with it.
+/// The messages of a text. What is none is skipped, as on a child's stdout.
 fn messages(data: Bytes) -> Vec<Frame> {
     match Frame::parse(data.clone()) {
         Ok(frame) => vec![frame],

@@ -14,9 +14,10 @@ use super::destination::{Destination, Misplaced};
 use super::fault::Fault;
 use super::inbound::Inbound;
 use super::oauth::{NoToken, Tokens};
+use super::reply::Refusal;
 use super::unreachable::Unreachable;
 use crate::catalog::{Credential, Endpoint, Grant, Sealed};
-use crate::mcp::{Frame, Repeated, ToolHeaders, called_tool};
+use crate::mcp::{Frame, Kind, Repeated, ToolHeaders, called_tool};
 
 /// A remote server as one session knows it.
 #[derive(Debug)]
@@ -78,8 +79,17 @@ impl Peer {
     pub(super) async fn fail(&self, frame: &Frame, fault: &Fault) {
         let server = self.endpoint.server();
         tracing::warn!(%server, %fault, "a request to a remote server failed");
-        if let crate::mcp::Kind::Request(id, _) = frame.kind() {
+        if let Kind::Request(id, _) = frame.kind() {
             self.inbound.fail(id, server.as_str(), fault).await;
+        }
+    }
+
+    /// Answers a request that the server refuses: in its own words, if it has said any.
+    pub(super) async fn refuse(&self, frame: &Frame, refusal: Refusal) {
+        let Kind::Request(id, _) = frame.kind() else { return };
+        match refusal.error(id) {
+            Some(error) => drop(self.inbound.pass(error).await),
+            None => self.fail(frame, &refusal.fault).await,
         }
     }
 

@@ -158,12 +158,15 @@ async fn a_certificate_that_nobody_has_signed_is_refused() {
 }
 
 #[tokio::test]
-async fn http_2_is_spoken_where_it_is_offered() {
-    for (alpn, expected) in [(&["h2", "http/1.1"][..], b"PRI * HTTP/2.0"), (&["http/1.1"], b"GET / HTTP/1.1")]
-    {
+async fn http_2_is_spoken_where_it_is_offered_but_for_what_stays() {
+    for (stay, alpn, expected) in [
+        (Stay::Short, &["h2", "http/1.1"][..], b"PRI * HTTP/2.0"),
+        (Stay::Short, &["http/1.1"], b"GET / HTTP/1.1"),
+        (Stay::Long, &["h2", "http/1.1"], b"GET / HTTP/1.1"),
+    ] {
         let (endpoint, certificate, first) = tls_server(alpn);
-        drop(of_thread(Reach::Open).unwrap());
-        let trusting = builder(Reach::Open).tls_certs_merge([certificate]).build().unwrap();
+        drop(of_thread(Reach::Open, stay).unwrap());
+        let trusting = builder(Reach::Open, stay).tls_certs_merge([certificate]).build().unwrap();
         // The server says nothing to it and closes.
         trusting.get(endpoint.url().clone()).send().await.unwrap_err();
         assert_eq!(first.await.unwrap().as_deref(), Some(&expected[..]));
