@@ -13,6 +13,7 @@ mod layers;
 mod limits;
 mod listen;
 mod load;
+mod offer;
 mod reload;
 mod sandbox;
 mod unknown;
@@ -24,6 +25,7 @@ pub use self::invalid::Invalid;
 pub use self::limits::{Limits, Rate, Timeouts};
 pub use self::listen::Listen;
 pub use self::load::{Flags, Platform};
+pub use self::offer::Selection;
 pub use self::sandbox::{NetworkAccess, Profile, Sandbox, UidRange};
 
 use std::collections::BTreeMap;

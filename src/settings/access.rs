@@ -8,6 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::choice::Choice;
+use super::offer::{self, Selection};
 
 /// Origins, hosts and client addresses.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -61,6 +62,15 @@ pub struct Tenant {
     /// Environment of every session of this tenant, over the server's.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// The tools that are offered to it, of those that a server offers.
+    #[serde(default, skip_serializing_if = "Selection::is_everything")]
+    pub tools: Selection,
+    /// The same of resources and their templates.
+    #[serde(default, skip_serializing_if = "Selection::is_everything")]
+    pub resources: Selection,
+    /// The same of prompts.
+    #[serde(default, skip_serializing_if = "Selection::is_everything")]
+    pub prompts: Selection,
 }
 
 /// Rates of one tenant; what is left out is as in `[rate]`.
@@ -93,6 +103,16 @@ impl Access {
             return Err(("access.trusted_proxies", reason.into()));
         }
         Ok(())
+    }
+}
+
+impl Tenant {
+    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+        if self.sessions == Some(0) {
+            let reason = "0 would refuse every session; give at least 1, or remove the tenant";
+            return Err(("sessions", reason.into()));
+        }
+        offer::check([("tools", &self.tools), ("resources", &self.resources), ("prompts", &self.prompts)])
     }
 }
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::offer::{self, Selection};
+
 /// One allowlisted stdio command.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Server {
@@ -35,6 +37,15 @@ pub struct Server {
     /// Files and directories that its sessions may write to. They are shared by all of them.
     #[serde(default)]
     pub writable: Vec<PathBuf>,
+    /// The tools that are offered.
+    #[serde(default, skip_serializing_if = "Selection::is_everything")]
+    pub tools: Selection,
+    /// The resources that are offered, and the templates of resources.
+    #[serde(default, skip_serializing_if = "Selection::is_everything")]
+    pub resources: Selection,
+    /// The prompts that are offered.
+    #[serde(default, skip_serializing_if = "Selection::is_everything")]
+    pub prompts: Selection,
 }
 
 /// Which protocol era a server speaks.
@@ -64,6 +75,9 @@ impl Server {
             warm: 0,
             readable: Vec::new(),
             writable: Vec::new(),
+            tools: Selection::default(),
+            resources: Selection::default(),
+            prompts: Selection::default(),
         }
     }
 
@@ -73,6 +87,6 @@ impl Server {
                 return Err((key, format!("holds {path:?}; give absolute paths")));
             }
         }
-        Ok(())
+        offer::check([("tools", &self.tools), ("resources", &self.resources), ("prompts", &self.prompts)])
     }
 }

@@ -116,10 +116,7 @@ impl Settings {
                 let reason = format!("names {unknown:?}, but there is no [servers.{unknown}]");
                 return Err((format!("tenants.{id}.servers"), reason));
             }
-            if tenant.sessions == Some(0) {
-                let reason = "0 would refuse every session; give at least 1, or remove the tenant".into();
-                return Err((format!("tenants.{id}.sessions"), reason));
-            }
+            tenant.check().map_err(|(key, reason)| (format!("tenants.{id}.{key}"), reason))?;
         }
         Ok(())
     }
@@ -233,6 +230,35 @@ mod tests {
         }
         let error = load("", &[("LOCKGATE__LIMITS__SESIONS", "1")]).unwrap_err();
         assert!(error.contains("environment") && error.contains("limits.sesions"), "{error}");
+    }
+
+    #[test]
+    fn a_selection_that_means_nothing_is_refused() {
+        for (file, expected) in [
+            (
+                "[servers.a]\nrun = 'x'\nresources = { allow = ['a', ''] }",
+                "`servers.a.resources` holds an empty name; `*` stands for every name (set in FILE)",
+            ),
+            (
+                "[servers.a]\nrun = 'x'\ntools = { alow = ['a'] }",
+                "unknown key `servers.a.tools.alow`: did you mean `allow`?",
+            ),
+            (
+                "[servers.a]\nrun = 'x'\nprompts = ['a']",
+                "`servers.a.prompts`: it is a table: write prompts = { allow = [\"…\"] }",
+            ),
+            (
+                "[tenants.t]\nsecrets = []\nservers = []\ntools = { deny = [''] }",
+                "`tenants.t.tools` holds an empty name",
+            ),
+            (
+                "[tenants.t]\nsecrets = []\nservers = []\nresources = { denied = [] }",
+                "unknown key `tenants.t.resources.denied`: did you mean `deny`?",
+            ),
+        ] {
+            let error = load(file, &[]).unwrap_err();
+            assert!(error.contains(expected), "{file:?} gave {error:?}");
+        }
     }
 
     #[test]
