@@ -5,12 +5,14 @@
 //!
 //! `target` is what a path names, `environment` what a client may set, `launch` what a backend is started with,
 //! `fingerprint` what tells it from others. `container` knows the commands that start one, `recipe` how packages
-//! are fetched, `trial` is for the operator.
+//! are fetched, `offer` is what clients get to see of a server, `trial` is for the operator.
 
 mod container;
 mod environment;
 mod fingerprint;
 mod launch;
+mod offer;
+mod pattern;
 mod recipe;
 mod target;
 mod trial;
@@ -24,6 +26,7 @@ pub use self::container::{ContainerRun, Engine};
 pub use self::environment::{BadVariable, Overrides};
 pub use self::fingerprint::Fingerprint;
 pub use self::launch::Launch;
+pub use self::offer::{BadNames, Offer};
 pub use self::recipe::Recipe;
 pub use self::target::{BadTarget, Target};
 
@@ -38,6 +41,8 @@ use crate::settings::{self, ServerEra, Settings};
 pub struct Catalog {
     /// By short name and by command.
     entries: HashMap<String, Arc<Entry>>,
+    /// What each tenant gets of what servers offer.
+    offers: HashMap<TenantId, Offer>,
 }
 
 /// One server of the allowlist.
@@ -62,6 +67,8 @@ struct Entry {
     warm: usize,
     /// Known once it has run.
     needed: OnceLock<Arc<[PathBuf]>>,
+    /// What its clients get to see.
+    offer: Offer,
 }
 
 /// Everything that a backend needs to start for a client, with whom it is for: made by [`Catalog::plan`] only,
@@ -72,6 +79,7 @@ pub struct LaunchPlan {
     /// The names of those variables that the client has set.
     accepted: Vec<String>,
     launch: Launch,
+    offer: Offer,
 }
 
 /// Why a target is refused. One text for what does not exist and what is not for this tenant.
@@ -118,11 +126,14 @@ impl Catalog {
                 }
             }
         }
+        let mut offers = HashMap::new();
         for (id, tenant) in &settings.tenants {
             let fault = |reason| Unusable { place: format!("tenants.{id}"), key: "env", reason };
             environment::check(&tenant.env).map_err(fault)?;
+            let offer = Offer::chosen(&tenant.tools, &tenant.resources, &tenant.prompts);
+            offers.insert(TenantId::new(id), offer);
         }
-        Ok(Self { entries })
+        Ok(Self { entries, offers })
     }
 
     /// The server that a path names, if this tenant may use it.
@@ -148,7 +159,8 @@ impl Catalog {
         let accepted = overrides.keys().cloned().collect();
         let mut added = permit.environment().clone();
         added.extend(overrides);
-        Ok(LaunchPlan { permit: permit.clone(), accepted, launch: Launch::serving(entry, added) })
+        let offer = self.offers.get(permit.tenant()).map_or(entry.offer.clone(), |own| entry.offer.and(own));
+        Ok(LaunchPlan { permit: permit.clone(), accepted, launch: Launch::serving(entry, added), offer })
     }
 
     /// How to fetch the packages of each server that wants them ahead, by name.
@@ -232,6 +244,7 @@ impl Entry {
             sessions: server.sessions.unwrap_or(usize::MAX).min(all.limits.sessions_per_server),
             warm: server.warm,
             needed: OnceLock::new(),
+            offer: Offer::chosen(&server.tools, &server.resources, &server.prompts),
         })
     }
 }
