@@ -31,7 +31,8 @@ impl Admin {
     }
 
     async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Response {
-        let mut request = reqwest::Client::new().get(format!("http://{}{path}", self.address));
+        let mut request =
+            crate::client::http().build().unwrap().get(format!("http://{}{path}", self.address));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -72,12 +73,17 @@ async fn only_its_own_secret_opens_it_and_without_it_nothing_can_be_told() {
     for path in ["/", "/health/detail/", "/peer/mcp", "/.well-known/x"] {
         assert_eq!(found(path).await, 404, "{path}");
     }
-    let post = reqwest::Client::new().post(format!("http://{}/health/detail", admin.address));
+    let post = crate::client::http().build().unwrap().post(format!("http://{}/health/detail", admin.address));
     assert_eq!(post.bearer_auth(ADMIN_SECRET).send().await.unwrap().status(), 405);
     // Nor is it of any use elsewhere.
-    let there = reqwest::Client::new().get(admin.gateway.url("/health/detail")).bearer_auth(ADMIN_SECRET);
+    let there = crate::client::http()
+        .build()
+        .unwrap()
+        .get(admin.gateway.url("/health/detail"))
+        .bearer_auth(ADMIN_SECRET);
     assert_eq!(there.send().await.unwrap().status(), 404);
-    let sse = reqwest::Client::new().get(admin.gateway.url("/peer/sse")).bearer_auth(ADMIN_SECRET);
+    let sse =
+        crate::client::http().build().unwrap().get(admin.gateway.url("/peer/sse")).bearer_auth(ADMIN_SECRET);
     assert_eq!(sse.send().await.unwrap().status(), 401);
 }
 

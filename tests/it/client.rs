@@ -34,10 +34,23 @@ fn patience() -> Duration {
     Duration::from_secs(if soaks { 600 } else { 30 })
 }
 
+/// What every HTTP client of the tests is made of: reqwest has a TLS library, and wants to be told whose
+/// arithmetic that is to use.
+pub(crate) fn http() -> reqwest::ClientBuilder {
+    // Only the first of them is taken, and they are all the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+}
+
+/// A single GET.
+pub(crate) async fn get(url: String) -> reqwest::Result<Response> {
+    http().build()?.get(url).send().await
+}
+
 impl Client {
     pub(crate) fn new(base: &str, secret: &str) -> Self {
         // No idle connections are kept: they would count as the gateway's descriptors.
-        let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
+        let http = http().pool_max_idle_per_host(0).build().unwrap();
         Self { base: base.into(), secret: secret.into(), http, headers: Vec::new() }
     }
 

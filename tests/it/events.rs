@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Endpoint {
     pub(crate) fn new(gateway: &Gateway, server: &str) -> Self {
-        let http = reqwest::Client::builder().pool_max_idle_per_host(0).timeout(PATIENCE).build().unwrap();
+        let http = crate::client::http().pool_max_idle_per_host(0).timeout(PATIENCE).build().unwrap();
         let url = gateway.url(&format!("/{server}/mcp"));
         Self { url, secret: SECRET.into(), http, headers: Vec::new() }
     }

@@ -137,7 +137,8 @@ impl Gateway {
     pub(crate) async fn until_active(&self, sessions: u64) {
         let mut active = None;
         for _ in 0..500 {
-            let asked = tokio::time::timeout(Duration::from_secs(30), reqwest::get(self.url("/health")));
+            let asked =
+                tokio::time::timeout(Duration::from_secs(30), crate::client::get(self.url("/health")));
             let health = asked.await.expect("an answer").unwrap();
             let health: serde_json::Value = health.json().await.unwrap();
             active = health["sessions"]["active"].as_u64();

@@ -68,7 +68,7 @@ async fn wrong_secrets_are_limited_by_address() {
     let gateway = Gateway::start(
         "[rate]\nper_minute = 0\nfailures_per_minute = 5\n[access]\nclient_address = \"fly\"\ntrusted_proxies = [\"127.0.0.1\"]",
     );
-    let http = reqwest::Client::new();
+    let http = crate::client::http().build().unwrap();
     let try_from = |address: &'static str| {
         http.get(gateway.url("/peer/sse")).bearer_auth("wrong").header("fly-client-ip", address).send()
     };

@@ -45,7 +45,7 @@ async fn a_server_is_reached_by_its_command_too_and_behind_a_base_path() {
 async fn a_wrong_secret_starts_nothing() {
     let gateway = Gateway::start("");
     let url = gateway.url("/peer/sse");
-    let http = reqwest::Client::new();
+    let http = crate::client::http().build().unwrap();
     let wrong = ["Bearer wrong", "Basic dGVzdA==", "Bearer", ""];
     for value in wrong {
         let response = http.get(&url).header("authorization", value).send().await.unwrap();
@@ -217,7 +217,7 @@ async fn a_session_answers_only_its_own_tenant_and_server() {
 #[tokio::test]
 async fn health_needs_no_secret_and_starts_nothing() {
     let gateway = Gateway::start("");
-    let http = reqwest::Client::new();
+    let http = crate::client::http().build().unwrap();
     for path in ["/health", "/health/live", "/health/ready"] {
         assert_eq!(http.get(gateway.url(path)).send().await.unwrap().status(), 200, "{path}");
     }

@@ -47,10 +47,10 @@ async fn requests_in_flight_finish_while_new_sessions_are_refused() {
     assert_eq!(session.message().await.unwrap()["method"], "roots/list");
     gateway.signal("TERM");
     until("draining", || gateway.log().contains("draining")).await;
-    let health = reqwest::get(gateway.url("/health")).await.unwrap();
+    let health = crate::client::get(gateway.url("/health")).await.unwrap();
     assert_eq!(health.status(), 503);
     assert!(health.text().await.unwrap().contains("\"draining\""));
-    assert_eq!(reqwest::get(gateway.url("/health/live")).await.unwrap().status(), 200);
+    assert_eq!(crate::client::get(gateway.url("/health/live")).await.unwrap().status(), 200);
     let refused = gateway.client().get("/peer/sse").send().await.unwrap();
     assert_eq!(refused.status(), 503);
     assert!(refused.headers().contains_key("retry-after"));

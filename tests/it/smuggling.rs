@@ -8,7 +8,7 @@ use crate::raw::{Raw, exchange, head};
 const HIDDEN: &str = "GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 async fn sessions_so_far(gateway: &Gateway) -> u64 {
-    let health = reqwest::get(gateway.url("/health")).await.unwrap();
+    let health = crate::client::get(gateway.url("/health")).await.unwrap();
     health.json::<serde_json::Value>().await.unwrap()["sessions"]["total"].as_u64().unwrap()
 }
 

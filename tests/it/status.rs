@@ -15,7 +15,7 @@ async fn fault(response: reqwest::Response) -> (u16, i64, String) {
 #[tokio::test]
 async fn origin_and_host_come_before_the_secret() {
     let gateway = Gateway::start("[access]\norigins = [\"https://app.example\"]");
-    let http = reqwest::Client::new();
+    let http = crate::client::http().build().unwrap();
     let with = |name: &'static str, value: &'static str| {
         http.get(gateway.url("/peer/sse")).header(name, value).send()
     };
@@ -39,7 +39,7 @@ async fn origin_and_host_come_before_the_secret() {
 #[tokio::test]
 async fn a_preflight_grants_what_a_client_needs_and_starts_nothing() {
     let gateway = Gateway::start("[access]\norigins = [\"https://app.example\"]");
-    let http = reqwest::Client::new();
+    let http = crate::client::http().build().unwrap();
     let ask = |origin: &'static str| {
         http.request(reqwest::Method::OPTIONS, gateway.url("/peer/sse"))
             .header("origin", origin)
@@ -63,7 +63,7 @@ async fn a_preflight_grants_what_a_client_needs_and_starts_nothing() {
 async fn methods_and_media_types_are_checked() {
     let gateway = Gateway::start("");
     let session = gateway.client().connect("peer").await;
-    let http = reqwest::Client::new();
+    let http = crate::client::http().build().unwrap();
     for (method, path, allow) in
         [("POST", "/peer/sse", "GET, OPTIONS"), ("GET", session.endpoint.as_str(), "POST, OPTIONS")]
     {
@@ -124,7 +124,7 @@ async fn what_is_no_message_is_refused_with_the_right_code() {
 #[tokio::test]
 async fn other_paths_are_404_without_a_secret() {
     let gateway = Gateway::start("");
-    let http = reqwest::Client::new();
+    let http = crate::client::http().build().unwrap();
     for path in [
         "/",
         "/.well-known/oauth-protected-resource",

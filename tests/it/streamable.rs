@@ -445,7 +445,7 @@ async fn a_drain_lets_calls_finish_and_ends_streams() {
 #[tokio::test]
 async fn browsers_and_clients_that_look_for_oauth_get_clear_answers() {
     let gateway = Gateway::start("[access]\norigins = [\"https://app.example\"]");
-    let http = reqwest::Client::new();
+    let http = crate::client::http().build().unwrap();
     for path in [
         "/.well-known/oauth-protected-resource/peer/mcp",
         "/.well-known/oauth-protected-resource",

@@ -224,7 +224,7 @@ async fn the_audit_lines_say_what_happened_and_nothing_secret() {
 #[tokio::test]
 async fn a_flood_of_wrong_secrets_is_told_in_a_few_lines() {
     let gateway = Gateway::start("[rate]\nper_minute = 0\nfailures_per_minute = 20");
-    let http = reqwest::Client::new();
+    let http = crate::client::http().build().unwrap();
     for _ in 0..200 {
         http.get(gateway.url("/peer/sse")).bearer_auth("wrong").send().await.unwrap();
     }
