@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 /// Which of a server's tools, resources or prompts are meant: tools and prompts by their names, resources by
-/// their URIs. `*` stands for any text; every other character for itself.
+/// their URIs. `*` stands for any text; every other character for itself. Where some resources are meant and
+/// others are not, none is whose URI leads elsewhere by `..`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Selection {
     /// If present, no others are. Resources are best chosen this way: one thing may have many URIs.
