@@ -83,8 +83,8 @@ impl Shared {
 
 impl Sessions {
     /// Takes a request of the stateless era to a backend: to the warm one if there is one, else to a new
-    /// one, for which `opening` is asked. Dropping the reader cancels the request. Of what backend and caller
-    /// share, it sees and uses what the plan offers.
+    /// one, for which `opening` is asked. Dropping the reader cancels the request. It sees
+    /// and uses of the backend what the plan offers, whoever else shares it.
     ///
     /// # Errors
     /// If the request does not fit, or there is no backend for it.

@@ -276,7 +276,7 @@ async fn a_later_request_is_confined_further_for_itself() {
         let tools = answer["result"]["tools"].as_array().unwrap().clone();
         tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
-    for (value, left) in [("pid,heard", vec!["pid"]), ("", vec!["echo", "pid"])] {
+    for (value, left) in [("pid,raw", vec!["pid"]), ("", vec!["echo", "pid"])] {
         let sent = sse.post_raw(list.to_string()).header(HEADER, value).send().await.unwrap();
         assert_eq!(sent.status(), StatusCode::ACCEPTED);
         assert_eq!(names(&sse.message().await.unwrap()), left);
