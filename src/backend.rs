@@ -1,15 +1,18 @@
-//! What answers a session. One kind for now, a supervised child; a remote endpoint becomes a second arm
-//! with the same [`Link`].
+//! What answers a session: a supervised child or a remote server, behind the same [`Link`].
 //!
-//! `child` is the process and what belongs to it, `sandbox` what it is kept from, `templates` the packages that
-//! it finds. `warm` are children that nobody has asked for yet. `unprepared` is why there can be none of it on
-//! this host. `tree` removes what it leaves on disk, `aside` does what blocks, `handover` carries values and
+//! `link` is what a session has of its backend, `backlog` what it has still to say to it. `remote` is the
+//! conversation with a remote server. `child` is the process and what belongs to it, `sandbox` what it is kept from,
+//! `templates` the packages that it finds. `warm` are children that nobody has asked for yet. `unprepared` is why there
+//! can be none of it on this host. `tree` removes what it leaves on disk, `aside` does what blocks, `handover` carries values and
 //! descriptors between our own processes. `addresses` are those by which sessions, too, reach the gateway.
 
 mod addresses;
 mod aside;
+mod backlog;
 mod child;
 mod handover;
+mod link;
+mod remote;
 mod sandbox;
 mod templates;
 mod tree;
@@ -24,19 +27,21 @@ use tokio::net::unix::pipe;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use self::addresses::own_addresses;
-pub use self::child::{
-    Exit, Framer, Inlet, Line, Outlet, Sent, StartFailed, Unrehearsed, is_launcher, launch,
-};
+pub use self::backlog::Backlog;
+pub use self::child::{Exit, Framer, Line, StartFailed, Unrehearsed, is_launcher, launch};
+pub use self::link::{Inlet, Life, Link, Outlet, Sent};
+pub use self::remote::{Forbidden, Misplaced};
 pub use self::sandbox::{Barrier, Exhausted, Item, Lack, Report, State, UidCount, is_sweeper, sweep};
 pub use self::templates::{Amount, NotFetched, Provisions};
 pub use self::unprepared::Unprepared;
 
 use self::aside::STARTS;
-use self::child::{Containers, Equipment, Homes, Process, Spawner, Standard, search_path};
+use self::child::{Containers, Equipment, Homes, Process, Spawner, Standard, Stdin, Stdout, search_path};
+use self::remote::Remotes;
 use self::sandbox::Sandbox;
 use self::templates::Templates;
 use self::warm::Warm;
-use crate::catalog::{Engine, Launch};
+use crate::catalog::{Endpoint, Engine, Launch};
 use crate::ids::ServerName;
 use crate::lifecycle::Lifecycle;
 use crate::settings::Settings;
@@ -50,6 +55,7 @@ pub struct Starter {
     templates: Templates,
     slots: Arc<Semaphore>,
     warm: Warm,
+    remotes: Remotes,
     max_line: usize,
 }
 
@@ -58,17 +64,6 @@ pub struct Starter {
 #[derive(Debug)]
 pub struct StartSlot {
     _permit: OwnedSemaphorePermit,
-}
-
-/// A running backend.
-#[derive(Debug)]
-pub struct Link {
-    /// Messages towards the backend.
-    pub outlet: Outlet,
-    /// Messages from the backend.
-    pub inlet: Inlet,
-    /// Its life.
-    pub process: Process,
 }
 
 impl Starter {
@@ -90,6 +85,7 @@ impl Starter {
             templates: Templates::prepare(settings)?,
             slots: Arc::new(Semaphore::new(settings.limits.starts)),
             warm: Warm::default(),
+            remotes: Remotes::new(settings),
             max_line: usize::try_from(settings.limits.line.as_u64()).unwrap_or(usize::MAX),
         })
     }
@@ -149,9 +145,18 @@ impl Starter {
     fn link(&self, plan: &Launch, started: Standard) -> io::Result<Link> {
         let Standard { process, stdin, stdout, needed } = started;
         let unproven = plan.needed().is_none().then(|| (plan.clone(), needed));
-        let outlet = Outlet::new(pipe::Sender::from_owned_fd(stdin)?);
-        let inlet = Inlet::new(pipe::Receiver::from_owned_fd(stdout)?, self.max_line, unproven);
-        Ok(Link { outlet, inlet, process })
+        let stdin = Stdin::new(pipe::Sender::from_owned_fd(stdin)?);
+        let stdout = Stdout::new(pipe::Receiver::from_owned_fd(stdout)?, self.max_line, unproven);
+        Ok(Link::to_child(process, stdin, stdout))
+    }
+
+    /// Begins a conversation with a remote server, on the caller's runtime. Nothing is sent before there is
+    /// something to say. Cancelling leaves nothing behind.
+    ///
+    /// # Errors
+    /// If no server may be where it is.
+    pub fn reach(&self, endpoint: &Endpoint) -> Result<Link, StartFailed> {
+        Ok(self.remotes.reach(endpoint.clone(), &self.equipment.lifecycle)?)
     }
 
     /// Removes, in the background, the containers of gateways that were killed. Must be called on a runtime.

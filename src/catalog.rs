@@ -3,34 +3,46 @@
 //! The allowlist is compared whole. What it maps to was split and resolved when the settings were loaded,
 //! so nothing of a request ever becomes part of a command line.
 //!
-//! `target` is what a path names, `environment` what a client may set, `launch` what a backend is started with,
-//! `fingerprint` what tells it from others. `container` knows the commands that start one, `recipe` how packages
-//! are fetched, `offer` is what clients get to see of a server, `trial` is for the operator.
+//! `target` is what a path names, `environment` what a client may set. `command` is a server that is started,
+//! `launch` what with; `remote` one that is reached over the network, `credential` as whom; `variables` and
+//! `pattern` are forms of texts in the settings. `fingerprint` is what tells a backend from others. `container`
+//! knows the commands that start one, `recipe` how packages are fetched, `offer` is what clients get to see of a
+//! server, `trial` is for the operator.
 
+mod command;
 mod container;
+mod credential;
 mod environment;
 mod fingerprint;
 mod launch;
 mod offer;
 mod pattern;
 mod recipe;
+mod remote;
 mod target;
 mod trial;
+mod variables;
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Deref;
-use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
 
 pub use self::container::{ContainerRun, Engine};
+pub use self::credential::{Credential, Grant, NoCredential, Sealed};
 pub use self::environment::{BadVariable, Overrides};
 pub use self::fingerprint::Fingerprint;
 pub use self::launch::Launch;
 pub use self::offer::{BadNames, Offer};
 pub use self::recipe::Recipe;
+pub use self::remote::Endpoint;
 pub use self::target::{BadTarget, Target};
+pub use self::trial::Trial;
 
+use self::command::Command;
 use self::environment::Policy;
+use self::remote::{Remote, Unreached};
 use crate::access::Permit;
 use crate::ids::{ServerName, TenantId};
 use crate::mcp::Era;
@@ -49,36 +61,44 @@ pub struct Catalog {
 #[derive(Debug)]
 struct Entry {
     name: ServerName,
-    run: String,
-    program: PathBuf,
-    argv: Vec<String>,
-    environment: BTreeMap<String, String>,
-    readable: Vec<PathBuf>,
-    writable: Vec<PathBuf>,
+    /// The command or URL.
+    target: String,
+    backing: Backing,
     policy: Policy,
-    /// Present if the command starts a container.
-    container: Option<ContainerRun>,
-    /// Present if its packages are to be fetched ahead.
-    recipe: Option<Recipe>,
     /// `None` until it is found out.
     era: Option<Era>,
     sessions: usize,
-    /// Children that are started before a session wants them.
-    warm: usize,
-    /// Known once it has run.
-    needed: OnceLock<Arc<[PathBuf]>>,
+    /// How long a request may take, if that is not what all may.
+    timeout: Option<Duration>,
     /// What its clients get to see.
     offer: Offer,
 }
 
-/// Everything that a backend needs to start for a client, with whom it is for: made by [`Catalog::plan`] only,
+/// What stands behind a server.
+#[derive(Debug)]
+enum Backing {
+    Command(Arc<Command>),
+    Remote(Arc<Remote>),
+}
+
+/// By what a session gets its backend.
+#[derive(Clone, Debug)]
+pub enum Means {
+    /// A command is started.
+    Launch(Launch),
+    /// A remote server is reached.
+    Endpoint(Box<Endpoint>),
+}
+
+/// Everything that a session needs to get its backend, with whom it is for: made by [`Catalog::plan`] only,
 /// so it is always allowed.
 #[derive(Clone, Debug)]
 pub struct LaunchPlan {
     permit: Permit,
     /// The names of those variables that the client has set.
     accepted: Vec<String>,
-    launch: Launch,
+    entry: Arc<Entry>,
+    means: Means,
     offer: Offer,
 }
 
@@ -90,9 +110,12 @@ pub enum Refused {
         "this server is not on the allowlist, or not for this tenant; the path must hold its short name or the exact command, percent-encoded once (`lockgate url \"<command>\"` prints it)"
     )]
     NotAllowed,
-    /// An environment variable that may not be set.
+    /// An environment variable that may not be set, or must be.
     #[error(transparent)]
     Variable(#[from] BadVariable),
+    /// The remote server would not know who asks.
+    #[error(transparent)]
+    Credential(#[from] NoCredential),
 }
 
 /// Why the allowlist cannot be used.
@@ -117,7 +140,8 @@ impl Catalog {
         for (name, server) in &settings.servers {
             let fault = |key, reason| Unusable { place: format!("servers.{name}"), key, reason };
             let entry = Arc::new(Entry::load(name, server, settings).map_err(|(key, r)| fault(key, r))?);
-            for (key, value) in [("name", name), ("run", &server.run)] {
+            for (key, value) in [("name", Some(name)), ("run", server.run.as_ref())] {
+                let Some(value) = value else { continue };
                 if let Some(other) = entries.insert(value.clone(), entry.clone())
                     && other.name != entry.name
                 {
@@ -144,15 +168,16 @@ impl Catalog {
         self.entry(permit, target).map(|entry| entry.name.clone())
     }
 
-    /// What to start for this caller.
+    /// What to start for this caller, or what to reach. `header` is what a header of the request says.
     ///
     /// # Errors
-    /// If the target is refused, or a variable.
+    /// If the target is refused, or a variable, or what the remote server needs is missing.
     pub fn plan(
         &self,
         permit: &Permit,
         target: &Target,
         overrides: Overrides,
+        header: impl Fn(&HeaderName) -> Option<String>,
     ) -> Result<LaunchPlan, Refused> {
         let entry = self.entry(permit, target)?;
         let overrides = entry.policy.filter(overrides)?;
@@ -160,31 +185,42 @@ impl Catalog {
         let mut added = permit.environment().clone();
         added.extend(overrides);
         let offer = self.offers.get(permit.tenant()).map_or(entry.offer.clone(), |own| entry.offer.and(own));
-        Ok(LaunchPlan { permit: permit.clone(), accepted, launch: Launch::serving(entry, added), offer })
+        let means = entry.means(Some(permit.tenant()), added, &header)?;
+        Ok(LaunchPlan { permit: permit.clone(), accepted, entry: entry.clone(), means, offer })
     }
 
     /// How to fetch the packages of each server that wants them ahead, by name.
     pub fn fetches(&self) -> BTreeMap<String, Launch> {
-        let wanted = self.entries.values().filter(|entry| entry.recipe.is_some());
-        wanted.map(|entry| (entry.name.to_string(), Launch::fetching(entry))).collect()
+        let wanted = self.commands().filter(|(_, command)| command.recipe.is_some());
+        wanted.map(|(name, command)| (name.to_string(), Launch::fetching(name, command))).collect()
     }
 
     /// What is started before a session wants it, and how many of each.
     pub fn warm(&self) -> Vec<(Launch, usize)> {
-        let by_name = self.entries.iter().filter(|(key, entry)| **key == entry.name.as_str());
-        let wanted = by_name.filter(|(_, entry)| entry.warm > 0);
-        wanted.map(|(_, entry)| (Launch::serving(entry, BTreeMap::new()), entry.warm)).collect()
+        let wanted = self.commands().filter(|(_, command)| command.warm > 0);
+        wanted
+            .map(|(name, command)| (Launch::serving(name, command, BTreeMap::new()), command.warm))
+            .collect()
     }
 
     /// What may have containers of ours, each once.
     pub fn engines(&self) -> Vec<Engine> {
         let mut engines: Vec<Engine> = Vec::new();
-        for run in self.entries.values().filter_map(|entry| entry.container.as_ref()) {
+        for run in self.commands().filter_map(|(_, command)| command.container.as_ref()) {
             if !engines.contains(run.engine()) {
                 engines.push(run.engine().clone());
             }
         }
         engines
+    }
+
+    /// Every command, once.
+    fn commands(&self) -> impl Iterator<Item = (&ServerName, &Arc<Command>)> {
+        let by_name = self.entries.iter().filter(|(key, entry)| **key == entry.name.as_str());
+        by_name.filter_map(|(_, entry)| match &entry.backing {
+            Backing::Command(command) => Some((&entry.name, command)),
+            Backing::Remote(_) => None,
+        })
     }
 
     fn entry(&self, permit: &Permit, target: &Target) -> Result<&Arc<Entry>, Refused> {
@@ -202,66 +238,61 @@ impl Entry {
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
             return Err(("name", "may hold letters, digits and -_. only; it becomes part of a URL".into()));
         }
-        let mut argv =
-            shell_words::split(&server.run).map_err(|e| ("run", format!("cannot be split: {e}")))?;
-        let first = argv.first().ok_or(("run", "is empty".to_owned()))?.clone();
-        if argv.iter().any(|word| word.contains('\0')) {
-            return Err(("run", "holds a NUL byte".into()));
-        }
-        if let Some(word) =
-            argv.iter().find(|word| ["|", "||", "&&", ";", ">", "<", "&"].contains(&word.as_str()))
-        {
-            let reason =
-                format!("holds {word:?}, but no shell reads it; put the line in a script and name that");
-            return Err(("run", reason));
-        }
         environment::check(&server.env).map_err(|reason| ("env", reason))?;
         environment::check_names(server.env_allow.iter().flatten())
             .map_err(|reason| ("env_allow", reason))?;
-        let program = resolve(&first).map_err(|reason| ("run", reason))?;
-        let container = ContainerRun::read(server, &mut argv, &program)?;
-        let recipe = server.prefetch.then(|| Recipe::read(server, &argv, &program)).transpose()?;
+        let (backing, passed) = match (&server.run, &server.url) {
+            (None, Some(url)) => {
+                let remote = Remote::load(name, url, server, &all.tenants)?;
+                let passed = remote.variables();
+                (Backing::Remote(Arc::new(remote)), Some(passed))
+            }
+            (run, _) => {
+                let command = Command::load(run.as_deref().unwrap_or_default(), server)?;
+                let passed = command.container.as_ref().map(|run| run.passed().to_vec());
+                (Backing::Command(Arc::new(command)), passed)
+            }
+        };
         Ok(Self {
             name: ServerName::new(name),
-            run: server.run.clone(),
-            program,
-            argv,
-            environment: server.env.clone(),
-            readable: server.readable.clone(),
-            writable: server.writable.clone(),
+            target: server.target().to_owned(),
+            backing,
             era: match server.era {
                 ServerEra::Auto => None,
                 ServerEra::Handshake => Some(Era::Handshake),
                 ServerEra::Stateless => Some(Era::Stateless),
             },
-            policy: Policy::new(
-                server.env_allow.as_deref(),
-                container.as_ref().map(ContainerRun::passed),
-                all.access.blocked_env,
-            ),
-            container,
-            recipe,
+            policy: Policy::new(server.env_allow.as_deref(), passed, all.access.blocked_env),
             sessions: server.sessions.unwrap_or(usize::MAX).min(all.limits.sessions_per_server),
-            warm: server.warm,
-            needed: OnceLock::new(),
+            timeout: server.timeout,
             offer: Offer::chosen(&server.tools, &server.resources, &server.prompts),
         })
     }
+
+    /// For a session of this tenant, with these variables beside the server's.
+    fn means(
+        &self,
+        tenant: Option<&TenantId>,
+        added: BTreeMap<String, String>,
+        header: &impl Fn(&HeaderName) -> Option<String>,
+    ) -> Result<Means, Refused> {
+        match &self.backing {
+            Backing::Command(command) => Ok(Means::Launch(Launch::serving(&self.name, command, added))),
+            Backing::Remote(remote) => {
+                let endpoint = Endpoint::new(&self.name, remote, tenant, &added, header)?;
+                Ok(Means::Endpoint(Box::new(endpoint)))
+            }
+        }
+    }
 }
 
-/// The absolute path of a program; `lockgate` is this very binary, wherever it lies and whatever has become
-/// of its file.
-fn resolve(program: &str) -> Result<PathBuf, String> {
-    if program == "lockgate" {
-        return Ok("/proc/self/exe".into());
+impl From<Unreached> for Refused {
+    fn from(reason: Unreached) -> Self {
+        match reason {
+            Unreached::Variable(fault) => fault.into(),
+            Unreached::Credential(fault) => fault.into(),
+        }
     }
-    if program.contains('/') && !program.starts_with('/') {
-        return Err(format!("begins with {program:?}; give an absolute path, or a name that is on PATH"));
-    }
-    which::which(program).map_err(|_| {
-        let place = if program.starts_with('/') { "that the gateway may run" } else { "on PATH" };
-        format!("begins with {program:?}, which is not an executable {place}; install it, or give its absolute path")
-    })
 }
 
 // === impl LaunchPlan ===
@@ -282,29 +313,42 @@ impl LaunchPlan {
         &self.accepted
     }
 
+    /// The server that it is for.
+    pub fn server(&self) -> &ServerName {
+        &self.entry.name
+    }
+
+    /// The protocol era that the server speaks; `None` if that is to be found out.
+    pub fn era(&self) -> Option<Era> {
+        self.entry.era
+    }
+
+    /// By what its session gets its backend.
+    pub fn means(&self) -> &Means {
+        &self.means
+    }
+
+    /// How long a request may take, if that is not what all may.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.entry.timeout
+    }
+
     /// Whether a path that names this target means the server as it was when the plan was made: a reload
     /// may have given the name another command since.
     pub fn is_for(&self, target: &Target) -> bool {
-        let Entry { name, run, .. } = self.launch.entry();
-        [name.as_str(), run].contains(&target.as_str())
+        let Entry { name, target: own, backing, .. } = &*self.entry;
+        let by_command = matches!(backing, Backing::Command(_)) && own == target.as_str();
+        by_command || name.as_str() == target.as_str()
     }
 
     /// Sessions that this server may have at once.
     pub fn max_sessions(&self) -> usize {
-        self.launch.entry().sessions
+        self.entry.sessions
     }
 
-    /// What this plan has in common with others that start the very same process for the same tenant.
+    /// What this plan has in common with others that have the very same backend for the same tenant.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(self)
-    }
-}
-
-impl Deref for LaunchPlan {
-    type Target = Launch;
-
-    fn deref(&self) -> &Launch {
-        &self.launch
     }
 }
 

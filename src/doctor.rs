@@ -16,7 +16,7 @@ pub use crate::backend::{Lack, Report, State};
 
 use crate::access::Operator;
 use crate::backend::{Starter, Unprepared};
-use crate::catalog::{Catalog, Launch};
+use crate::catalog::{Catalog, Means, Trial};
 use crate::lifecycle::Lifecycle;
 use crate::settings::Settings;
 
@@ -32,7 +32,7 @@ pub struct Doctor<'s> {
 pub struct Finding {
     /// Its short name.
     pub name: String,
-    /// Its command.
+    /// Its command, or its URL.
     pub run: String,
     /// Where its program was found.
     pub program: Option<PathBuf>,
@@ -72,14 +72,15 @@ impl<'s> Doctor<'s> {
     /// # Errors
     /// With the key and the reason.
     pub fn allowlist(&self) -> Result<(), String> {
-        let alone = self.settings.servers.keys().all(|name| self.plan(name).is_ok());
+        let alone = self.settings.servers.keys().all(|name| self.trial(name).is_ok());
         Catalog::load(self.settings).map(drop).or_else(|e| if alone { Err(e.to_string()) } else { Ok(()) })
     }
 
     /// Looks at one server, and starts it if wanted and possible. What was started has ended when this comes
     /// back.
     pub async fn server(&self, name: &str, starts: bool) -> Finding {
-        let run = self.settings.servers.get(name).map(|server| server.run.clone()).unwrap_or_default();
+        let run =
+            self.settings.servers.get(name).map(|server| server.target().to_owned()).unwrap_or_default();
         let mut finding = Finding {
             name: name.to_owned(),
             run,
@@ -87,19 +88,28 @@ impl<'s> Doctor<'s> {
             barrier: None,
             health: Health::NotStarted("it was not to be started".into()),
         };
-        let plan = match self.plan(name) {
-            Ok(plan) => plan,
+        let failed = |reason| Health::Failed { step: Step::Settings, reason, last_line: None };
+        let (era, means) = match self.trial(name) {
+            Ok(Trial { era, means: Ok(means), .. }) => (era, means),
+            Ok(Trial { means: Err(lacking), .. }) => {
+                finding.health = Health::NotStarted(lacking.to_string());
+                return finding;
+            }
             Err(reason) => {
-                finding.health = Health::Failed { step: Step::Settings, reason, last_line: None };
+                finding.health = failed(reason);
                 return finding;
             }
         };
-        finding.program = Some(plan.program().clone());
+        if let Means::Launch(launch) = &means {
+            finding.program = Some(launch.program().clone());
+        }
         match &self.starter {
             Ok(starter) => {
-                finding.barrier = starter.barrier(&plan).map(|barrier| barrier.to_string());
+                if let Means::Launch(launch) = &means {
+                    finding.barrier = starter.barrier(launch).map(|barrier| barrier.to_string());
+                }
                 if starts {
-                    finding.health = trial::run(starter, &plan, &self.settings.timeouts).await;
+                    finding.health = trial::run(starter, &means, era, &self.settings.timeouts).await;
                 }
             }
             Err(_) => finding.health = Health::NotStarted("the gateway would not start".into()),
@@ -108,13 +118,13 @@ impl<'s> Doctor<'s> {
     }
 
     /// As if it were alone, so that a fault of one does not hide the others.
-    fn plan(&self, name: &str) -> Result<Launch, String> {
+    fn trial(&self, name: &str) -> Result<Trial, String> {
         let server = self.settings.servers.get(name).cloned();
         let only: BTreeMap<_, _> = server.map(|server| (name.to_owned(), server)).into_iter().collect();
         let settings = Settings { servers: only, ..self.settings.clone() };
         let catalog = Catalog::load(&settings).map_err(|unusable| unusable.to_string())?;
-        let mut plans = catalog.trials(&Operator::at_the_command_line());
-        plans.pop().ok_or_else(|| format!("there is no [servers.{name}]"))
+        let mut trials = catalog.trials(&Operator::at_the_command_line());
+        trials.pop().ok_or_else(|| format!("there is no [servers.{name}]"))
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod discover;
 mod error;
+mod event_stream;
 mod frame;
 mod handshake;
 mod id;
@@ -11,21 +12,24 @@ mod listing;
 mod members;
 mod mirror;
 mod related;
+mod repeated;
 mod scan;
 mod splice;
 mod tools;
 mod usage;
 mod version;
 
-pub use self::discover::{discover, era_shown, list_tools};
+pub use self::discover::{discover, era_shown, is_probe, list_tools};
 pub use self::error::{Code, Failure, error_code, error_frame};
+pub use self::event_stream::{Event, EventName, EventStream, TooLong};
 pub use self::frame::{Frame, Kind, Malformed, Method};
-pub use self::handshake::{agreed_revision, initialize, initialized, server_info};
+pub use self::handshake::{agreed_revision, initialize, initialized, server_info, started_over};
 pub use self::id::RequestId;
 pub use self::ladder::{Enveloped, Misfit, era_of};
 pub use self::listing::{Listed, Unlisted};
 pub use self::mirror::Mirror;
 pub use self::related::{Origin, asked_progress, cancelled, progress, subscription, subscription_ended};
+pub use self::repeated::{Repeated, called_tool};
 pub use self::scan::IdScanner;
 pub use self::tools::ToolHeaders;
 pub use self::usage::Misuse;

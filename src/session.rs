@@ -22,12 +22,11 @@ mod registry;
 mod shared;
 mod task;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -42,7 +41,7 @@ use self::outbox::{Outbox, StreamId};
 use self::shared::Tools;
 use crate::access::SecretHash;
 use crate::audit::Of;
-use crate::backend::{Outlet, Sent};
+use crate::backend::{Backlog, Outlet, Sent};
 use crate::catalog::{LaunchPlan, Offer};
 use crate::ids::SessionId;
 use crate::lifecycle::Lifecycle;
@@ -85,8 +84,7 @@ struct State {
     exchange: Exchange,
     /// `None` until the backend runs, and again once the session ends.
     outlet: Option<Outlet>,
-    to_backend: VecDeque<Bytes>,
-    to_backend_bytes: usize,
+    to_backend: Backlog,
     outbox: Outbox,
     /// With which secret each stream of a shared session was asked for.
     callers: BTreeMap<StreamId, SecretHash>,
@@ -114,6 +112,7 @@ impl Session {
         lifecycle: Lifecycle,
     ) -> Result<Self, NotOpened> {
         let now = Instant::now();
+        let request_timeout = plan.timeout().unwrap_or(timeouts.request);
         let max_queue = usize::try_from(limits.queue.as_u64()).unwrap_or(usize::MAX);
         // What one request may see says nothing of others that share the backend.
         let is_shared = transport == Transport::Stateless;
@@ -126,10 +125,9 @@ impl Session {
             start_timeout: timeouts.start,
             lifecycle,
             state: Mutex::new(State {
-                exchange: Exchange::new(transport, timeouts.request, offer),
+                exchange: Exchange::new(transport, request_timeout, offer),
                 outlet: None,
-                to_backend: VecDeque::new(),
-                to_backend_bytes: 0,
+                to_backend: Backlog::default(),
                 outbox: Outbox::new(max_queue, transport == Transport::Streamable, now),
                 callers: BTreeMap::new(),
                 last_message: now,
@@ -185,7 +183,7 @@ impl Session {
         if state.ended || state.abandoned {
             return Err(Undelivered::NoSession);
         }
-        if state.to_backend_bytes >= self.max_queue || !state.outbox.has_room() {
+        if state.to_backend.bytes() >= self.max_queue || !state.outbox.has_room() {
             return Err(Undelivered::Busy);
         }
         let mut own = None;
@@ -279,20 +277,15 @@ impl Session {
 impl State {
     /// Queues messages for the backend and hands over what it takes now.
     fn forward(&mut self, frames: impl IntoIterator<Item = Frame>) -> Sent {
-        for frame in frames {
-            self.to_backend.push_back(frame.bytes().clone());
-            self.to_backend.push_back(Bytes::from_static(b"\n"));
-        }
+        frames.into_iter().for_each(|frame| self.to_backend.push(frame));
         self.flush()
     }
 
     fn flush(&mut self) -> Sent {
-        let sent = match &self.outlet {
+        match &self.outlet {
             Some(outlet) => outlet.send(&mut self.to_backend),
             None => Sent::Some,
-        };
-        self.to_backend_bytes = self.to_backend.iter().map(Bytes::len).sum();
-        sent
+        }
     }
 
     /// Puts a message where the client will find it. A request of the backend whose stream is gone goes to

@@ -15,6 +15,7 @@ mod listen;
 mod load;
 mod offer;
 mod reload;
+mod remote;
 mod sandbox;
 mod unknown;
 
@@ -26,6 +27,7 @@ pub use self::limits::{Limits, Rate, Timeouts};
 pub use self::listen::Listen;
 pub use self::load::{Flags, Platform};
 pub use self::offer::Selection;
+pub use self::remote::{Auth, RemoteTransport, Scheme};
 pub use self::sandbox::{NetworkAccess, Profile, Sandbox, UidRange};
 
 use std::collections::BTreeMap;

@@ -28,7 +28,6 @@ mod stderr;
 pub use self::failed::StartFailed;
 pub use self::framer::{Framer, Line};
 pub use self::launcher::{is_launcher, launch};
-pub use self::pipe::{Inlet, Outlet, Sent};
 pub use self::process::Exit;
 pub use self::spawner::Unrehearsed;
 
@@ -37,5 +36,6 @@ pub(super) use self::home::{own_dir, random_name};
 pub(super) use self::homes::{Abandoned, Homes};
 pub(super) use self::launcher::Step;
 pub(super) use self::orphans::reap_orphans;
+pub(super) use self::pipe::{Stdin, Stdout};
 pub(super) use self::process::{Equipment, Process, Remains, Standard, search_path};
 pub(super) use self::spawner::Spawner;

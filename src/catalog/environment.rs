@@ -30,6 +30,11 @@ pub enum BadVariable {
         "environment variable {0} may not be set by clients of this server; leave out its header, or ask the operator"
     )]
     Blocked(String),
+    /// The server cannot do without.
+    #[error(
+        "this server needs the environment variable {0}, which nobody has set: send it in the header ENV_{0}, or ask the operator"
+    )]
+    Missing(String),
     /// Too many, or too large.
     #[error("too much environment: at most 64 variables and 32 KiB, names and values together")]
     TooMuch,
@@ -72,8 +77,8 @@ pub(super) struct Policy {
 }
 
 impl Policy {
-    pub(super) fn new(allowed: Option<&[String]>, passed: Option<&[String]>, blocked: BlockedEnv) -> Self {
-        Self { allowed: allowed.map(<[String]>::to_vec), passed: passed.map(<[String]>::to_vec), blocked }
+    pub(super) fn new(allowed: Option<&[String]>, passed: Option<Vec<String>>, blocked: BlockedEnv) -> Self {
+        Self { allowed: allowed.map(<[String]>::to_vec), passed, blocked }
     }
 
     pub(super) fn filter(&self, overrides: Overrides) -> Result<BTreeMap<String, String>, BadVariable> {

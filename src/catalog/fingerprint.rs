@@ -1,13 +1,13 @@
-//! What tells a process that a plan starts from others, so that it is given to nobody who would get another.
+//! What tells a backend that a plan stands for from others, so that it is given to nobody who would get another.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
-use super::{Launch, LaunchPlan, Recipe};
+use super::{Launch, LaunchPlan, Means, Recipe};
 
-/// Stands for everything that decides what process is started, and for whom if it is for somebody, and reveals
+/// Stands for everything that decides what backend it is, and for whom if it is for somebody, and reveals
 /// nothing of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
@@ -17,7 +17,14 @@ impl Fingerprint {
     pub(super) fn of(plan: &LaunchPlan) -> Self {
         let mut digest = Sha256::new();
         add(&mut digest, [plan.tenant().to_string().as_bytes()]);
-        Self::of_process(digest, plan)
+        match plan.means() {
+            Means::Launch(launch) => Self::of_process(digest, launch),
+            Means::Endpoint(endpoint) => {
+                add(&mut digest, [endpoint.server().as_str().as_bytes()]);
+                add(&mut digest, endpoint.parts().iter().map(Vec::as_slice));
+                Self(digest.finalize().into())
+            }
+        }
     }
 
     /// Of a process that is nobody's yet.

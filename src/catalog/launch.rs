@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{ContainerRun, Entry, Fingerprint, Recipe};
+use super::command::Command;
+use super::{ContainerRun, Fingerprint, Recipe};
 use crate::ids::ServerName;
-use crate::mcp::Era;
 
-/// What a backend is started with. For a client it is part of a [`LaunchPlan`](super::LaunchPlan); the
+/// What a child is started with. For a client it is part of a [`LaunchPlan`](super::LaunchPlan); the
 /// catalog makes others for the operator, who fetches packages or tries servers.
 #[derive(Clone, Debug)]
 pub struct Launch {
-    entry: Arc<Entry>,
+    server: ServerName,
+    command: Arc<Command>,
     environment: BTreeMap<String, String>,
     purpose: Purpose,
 }
@@ -28,24 +29,25 @@ enum Purpose {
 
 impl Launch {
     /// To answer, with these variables beside the server's, which they replace.
-    pub(super) fn serving(entry: &Arc<Entry>, added: BTreeMap<String, String>) -> Self {
-        let mut environment = entry.environment.clone();
-        environment.extend(added);
-        Self { entry: entry.clone(), environment, purpose: Purpose::Serve }
+    pub(super) fn serving(
+        server: &ServerName,
+        command: &Arc<Command>,
+        added: BTreeMap<String, String>,
+    ) -> Self {
+        let mut launch = Self::fetching(server, command);
+        launch.environment.extend(added);
+        Self { purpose: Purpose::Serve, ..launch }
     }
 
     /// To fetch packages.
-    pub(super) fn fetching(entry: &Arc<Entry>) -> Self {
-        Self { entry: entry.clone(), environment: entry.environment.clone(), purpose: Purpose::Fetch }
-    }
-
-    pub(super) fn entry(&self) -> &Entry {
-        &self.entry
+    pub(super) fn fetching(server: &ServerName, command: &Arc<Command>) -> Self {
+        let environment = command.environment.clone();
+        Self { server: server.clone(), command: command.clone(), environment, purpose: Purpose::Fetch }
     }
 
     /// The server to be started.
     pub fn server(&self) -> &ServerName {
-        &self.entry.name
+        &self.server
     }
 
     /// What this has in common with others that start the very same process, for whomever.
@@ -53,21 +55,16 @@ impl Launch {
         Fingerprint::of_nobodys(self)
     }
 
-    /// The protocol era that the server speaks; `None` if that is to be found out.
-    pub fn era(&self) -> Option<Era> {
-        self.entry.era
-    }
-
     /// The absolute path of the program.
     pub fn program(&self) -> &PathBuf {
-        &self.entry.program
+        &self.command.program
     }
 
     /// The arguments, the program's name first.
     pub fn argv(&self) -> &[String] {
-        match (self.purpose, &self.entry.recipe) {
+        match (self.purpose, &self.command.recipe) {
             (Purpose::Fetch, Some(recipe)) => recipe.argv(),
-            _ => &self.entry.argv,
+            _ => &self.command.argv,
         }
     }
 
@@ -78,41 +75,41 @@ impl Launch {
 
     /// Present if this finds its packages fetched.
     pub fn recipe(&self) -> Option<&Recipe> {
-        self.entry.recipe.as_ref().filter(|_| self.purpose == Purpose::Serve)
+        self.command.recipe.as_ref().filter(|_| self.purpose == Purpose::Serve)
     }
 
     /// What fetches the packages of this server.
     pub fn fetch(&self) -> Self {
-        Self::fetching(&self.entry)
+        Self::fetching(&self.server, &self.command)
     }
 
     /// By what the packages that this fetches are found, if it does.
     pub fn fetch_key(&self) -> Option<&str> {
-        self.entry.recipe.as_ref().filter(|_| self.purpose == Purpose::Fetch).map(Recipe::key)
+        self.command.recipe.as_ref().filter(|_| self.purpose == Purpose::Fetch).map(Recipe::key)
     }
 
     /// What it may read beside what every session may.
     pub fn readable(&self) -> &[PathBuf] {
-        &self.entry.readable
+        &self.command.readable
     }
 
     /// What the command was found to need to read, if it is known.
     pub fn needed(&self) -> Option<Arc<[PathBuf]>> {
-        self.entry.needed.get().filter(|_| self.purpose == Purpose::Serve).cloned()
+        self.command.needed.get().filter(|_| self.purpose == Purpose::Serve).cloned()
     }
 
     /// The command runs with this to read: that is known until the settings are read again. What has not run
     /// may need more, once that is there.
     pub fn runs_with(&self, needed: Arc<[PathBuf]>) {
         if self.purpose == Purpose::Serve {
-            let _ = self.entry.needed.set(needed);
+            let _ = self.command.needed.set(needed);
         }
     }
 
     /// What it may write to beside its private directory.
     pub fn writable(&self) -> &[PathBuf] {
         match self.purpose {
-            Purpose::Serve => &self.entry.writable,
+            Purpose::Serve => &self.command.writable,
             Purpose::Fetch => &[],
         }
     }
@@ -120,6 +117,6 @@ impl Launch {
     /// Present if the command starts a container, which is no descendant of it: it has to be labelled, and
     /// removed by its label. Such a command needs the daemon's socket, so it runs as the gateway's user.
     pub fn container(&self) -> Option<&ContainerRun> {
-        self.entry.container.as_ref()
+        self.command.container.as_ref()
     }
 }

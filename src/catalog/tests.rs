@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -19,7 +21,25 @@ impl Launch {
     /// Of a server that alone has these settings.
     pub(crate) fn for_test(server: &str) -> Self {
         let catalog = catalog(&format!("[servers.s]\n{server}"));
-        catalog.trials(&Operator::at_the_command_line()).pop().unwrap()
+        catalog.only_launch()
+    }
+}
+
+impl LaunchPlan {
+    fn launch(&self) -> &Launch {
+        match self.means() {
+            Means::Launch(launch) => launch,
+            Means::Endpoint(_) => panic!("it is remote"),
+        }
+    }
+}
+
+impl Catalog {
+    fn only_launch(&self) -> Launch {
+        match self.trials(&Operator::at_the_command_line()).pop().unwrap().means.unwrap() {
+            Means::Launch(launch) => launch,
+            Means::Endpoint(_) => panic!("it is remote"),
+        }
     }
 }
 
@@ -92,10 +112,10 @@ proptest! {
 fn the_plan_carries_the_resolved_program_and_the_split_arguments() {
     let catalog = catalog("[servers.s]\nrun = \"sh -c 'a b'\"\nenv = { A = \"1\", B = \"2\" }");
     let overrides = variables(&[("b", "3"), ("C", "4")]);
-    let plan = catalog.plan(&Permit::for_test(&["s"], &[]), &target("s"), overrides).unwrap();
-    assert!(plan.program().is_absolute());
-    assert_eq!(plan.argv(), ["sh", "-c", "a b"]);
-    let mut environment: Vec<_> = plan.environment().map(|(n, v)| format!("{n}={v}")).collect();
+    let plan = catalog.plan(&Permit::for_test(&["s"], &[]), &target("s"), overrides, |_| None).unwrap();
+    assert!(plan.launch().program().is_absolute());
+    assert_eq!(plan.launch().argv(), ["sh", "-c", "a b"]);
+    let mut environment: Vec<_> = plan.launch().environment().map(|(n, v)| format!("{n}={v}")).collect();
     environment.sort();
     assert_eq!(environment, ["A=1", "B=3", "C=4"]);
 }
@@ -105,10 +125,10 @@ fn the_environment_is_the_servers_then_the_tenants_then_the_clients() {
     let catalog = catalog("[servers.s]\nrun = \"sh\"\nenv = { A = \"s\", B = \"s\", C = \"s\" }");
     let plan = |tenants: &[(&str, &str)]| {
         let permit = Permit::for_test(&["s"], tenants);
-        catalog.plan(&permit, &target("s"), variables(&[("C", "c"), ("E", "c")])).unwrap()
+        catalog.plan(&permit, &target("s"), variables(&[("C", "c"), ("E", "c")]), |_| None).unwrap()
     };
     let one = plan(&[("B", "t"), ("C", "t"), ("D", "t"), ("E", "t")]);
-    let mut environment: Vec<_> = one.environment().map(|(n, v)| format!("{n}={v}")).collect();
+    let mut environment: Vec<_> = one.launch().environment().map(|(n, v)| format!("{n}={v}")).collect();
     environment.sort();
     assert_eq!(environment, ["A=s", "B=t", "C=c", "D=t", "E=c"]);
     assert_ne!(one.fingerprint(), plan(&[("B", "t"), ("C", "t"), ("D", "x"), ("E", "t")]).fingerprint());
@@ -122,6 +142,7 @@ fn whatever_makes_another_process_makes_another_fingerprint() {
             &Permit::for_test(&["s"], &[]),
             &target("s"),
             variables(&[]),
+            |_| None,
         );
         plan.unwrap().fingerprint()
     };
@@ -146,8 +167,9 @@ fn whatever_makes_another_process_makes_another_fingerprint() {
 #[test]
 fn blocked_names_and_families_are_refused_by_name() {
     let catalog = catalog("[servers.s]\nrun = \"sh\"");
-    let plan =
-        |pairs: &[(&str, &str)]| catalog.plan(&Permit::for_test(&["s"], &[]), &target("s"), variables(pairs));
+    let plan = |pairs: &[(&str, &str)]| {
+        catalog.plan(&Permit::for_test(&["s"], &[]), &target("s"), variables(pairs), |_| None)
+    };
     for name in [
         "PATH",
         "TOKEN",
@@ -178,7 +200,9 @@ fn blocked_names_and_families_are_refused_by_name() {
 #[test]
 fn an_allow_list_overrules_the_blocklist() {
     let catalog = catalog("[servers.s]\nrun = \"sh\"\nenv_allow = [\"API_KEY\"]");
-    let plan = |name| catalog.plan(&Permit::for_test(&["s"], &[]), &target("s"), variables(&[(name, "x")]));
+    let plan = |name| {
+        catalog.plan(&Permit::for_test(&["s"], &[]), &target("s"), variables(&[(name, "x")]), |_| None)
+    };
     assert!(plan("API_KEY").is_ok());
     assert!(plan("FOO").is_err());
 }
@@ -187,8 +211,8 @@ fn an_allow_list_overrules_the_blocklist() {
 fn blocked_names_can_be_dropped_instead() {
     let catalog = catalog("[access]\nblocked_env = \"ignore\"\n[servers.s]\nrun = \"sh\"");
     let overrides = variables(&[("PATH", "x"), ("FOO", "y")]);
-    let plan = catalog.plan(&Permit::for_test(&["s"], &[]), &target("s"), overrides).unwrap();
-    assert_eq!(plan.environment().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["FOO"]);
+    let plan = catalog.plan(&Permit::for_test(&["s"], &[]), &target("s"), overrides, |_| None).unwrap();
+    assert_eq!(plan.launch().environment().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["FOO"]);
 }
 
 #[test]
@@ -232,7 +256,7 @@ fn a_server_that_cannot_be_used_stops_the_start() {
 #[test]
 fn what_a_command_needs_is_known_to_all_its_plans_until_the_settings_are_read_again() {
     let load = || catalog("[servers.s]\nrun = \"sh\"");
-    let plan = |catalog: &Catalog| catalog.trials(&Operator::at_the_command_line()).pop().unwrap();
+    let plan = Catalog::only_launch;
     let first = load();
     assert_eq!(plan(&first).needed(), None);
     plan(&first).fetch().runs_with(Arc::default());

@@ -8,7 +8,7 @@ pub(super) fn run(args: &SettingsArgs, command: &str, base: Option<&str>) -> any
     let settings = args.load()?;
     let local = format!("http://{}", settings.listen.address);
     let origin = format!("{}{}", base.unwrap_or(&local).trim_end_matches('/'), settings.listen.base_path);
-    let known = settings.servers.iter().any(|(name, server)| name == command || server.run == command);
+    let known = settings.servers.iter().any(|(name, server)| name == command || server.target() == command);
     if !known {
         eprintln!(
             "lockgate: note: {command:?} is not on the allowlist; add it to the settings:\n\n    [servers.<name>]\n    run = {command:?}\n"

@@ -1,15 +1,13 @@
 //! One server, started in the sandbox and asked who it is.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use crate::backend::{Exit, Line, Link, Sent, StartFailed, Starter};
-use crate::catalog::Launch;
+use crate::backend::{Backlog, Exit, Line, Link, Sent, StartFailed, Starter};
+use crate::catalog::Means;
 use crate::mcp::{
     Era, Frame, HANDSHAKE_VERSIONS, Kind, RequestId, discover, era_shown, error_code, initialize,
     initialized, server_info,
@@ -62,14 +60,23 @@ const READS_AT_THE_END: usize = 64;
 const EXIT_FOLLOWS: Duration = Duration::from_secs(1);
 
 /// Starts a server, asks, and ends it again; nothing of it is left.
-pub(super) async fn run(starter: &Arc<Starter>, plan: &Launch, timeouts: &Timeouts) -> Health {
+pub(super) async fn run(
+    starter: &Arc<Starter>,
+    means: &Means,
+    era: Option<Era>,
+    timeouts: &Timeouts,
+) -> Health {
     let begun = Instant::now();
     let until = begun + timeouts.start;
     let failed = |step, reason, last_line| Health::Failed { step, reason, last_line };
     let slot = starter.slot().await;
     let starting = async {
-        let provisions = starter.provide(plan).await?;
-        starter.start(plan, provisions, &slot).await
+        let launch = match means {
+            Means::Launch(launch) => launch,
+            Means::Endpoint(endpoint) => return starter.reach(endpoint),
+        };
+        let provisions = starter.provide(launch).await?;
+        starter.start(launch, provisions, &slot).await
     };
     let mut link = match timeout_at(until, starting).await {
         Ok(Ok(link)) => link,
@@ -81,22 +88,22 @@ pub(super) async fn run(starter: &Arc<Starter>, plan: &Launch, timeouts: &Timeou
         Err(_) => return failed(Step::Start, late(timeouts), None),
     };
     let mut talk = Conversation { link: &mut link, until };
-    let health = match talk.begin(plan.era()).await {
+    let health = match talk.begin(era).await {
         Ok((era, info)) => {
             let (name, version) = info.unzip();
             Health::Answered { name, version, era, seconds: begun.elapsed().as_secs_f64() }
         }
         Err(silence) => {
             if matches!(silence, Silence::Ended(_)) {
-                link.process.hear_out().await;
+                link.life.hear_out().await;
             }
-            failed(Step::Answer, silence.reason(timeouts), link.process.last_words())
+            failed(Step::Answer, silence.reason(timeouts), link.life.last_words())
         }
     };
-    let Link { outlet, inlet: _inlet, process } = link;
+    let Link { outlet, inlet: _inlet, life } = link;
     // The end of its stdin, which is how it is asked to end.
     drop(outlet);
-    process.stop(timeouts.eof, timeouts.term).await;
+    life.stop(timeouts.eof, timeouts.term).await;
     health
 }
 
@@ -130,16 +137,16 @@ impl Conversation<'_> {
         let mut refused = None;
         if era != Some(Era::Stateless) {
             let (question, id) = initialize(HANDSHAKE_VERSIONS[HANDSHAKE_VERSIONS.len() - 1]);
-            let answer = self.ask(&question, &id).await?;
+            let answer = self.ask(question, &id).await?;
             if !answer.is_error() {
-                self.link.outlet.send(&mut line(&initialized()));
+                self.link.outlet.send(&mut backlog(initialized()));
                 return Ok((Era::Handshake, server_info(&answer)));
             }
             refused = Some(Silence::Refused(error_code(&answer).unwrap_or_default()));
         }
         if era != Some(Era::Handshake) {
             let (question, id) = discover();
-            let answer = self.ask(&question, &id).await?;
+            let answer = self.ask(question, &id).await?;
             if era_shown(&answer) == Era::Stateless {
                 return Ok((Era::Stateless, server_info(&answer)));
             }
@@ -148,22 +155,22 @@ impl Conversation<'_> {
     }
 
     /// Sends a request and waits for its answer.
-    async fn ask(&mut self, question: &Frame, id: &RequestId) -> Result<Frame, Silence> {
-        let mut queue = line(question);
+    async fn ask(&mut self, question: Frame, id: &RequestId) -> Result<Frame, Silence> {
+        let mut queue = backlog(question);
         loop {
             let blocked = self.link.outlet.send(&mut queue) == Sent::Some;
             if let Some(answer) = self.answer(id) {
                 return Ok(answer);
             }
-            let Link { outlet, inlet, process } = &mut *self.link;
+            let Link { outlet, inlet, life } = &mut *self.link;
             if inlet.has_ended() {
-                let exit = timeout(EXIT_FOLLOWS, process.exited()).await;
+                let exit = timeout(EXIT_FOLLOWS, life.exited()).await;
                 return Err(exit.map_or(Silence::Closed, Silence::Ended));
             }
             tokio::select! {
                 biased;
                 () = inlet.read() => {}
-                exit = process.exited() => return self.last_answer(id).ok_or(Silence::Ended(exit)),
+                exit = life.exited() => return self.last_answer(id).ok_or(Silence::Ended(exit)),
                 () = outlet.ready(), if blocked => {}
                 () = sleep_until(self.until) => return Err(Silence::Late),
             }
@@ -175,6 +182,7 @@ impl Conversation<'_> {
         let lines = std::iter::from_fn(|| self.link.inlet.next_line());
         let mut frames = lines.filter_map(|line| match line {
             Line::Whole(bytes) => Frame::parse(bytes).ok(),
+            Line::Message(frame) => Some(frame),
             Line::TooLong { .. } => None,
         });
         frames.find(|frame| matches!(frame.kind(), Kind::Response(Some(answered)) if answered == id))
@@ -194,8 +202,10 @@ impl Conversation<'_> {
     }
 }
 
-fn line(frame: &Frame) -> VecDeque<Bytes> {
-    VecDeque::from([frame.bytes().clone(), Bytes::from_static(b"\n")])
+fn backlog(frame: Frame) -> Backlog {
+    let mut backlog = Backlog::default();
+    backlog.push(frame);
+    backlog
 }
 
 impl Silence {

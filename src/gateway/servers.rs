@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::access::Operator;
 use crate::backend::Starter;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Means, Trial};
 use crate::settings::Server;
 
 /// The servers of the settings, by name.
@@ -19,11 +19,16 @@ pub(super) async fn look_after(starter: Arc<Starter>, catalog: &Catalog, before:
     starter.provide_ahead(catalog.fetches().into_values());
     starter.sweep_containers(catalog.engines());
     starter.keep_warm(catalog.warm());
-    let mut plans = catalog.trials(&Operator::at_the_command_line());
-    plans.retain(|plan| {
-        let name = plan.server().as_str();
+    let mut trials = catalog.trials(&Operator::at_the_command_line());
+    trials.retain(|trial| {
+        let name = trial.server.as_str();
         before.get(name) != now.get(name)
     });
+    let launches = |trial: Trial| match trial.means {
+        Ok(Means::Launch(launch)) => Some(launch),
+        _ => None,
+    };
+    let plans = trials.into_iter().filter_map(launches).collect();
     for (server, barrier) in starter.barriers(plans).await {
         tracing::warn!("servers.{server}: {barrier}");
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use http::HeaderName;
 
 use super::Front;
 use super::body::Body;
@@ -13,7 +14,7 @@ use super::error::{Refusal, insert_allowance};
 use super::worker::{Current, Worker};
 use crate::access::{Denied, Opening, Permit};
 use crate::audit::{self, Event};
-use crate::catalog::{BadNames, LaunchPlan, Offer, Refused};
+use crate::catalog::{BadNames, BadVariable, LaunchPlan, Offer, Refused};
 use crate::ids::{ServerName, SessionId};
 use crate::session::{Session, Transport, Undelivered};
 
@@ -65,7 +66,8 @@ impl<'a> Admitted<'a> {
         let refuse = |refused: Refused| refuse(&self.permit, Some(&self.server), refused);
         let overrides = self.call.overrides().map_err(|fault| refuse(fault.into()))?;
         let offer = self.offer()?;
-        let plan = self.policy.catalog.plan(&self.permit, &self.call.target()?, overrides);
+        let header = |name: &HeaderName| self.call.only(name);
+        let plan = self.policy.catalog.plan(&self.permit, &self.call.target()?, overrides, header);
         Ok(plan.map_err(refuse)?.narrowed(&offer))
     }
 
@@ -116,7 +118,9 @@ pub(super) fn insert_accepted(response: &mut HttpResponseBuilder, names: String)
 fn refuse(permit: &Permit, server: Option<&ServerName>, refused: Refused) -> Refused {
     let reason = match refused {
         Refused::NotAllowed => "the server is not on the allowlist, or not for this tenant",
+        Refused::Variable(BadVariable::Missing(_)) => "an environment variable is missing",
         Refused::Variable(_) => "an environment variable may not be set",
+        Refused::Credential(_) => "a credential of the client is missing",
     };
     audit::record(Event::SessionRefused(permit.tenant(), server, reason));
     refused

@@ -98,6 +98,13 @@ impl<'r> Call<'r> {
         })
     }
 
+    /// What the only header of this name says, if it is text.
+    pub fn only(&self, name: &http::HeaderName) -> Option<String> {
+        let mut values = self.request.headers().get_all(name.as_str());
+        let first = values.next().filter(|_| values.next().is_none())?;
+        first.to_str().ok().map(str::to_owned)
+    }
+
     /// The session that the query names, as `sessionId` or `session_id`.
     pub fn session_id(&self) -> Option<SessionId> {
         let named = |pair: &'r str| {

@@ -94,7 +94,10 @@ impl Refusal {
             Self::Denied(Denied::Credentials(_) | Denied::Secret) => plain(S::UNAUTHORIZED, Code::Refused),
             Self::Denied(Denied::Failures(wait)) => later(S::TOO_MANY_REQUESTS, *wait),
             Self::Denied(Denied::Rate(_, allowance)) => later(S::TOO_MANY_REQUESTS, allowance.wait),
-            Self::Target(_) | Self::Variable(_) | Self::Names(_) | Self::Refused(Refused::Variable(_)) => {
+            Self::Target(_)
+            | Self::Variable(_)
+            | Self::Names(_)
+            | Self::Refused(Refused::Variable(_) | Refused::Credential(_)) => {
                 plain(S::BAD_REQUEST, Code::Refused)
             }
             Self::Refused(Refused::NotAllowed) => plain(S::FORBIDDEN, Code::Refused),

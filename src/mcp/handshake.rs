@@ -30,6 +30,21 @@ pub fn initialized() -> Frame {
     splice::notification("notifications/initialized", "{}")
 }
 
+/// Tells a client that the server has forgotten what it knew of the session: a line of its log, and that its lists
+/// may be others now.
+pub fn started_over(server: &str) -> [Frame; 4] {
+    let text = format!(
+        "the remote server {server} had ended the session and was initialized again; what it remembered of it is lost"
+    );
+    let log = serde_json::json!({ "level": "warning", "logger": "lockgate", "data": text });
+    [
+        splice::notification("notifications/message", &log.to_string()),
+        splice::notification("notifications/tools/list_changed", "{}"),
+        splice::notification("notifications/resources/list_changed", "{}"),
+        splice::notification("notifications/prompts/list_changed", "{}"),
+    ]
+}
+
 /// What a server calls itself, and its version: in the answer to `initialize`, or to `server/discover`, where
 /// it stands in `_meta`.
 pub fn server_info(answer: &Frame) -> Option<(String, String)> {

@@ -55,6 +55,14 @@ fn id_place(id: &RequestId) -> Range<usize> {
 }
 
 impl Frame {
+    /// The same request or response with this id. An error that answers nobody answers this id's request then.
+    pub fn addressed_to(&self, id: &RequestId) -> Self {
+        match self.kind {
+            Kind::Response(None) => error_response(id, self.payload()),
+            _ => self.respelled(Some(id), &[]),
+        }
+    }
+
     /// The same message with another id, if it has one, and with replacements inside its payload: where,
     /// and by what. They must not overlap.
     pub(super) fn respelled(&self, id: Option<&RequestId>, replacements: &[(Range<usize>, &str)]) -> Self {

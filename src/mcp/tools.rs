@@ -1,6 +1,7 @@
 //! Which arguments of a server's tools are repeated in `Mcp-Param-…` headers: those whose schema says
 //! `x-mcp-header` (MCP 2026-07-28, transports).
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde_json::Value;
@@ -9,6 +10,7 @@ use super::frame::Frame;
 use super::ladder::{Enveloped, Misfit, agrees};
 use super::members::{decode, members};
 use super::mirror::{Mirror, wrapped};
+use super::repeated::{called_tool, wrap};
 
 /// The mirrored arguments of each tool that has some.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,6 +56,27 @@ impl ToolHeaders {
         page["nextCursor"].as_str().map(str::to_owned)
     }
 
+    /// Takes in an answer to this request for a list.
+    pub fn learn(&mut self, request: &Frame, answer: &Frame) {
+        let is_first = members(request.payload(), ["cursor"]).is_ok_and(|[cursor]| cursor.is_none());
+        if is_first {
+            *self = Self::default();
+        }
+        self.add_page(answer);
+    }
+
+    /// The headers that repeat arguments of a call, by their names without `Mcp-Param-`.
+    pub fn repeat(&self, call: &Frame) -> Vec<(String, String)> {
+        let marks = called_tool(call).and_then(|tool| self.tools.get(&*tool)).map_or(&[][..], Vec::as_slice);
+        let Ok([arguments]) = members(call.payload(), ["arguments"]) else { return Vec::new() };
+        let value = |mark: &Mirrored| {
+            let token = inside(arguments, &mark.path).ok()?.filter(|token| *token != "null")?;
+            let text = decode(token).map_or_else(|| token.to_owned(), Cow::into_owned);
+            Some((mark.header.clone(), wrap(&text)))
+        };
+        marks.iter().filter_map(value).collect()
+    }
+
     /// Checks the headers of a call against its arguments. Headers that no schema asks for are ignored.
     ///
     /// # Errors
@@ -63,17 +86,20 @@ impl ToolHeaders {
         let malformed = || Misfit::Malformed("params.arguments", "cannot be read");
         let [token] = members(call.frame().payload(), ["arguments"]).map_err(|_| malformed())?;
         for Mirrored { header, path } in headers {
-            // Member by member: one that is there twice is refused, and the rest may be what it likes.
-            let token = path.iter().try_fold(token, |inside, name| match inside {
-                Some(object) if object.starts_with('{') => members(object, [name]).map(|[token]| token),
-                _ => Ok(None),
-            });
-            let value = token.map_err(|_| malformed())?.filter(|token| *token != "null");
+            let value = inside(token, path).map_err(|_| malformed())?.filter(|token| *token != "null");
             let says = value.map(|value| move |text: &str| repeats(value, text));
             agrees(format!("Mcp-Param-{header}"), wrapped(&mirror.param(header)), says)?;
         }
         Ok(())
     }
+}
+
+/// What a path leads to, member by member: one that is there twice is refused, the rest may be what it likes.
+fn inside<'a>(token: Option<&'a str>, path: &[String]) -> Result<Option<&'a str>, serde_json::Error> {
+    path.iter().try_fold(token, |inside, name| match inside {
+        Some(object) if object.starts_with('{') => members(object, [name]).map(|[token]| token),
+        _ => Ok(None),
+    })
 }
 
 /// Whether a header's text stands for the value of this token: strings as they are, integers as numbers,

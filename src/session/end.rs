@@ -53,7 +53,11 @@ impl End {
         exit: Option<Exit>,
         last_words: Option<&str>,
     ) -> String {
-        let words = last_words.map_or(String::new(), |line| format!("; its last line on stderr: {line}"));
+        let words = match (last_words, exit) {
+            (None, _) => String::new(),
+            (Some(reason), Some(Exit::Lost)) => format!(": {reason}"),
+            (Some(line), _) => format!("; its last line on stderr: {line}"),
+        };
         match (self, exit) {
             (Self::BackendExited(_) | Self::BackendClosed, Some(exit)) => {
                 format!("the server {server} {exit} before it answered{words}")

@@ -25,6 +25,7 @@ impl Intake {
     pub(super) fn take(&mut self, line: Line) {
         match line {
             Line::Whole(bytes) => self.read(bytes),
+            Line::Message(frame) => self.frames.push(frame),
             Line::TooLong { length, id } => {
                 tracing::warn!(session = %self.session, length, "a message of the server is over limits.line");
                 let limit = self.limit;

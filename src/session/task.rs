@@ -23,6 +23,7 @@ use super::{Session, State};
 use crate::access::Standing;
 use crate::audit::{self, Event};
 use crate::backend::{Inlet, Link, Provisions, Sent, StartSlot, Starter};
+use crate::catalog::{Launch, Means};
 use crate::ids::SessionTag;
 use crate::mcp::{Frame, Kind, Method};
 
@@ -125,9 +126,8 @@ impl Task {
     }
 
     /// What the server finds in its home. Whoever waits for it here keeps no slot from others.
-    async fn provide(&self) -> Result<Provisions, End> {
-        let providing =
-            timeout(self.sessions.timeouts.start, self.sessions.starter.provide(&self.session.plan));
+    async fn provide(&self, launch: &Launch) -> Result<Provisions, End> {
+        let providing = timeout(self.sessions.timeouts.start, self.sessions.starter.provide(launch));
         tokio::select! {
             biased;
             // Which is also why a fetch fails.
@@ -142,10 +142,17 @@ impl Task {
         let session = self.session.clone();
         let starter = self.sessions.starter.clone();
         let starting = async {
-            if let Some(link) = starter.take_warm(&session.plan).await {
+            let launch = match session.plan.means() {
+                Means::Launch(launch) => launch,
+                // Nothing is started, so nothing is waited for.
+                Means::Endpoint(endpoint) => {
+                    return starter.reach(endpoint).map(|link| (None, link)).map_err(End::NotStarted);
+                }
+            };
+            if let Some(link) = starter.take_warm(launch).await {
                 return Ok((None, link));
             }
-            let provisions = self.provide().await?;
+            let provisions = self.provide(launch).await?;
             let slot = match starter.try_slot() {
                 Some(slot) => slot,
                 None => {
@@ -153,7 +160,7 @@ impl Task {
                     starter.slot().await
                 }
             };
-            let link = starter.start(&session.plan, provisions, &slot).await.map_err(End::NotStarted)?;
+            let link = starter.start(launch, provisions, &slot).await.map_err(End::NotStarted)?;
             Ok((Some(slot), link))
         };
         let started = tokio::select! {
@@ -170,7 +177,9 @@ impl Task {
         self.slot = slot;
         self.started = Instant::now();
         self.slot_until = self.started + Starter::SLOT_HOLD;
-        audit::record(Event::ServerStarted(session.of()));
+        if matches!(session.plan.means(), Means::Launch(_)) {
+            audit::record(Event::ServerStarted(session.of()));
+        }
         let mut state = session.state();
         state.task_wakes_at = self.started;
         state.outlet = Some(link.outlet.clone());
@@ -181,9 +190,9 @@ impl Task {
 
     async fn serve(&mut self, link: &mut Link) -> End {
         let session = self.session.clone();
-        let Link { outlet, inlet, process } = link;
+        let Link { outlet, inlet, life } = link;
         // Each is made once and not for each message.
-        let (timer, exited, work) = (sleep_until(self.opened), process.exited(), session.work.notified());
+        let (timer, exited, work) = (sleep_until(self.opened), life.exited(), session.work.notified());
         tokio::pin!(timer, exited, work);
         loop {
             let turn = match self.look_around() {
@@ -261,7 +270,7 @@ impl Task {
                 }
             }
             FromBackend::Reply(frames) => drop::<Sent>(state.forward(frames)),
-            FromBackend::Refuse(_) if state.to_backend_bytes >= self.session.max_queue => {}
+            FromBackend::Refuse(_) if state.to_backend.bytes() >= self.session.max_queue => {}
             FromBackend::Refuse(frame) => drop::<Sent>(state.forward([frame])),
             FromBackend::Answer(answers) => {
                 for answer in answers {

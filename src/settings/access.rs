@@ -7,8 +7,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::catalog::Server;
 use super::choice::Choice;
 use super::offer::{self, Selection};
+use super::remote::Auth;
 
 /// Origins, hosts and client addresses.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -71,6 +73,9 @@ pub struct Tenant {
     /// The same of prompts.
     #[serde(default, skip_serializing_if = "Selection::is_everything")]
     pub prompts: Selection,
+    /// What remote servers are given to know that it is this tenant who asks, by short name.
+    #[serde(default)]
+    pub auth: BTreeMap<String, Auth>,
 }
 
 /// Rates of one tenant; what is left out is as in `[rate]`.
@@ -107,10 +112,22 @@ impl Access {
 }
 
 impl Tenant {
-    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+    pub(super) fn check(&self, servers: &BTreeMap<String, Server>) -> Result<(), (&'static str, String)> {
+        if let Some(unknown) = self.servers.iter().find(|name| *name != "*" && !servers.contains_key(*name)) {
+            return Err(("servers", format!("names {unknown:?}, but there is no [servers.{unknown}]")));
+        }
         if self.sessions == Some(0) {
             let reason = "0 would refuse every session; give at least 1, or remove the tenant";
             return Err(("sessions", reason.into()));
+        }
+        for (name, auth) in &self.auth {
+            if servers.get(name).is_none_or(|server| server.url.is_none()) {
+                return Err((
+                    "auth",
+                    format!("names {name:?}, but there is no [servers.{name}] with a `url`"),
+                ));
+            }
+            auth.check().map_err(|reason| ("auth", format!("for {name:?} {reason}")))?;
         }
         offer::check([("tools", &self.tools), ("resources", &self.resources), ("prompts", &self.prompts)])
     }

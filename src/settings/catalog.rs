@@ -2,16 +2,40 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::offer::{self, Selection};
+use super::remote::{Auth, RemoteTransport, check_header, parse_url};
 
-/// One allowlisted stdio command.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+/// One allowlisted server: a stdio command, or a remote endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Server {
     /// The command as clients name it, and as it is run: split once by shell quoting rules, without a shell.
-    pub run: String,
+    pub run: Option<String>,
+    /// Where a remote server takes requests.
+    pub url: Option<String>,
+    /// How a remote server is spoken to.
+    #[serde(default)]
+    pub transport: RemoteTransport,
+    /// Headers that a remote server gets; `${NAME}` is the session's variable of this name.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Parameters that the query of a remote server's URL gets; `${NAME}` as in `headers`.
+    #[serde(default)]
+    pub query: BTreeMap<String, String>,
+    /// What a remote server is given to know who asks.
+    pub auth: Option<Auth>,
+    /// The same for calls of these tools; `*` in a name stands for any text.
+    #[serde(default)]
+    pub tool_auth: BTreeMap<String, Auth>,
+    /// Whether a remote server may have a private or loopback address.
+    #[serde(default)]
+    pub allow_private: bool,
+    /// How long a request of a client may take, instead of `timeouts.request`.
+    #[serde(default, with = "humantime_serde")]
+    pub timeout: Option<Duration>,
     /// Environment of every session of this server.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -61,32 +85,86 @@ pub enum ServerEra {
     Stateless,
 }
 
+/// Why a server cannot be used: the key and the reason.
+type Fault = (&'static str, String);
+
 impl Server {
     /// An entry for this command with nothing else set.
     pub fn of(run: &str) -> Self {
-        Self {
-            run: run.to_owned(),
-            env: BTreeMap::new(),
-            env_allow: None,
-            era: ServerEra::Auto,
-            docker: false,
-            prefetch: false,
-            sessions: None,
-            warm: 0,
-            readable: Vec::new(),
-            writable: Vec::new(),
-            tools: Selection::default(),
-            resources: Selection::default(),
-            prompts: Selection::default(),
+        Self { run: Some(run.to_owned()), ..Self::default() }
+    }
+
+    /// What it is: the command or the URL.
+    pub fn target(&self) -> &str {
+        self.run.as_deref().or(self.url.as_deref()).unwrap_or_default()
+    }
+
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return Err(("timeout", "must be longer than zero".into()));
+        }
+        offer::check([("tools", &self.tools), ("resources", &self.resources), ("prompts", &self.prompts)])?;
+        match (&self.run, &self.url) {
+            (Some(_), None) => self.check_command(),
+            (None, Some(url)) => self.check_remote(url),
+            (None, None) => {
+                Err(("run", "is missing; give a command, or the `url` of a remote server".into()))
+            }
+            (Some(_), Some(_)) => {
+                Err(("url", "stands beside `run`; a server is either a command or remote".into()))
+            }
         }
     }
 
-    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+    fn check_command(&self) -> Result<(), Fault> {
+        let remote = [
+            ("transport", self.transport != RemoteTransport::Auto),
+            ("headers", !self.headers.is_empty()),
+            ("query", !self.query.is_empty()),
+            ("auth", self.auth.is_some()),
+            ("tool_auth", !self.tool_auth.is_empty()),
+            ("allow_private", self.allow_private),
+        ];
+        if let Some((key, _)) = remote.into_iter().find(|(_, given)| *given) {
+            return Err((key, "is for remote servers, which have a `url`; a command has `env`".into()));
+        }
         for (key, paths) in [("readable", &self.readable), ("writable", &self.writable)] {
             if let Some(path) = paths.iter().find(|path| !path.is_absolute()) {
                 return Err((key, format!("holds {path:?}; give absolute paths")));
             }
         }
-        offer::check([("tools", &self.tools), ("resources", &self.resources), ("prompts", &self.prompts)])
+        Ok(())
+    }
+
+    fn check_remote(&self, url: &str) -> Result<(), Fault> {
+        let local = [
+            ("docker", self.docker),
+            ("prefetch", self.prefetch),
+            ("readable", !self.readable.is_empty()),
+            ("warm", self.warm > 0),
+            ("writable", !self.writable.is_empty()),
+        ];
+        if let Some((key, _)) = local.into_iter().find(|(_, given)| *given) {
+            return Err((key, "is for commands; leave it out beside `url`".into()));
+        }
+        parse_url(url).map_err(|reason| ("url", reason))?;
+        let mut seen = Vec::new();
+        for (name, value) in &self.headers {
+            check_header(name, value).map_err(|reason| ("headers", reason))?;
+            let name = name.to_ascii_lowercase();
+            if seen.contains(&name) {
+                return Err(("headers", format!("holds {name:?} twice; names are one in any case")));
+            }
+            seen.push(name);
+        }
+        self.auth.as_ref().map_or(Ok(()), Auth::check).map_err(|reason| ("auth", reason))?;
+        self.tool_auth.values().try_for_each(Auth::check).map_err(|reason| ("tool_auth", reason))?;
+        let taken = self.auth.iter().chain(self.tool_auth.values()).map(Auth::fills);
+        match taken.flatten().find(|name| seen.contains(name)) {
+            Some(name) => {
+                Err(("headers", format!("holds {name:?}, which `auth` fills, too; leave out one of the two")))
+            }
+            None => Ok(()),
+        }
     }
 }

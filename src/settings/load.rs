@@ -110,13 +110,7 @@ impl Settings {
             server.check().map_err(|(key, reason)| (format!("servers.{name}.{key}"), reason))?;
         }
         for (id, tenant) in &self.tenants {
-            if let Some(unknown) =
-                tenant.servers.iter().find(|name| *name != "*" && !self.servers.contains_key(*name))
-            {
-                let reason = format!("names {unknown:?}, but there is no [servers.{unknown}]");
-                return Err((format!("tenants.{id}.servers"), reason));
-            }
-            tenant.check().map_err(|(key, reason)| (format!("tenants.{id}.{key}"), reason))?;
+            tenant.check(&self.servers).map_err(|(key, reason)| (format!("tenants.{id}.{key}"), reason))?;
         }
         Ok(())
     }
@@ -162,7 +156,7 @@ mod tests {
     #[test]
     fn the_defaults_alone_are_valid_and_serve_the_demo() {
         let settings = load("", &[]).unwrap();
-        assert_eq!(settings.servers["demo"].run, "lockgate demo");
+        assert_eq!(settings.servers["demo"].target(), "lockgate demo");
         assert_eq!(settings.limits.message.as_u64(), 4 << 20);
         assert_eq!(settings.timeouts.idle.as_secs(), 1800);
     }
@@ -200,7 +194,10 @@ mod tests {
                 "[limits]\nstarts = 0",
                 "`limits.starts` 0 would refuse every session; give at least 1 (set in FILE)",
             ),
-            ("[servers.a]\nenv_allow = []", "missing configuration field \"servers.a.run\" (set in FILE)"),
+            (
+                "[servers.a]\nenv_allow = []",
+                "`servers.a.run` is missing; give a command, or the `url` of a remote",
+            ),
             (
                 "[access]\nblocked_env = \"no\"",
                 "must be \"reject\" or \"ignore\" for key `access.blocked_env`",

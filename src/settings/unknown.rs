@@ -4,12 +4,19 @@ use config::{Map, Value, ValueKind};
 
 /// Keys of one `[servers.*]` table.
 #[rustfmt::skip]
-const SERVER: [&str; 13] = [
-    "docker", "env", "env_allow", "era", "prefetch", "prompts", "readable", "resources", "run", "sessions",
-    "tools", "warm", "writable",
+const SERVER: [&str; 21] = [
+    "allow_private", "auth", "docker", "env", "env_allow", "era", "headers", "prefetch", "prompts", "query",
+    "readable", "resources", "run", "sessions", "timeout", "tool_auth", "tools", "transport", "url", "warm",
+    "writable",
 ];
 /// Keys of one `[tenants.*]` table.
-const TENANT: [&str; 8] = ["env", "prompts", "rate", "resources", "secrets", "servers", "sessions", "tools"];
+const TENANT: [&str; 9] =
+    ["auth", "env", "prompts", "rate", "resources", "secrets", "servers", "sessions", "tools"];
+/// Keys of a credential.
+#[rustfmt::skip]
+const AUTH: [&str; 10] = [
+    "client_id", "env", "file", "header", "passthrough", "query", "scheme", "scope", "token_url", "user",
+];
 /// Keys of the tables inside either, and how such a table is written.
 const SELECTION: Inner = (&["allow", "deny"], "{ allow = [\"…\"] }");
 const INNER: [(&str, Inner); 4] = [
@@ -35,8 +42,19 @@ pub(super) fn unknown_key(
             return Some((section.clone(), format!("it is a section: write [{section}]")));
         };
         match section.as_str() {
-            "servers" => unknown_entry(section, table, &SERVER),
-            "tenants" => unknown_entry(section, table, &TENANT),
+            "servers" => unknown_entry(section, table, &SERVER).or_else(|| {
+                table.iter().find_map(|(name, server)| {
+                    let (path, server) = (format!("servers.{name}"), server.clone().into_table().ok()?);
+                    let own = server.get("auth").and_then(|auth| unknown_auth(&format!("{path}.auth"), auth));
+                    own.or_else(|| unknown_auths(&format!("{path}.tool_auth"), server.get("tool_auth")?))
+                })
+            }),
+            "tenants" => unknown_entry(section, table, &TENANT).or_else(|| {
+                table.iter().find_map(|(id, tenant)| {
+                    let auth = tenant.clone().into_table().ok()?.remove("auth")?;
+                    unknown_auths(&format!("tenants.{id}.auth"), &auth)
+                })
+            }),
             _ => {
                 let keys = match &known[section].kind {
                     ValueKind::Table(defaults) => defaults.keys().map(String::as_str).collect(),
@@ -66,6 +84,23 @@ fn unknown_inside(path: &str, entry: &Map<String, Value>) -> Option<(String, Str
             _ => Some((path, format!("it is a table: write {name} = {form}"))),
         }
     })
+}
+
+/// Several credentials, by name.
+fn unknown_auths(path: &str, auths: &Value) -> Option<(String, String)> {
+    match &auths.kind {
+        ValueKind::Table(all) => {
+            all.iter().find_map(|(name, auth)| unknown_auth(&format!("{path}.{name}"), auth))
+        }
+        _ => Some((path.to_owned(), "it is a table: write name = { scheme = … }".into())),
+    }
+}
+
+fn unknown_auth(path: &str, auth: &Value) -> Option<(String, String)> {
+    match &auth.kind {
+        ValueKind::Table(auth) => unknown_in(path, auth, &AUTH),
+        _ => Some((path.to_owned(), "it is a table: write { scheme = … }".into())),
+    }
 }
 
 fn unknown_in(path: &str, table: &Map<String, Value>, keys: &[&str]) -> Option<(String, String)> {

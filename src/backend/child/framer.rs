@@ -4,13 +4,15 @@ use std::cell::Cell;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::mcp::{IdScanner, RequestId};
+use crate::mcp::{Frame, IdScanner, RequestId};
 
 /// One line of a child's output.
 #[derive(Debug)]
 pub enum Line {
     /// A line within the limit, without its line break.
     Whole(Bytes),
+    /// A message that was read already, to find out whose it is.
+    Message(Frame),
     /// A line over the limit: how long it was, and whose response it seems to have been.
     TooLong {
         /// Its length in bytes.
@@ -130,6 +132,7 @@ mod tests {
             framer.space().extend_from_slice(chunk);
             while let Some(line) = framer.next_line() {
                 out.push(match line {
+                    Line::Message(_) => unreachable!(),
                     Line::Whole(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
                     Line::TooLong { length, id } => {
                         format!("<{length} {}>", id.as_ref().map_or("-", RequestId::token))

@@ -33,7 +33,7 @@ use crate::lifecycle::Lifecycle;
 /// The owner of a child process and all that belongs to it. Call [`Process::stop`] in the end; dropping
 /// it kills at once, for the case of a panic or a cancelled start.
 #[derive(Debug)]
-pub struct Process {
+pub(in crate::backend) struct Process {
     /// First, so that it is killed before its directory goes.
     leader: Leader,
     ended: AsyncFd<Arc<OwnedFd>>,
@@ -95,6 +95,8 @@ pub enum Exit {
     Status(i32),
     /// By this signal.
     Signal(i32),
+    /// It was a remote server, which is out of reach or has ended the conversation.
+    Lost,
     /// Nobody can tell.
     Unknown,
 }
@@ -154,7 +156,7 @@ impl Process {
     }
 
     /// Resolves once the leader has ended, without reaping it: its number and its group stay ours.
-    pub async fn exited(&self) -> Exit {
+    pub(in crate::backend) async fn exited(&self) -> Exit {
         match self.ended.readable().await {
             Ok(_) => self.leader.peek(),
             Err(_) => Exit::Unknown,
@@ -162,12 +164,12 @@ impl Process {
     }
 
     /// Waits a moment for what a child that has ended wrote last. To be called once.
-    pub async fn hear_out(&mut self) {
+    pub(in crate::backend) async fn hear_out(&mut self) {
         let _ = timeout(LAST_WORDS, &mut self.stderr).await;
     }
 
     /// The last line on stderr that says something.
-    pub fn last_words(&self) -> Option<String> {
+    pub(in crate::backend) fn last_words(&self) -> Option<String> {
         self.tail.last_line()
     }
 
@@ -182,7 +184,7 @@ impl Process {
     /// Waits `eof` for the leader to end by itself, `term` after SIGTERM, then SIGKILL, to whatever has left
     /// the group as well. The leader is reaped last, because until then the group's number cannot be given
     /// to anybody else.
-    pub async fn stop(self, eof: Duration, term: Duration) -> Exit {
+    pub(in crate::backend) async fn stop(self, eof: Duration, term: Duration) -> Exit {
         let Some(Remains { exit, home, confined }) = self.end(eof, term).await else { return Exit::Unknown };
         home.remove().await;
         // Its user id rests from now on.
@@ -289,6 +291,7 @@ impl fmt::Display for Exit {
         match self {
             Self::Status(status) => write!(f, "exited with status {status}"),
             Self::Signal(signal) => write!(f, "was killed by signal {signal}"),
+            Self::Lost => f.write_str("was lost"),
             Self::Unknown => f.write_str("ended"),
         }
     }

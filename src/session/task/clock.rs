@@ -138,7 +138,7 @@ impl Task {
         if state.exchange.next_deadline().is_none_or(|due| due > now) {
             return;
         }
-        let limit = for_people(timeouts.request);
+        let limit = for_people(self.session.plan.timeout().unwrap_or(timeouts.request));
         let reason = format!("the server {} did not answer within {limit}", self.session.plan.server());
         for (error, cancelled) in state.exchange.expire(now, &reason) {
             let _ = state.address(error, now);

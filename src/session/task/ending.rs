@@ -57,7 +57,7 @@ impl Task {
             (End::BackendExited(exit), _) => Some(*exit),
             // Closing stdout is what most do on their way out.
             (End::BackendClosed, Some(link)) => {
-                timeout(self.sessions.timeouts.eof, link.process.exited()).await.ok()
+                timeout(self.sessions.timeouts.eof, link.life.exited()).await.ok()
             }
             _ => None,
         };
@@ -65,9 +65,9 @@ impl Task {
             self.wait_for_somebody_to_tell().await;
         }
         if let Some(link) = link.as_mut().filter(|_| exit.is_some()) {
-            link.process.hear_out().await;
+            link.life.hear_out().await;
         }
-        let last_words = link.as_ref().and_then(|link| link.process.last_words());
+        let last_words = link.as_ref().and_then(|link| link.life.last_words());
         let (server, timeouts) = (self.session.plan.server(), &self.sessions.timeouts);
         let reason = end.reason(server, timeouts, exit, last_words.as_deref());
         let failure = self.judge(&end, &reason).unwrap_or_else(|| Failure::new(Code::Internal, reason));
@@ -75,9 +75,9 @@ impl Task {
         let orderly = matches!(end, End::Drained | End::ShutDown | End::Lifetime);
         self.close(&failure, orderly);
         self.slot = None;
-        if let Some(Link { outlet, inlet, process }) = link.take() {
+        if let Some(Link { outlet, inlet, life }) = link.take() {
             drop((outlet, inlet));
-            let last = process.stop(self.sessions.timeouts.eof, self.sessions.timeouts.term).await;
+            let last = life.stop(self.sessions.timeouts.eof, self.sessions.timeouts.term).await;
             // What has ended by such a signal before was not asked by us.
             if exit.is_none() && last == Exit::Signal(SIGKILL) {
                 audit::record(Event::ServerKilled(self.session.of()));
@@ -90,7 +90,9 @@ impl Task {
     /// Keeps what has become known of the server's era. What clients are told, if that is it.
     fn judge(&self, end: &End, reason: &str) -> Option<Failure> {
         let state = self.session.state();
+        // That a remote server is out of reach says nothing of its era.
         let silent = state.exchange.is_probing()
+            && !matches!(end, End::BackendExited(Exit::Lost))
             && matches!(end, End::OtherEra | End::BackendExited(_) | End::BackendClosed);
         let (era, evidence) = match state.exchange.shown() {
             Some(era) => (era, Evidence::Answer),

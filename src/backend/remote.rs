@@ -1,0 +1,211 @@
+//! Remote servers: what a session has of one is the same as of a child.
+//!
+//! `conversation` owns what is between one session and its remote server. `exchange` is one message and all that
+//! comes of it, `listening` the stream beside them; `legacy` is the transport of 2024-11-05. `request` is how everything
+//! is asked for, `reply` reads what comes back, `inbound` takes it to the session, `fault` is what can go wrong.
+//!
+//! A `destination` is a URL that may be asked, by the HTTP client that a thread has for it (`client`). `address` says
+//! where servers may be, `unreachable` why one did not answer. `oauth` gets tokens to show to them.
+
+mod address;
+mod client;
+mod conversation;
+mod destination;
+mod exchange;
+mod fault;
+mod inbound;
+mod legacy;
+#[cfg(test)]
+mod listener;
+mod listening;
+mod oauth;
+mod reply;
+mod request;
+mod unreachable;
+
+pub use self::address::Forbidden;
+pub use self::destination::Misplaced;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use self::address::Reach;
+use self::conversation::Conversation;
+use self::destination::Destination;
+use self::inbound::Inbound;
+use self::oauth::Tokens;
+use self::request::Peer;
+use super::backlog::Backlog;
+use super::child::{Exit, Line};
+use super::link::{Link, Sent};
+use crate::catalog::{Endpoint, Grant};
+use crate::lifecycle::Lifecycle;
+use crate::mcp::Frame;
+use crate::settings::Settings;
+
+/// Begins conversations, and keeps what they have in common.
+#[derive(Debug)]
+pub(super) struct Remotes {
+    /// The largest message that a remote server may send, in bytes.
+    max_message: usize,
+    /// What may be on the way to one of them, in bytes.
+    max_queue: usize,
+    tokens: Mutex<HashMap<Arc<Grant>, Tokens>>,
+}
+
+/// Messages towards a remote server.
+#[derive(Clone, Debug)]
+pub(super) struct Outlet(mpsc::Sender<Frame>);
+
+/// Messages from a remote server.
+#[derive(Debug)]
+pub(super) struct Inlet {
+    lines: mpsc::Receiver<Line>,
+    /// The one that was waited for.
+    next: Option<Line>,
+    ended: bool,
+}
+
+/// The life of a conversation. Dropping it ends it at once.
+#[derive(Debug)]
+pub(super) struct Life {
+    /// Cancelled when it shall end.
+    ending: CancellationToken,
+    /// Cancelled when it has ended.
+    ended: CancellationToken,
+    /// Why, if it was not asked to.
+    reason: Arc<OnceLock<String>>,
+    task: AbortOnDropHandle<()>,
+}
+
+/// Messages between a session and its conversation: the rest waits where it is counted.
+const BETWEEN: usize = 8;
+/// How long a remote server may take to let go of a session.
+const LEAVE: Duration = Duration::from_secs(10);
+/// Grants that are remembered, before those are forgotten that nobody uses.
+const MAX_GRANTS: usize = 256;
+
+impl Remotes {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let bytes = |size: bytesize::ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
+        Self {
+            max_message: bytes(settings.limits.line),
+            max_queue: bytes(settings.limits.queue),
+            tokens: Mutex::default(),
+        }
+    }
+
+    /// Begins a conversation, on the caller's runtime.
+    ///
+    /// # Errors
+    /// If no server may be where it is.
+    pub(super) fn reach(&self, endpoint: Endpoint, lifecycle: &Lifecycle) -> Result<Link, Misplaced> {
+        let (outlet, frames) = mpsc::channel(BETWEEN);
+        let (inbound, lines) = Inbound::new(self.max_message, BETWEEN);
+        let peer =
+            Arc::new(Peer::new(endpoint, inbound, |grant, reach| self.tokens(grant, reach, lifecycle))?);
+        let (ending, ended) = (CancellationToken::new(), CancellationToken::new());
+        let reason = Arc::new(OnceLock::new());
+        let conversation = Conversation::new(peer, frames, self.max_queue);
+        let task = lifecycle.spawn_bound({
+            let (ending, ended, reason) = (ending.clone(), ended.clone().drop_guard(), reason.clone());
+            async move {
+                if let Some(why) = conversation.run(ending).await {
+                    let _ = reason.set(why);
+                }
+                drop(ended);
+            }
+        });
+        let inlet = Inlet { lines, next: None, ended: false };
+        Ok(Link::to_remote(Outlet(outlet), inlet, Life { ending, ended, reason, task }))
+    }
+
+    /// Who asks for tokens by this grant, for all sessions.
+    fn tokens(&self, grant: &Arc<Grant>, reach: Reach, lifecycle: &Lifecycle) -> Result<Tokens, Misplaced> {
+        let mut all = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = all.get(grant) {
+            return Ok(known.clone());
+        }
+        let asked_with = oauth::Grant {
+            token_url: Destination::new(grant.token_url.clone(), reach)?,
+            client_id: grant.client_id.clone(),
+            client_secret: grant.client_secret.clone(),
+            scope: grant.scope.clone(),
+            resource: Some(grant.resource.clone()),
+        };
+        let tokens = Tokens::new(asked_with, lifecycle.clone());
+        if all.len() >= MAX_GRANTS {
+            all.retain(|_, tokens| tokens.are_in_use());
+        }
+        all.insert(grant.clone(), tokens.clone());
+        Ok(tokens)
+    }
+}
+
+impl Outlet {
+    pub(super) fn send(&self, backlog: &mut Backlog) -> Sent {
+        while !backlog.is_empty() {
+            match self.0.try_reserve() {
+                Ok(room) => {
+                    if let Some(frame) = backlog.pop() {
+                        room.send(frame);
+                    }
+                }
+                Err(TrySendError::Full(())) => return Sent::Some,
+                Err(TrySendError::Closed(())) => return Sent::Closed,
+            }
+        }
+        Sent::All
+    }
+
+    pub(super) async fn ready(&self) {
+        // That nobody is there shows at the next `send`.
+        drop(self.0.reserve().await);
+    }
+}
+
+impl Inlet {
+    pub(super) async fn read(&mut self) {
+        if self.next.is_none() {
+            self.next = self.lines.recv().await;
+            self.ended = self.next.is_none();
+        }
+    }
+
+    pub(super) fn try_read(&mut self) -> bool {
+        self.next = self.next.take().or_else(|| self.lines.try_recv().ok());
+        self.next.is_some()
+    }
+
+    pub(super) fn next_line(&mut self) -> Option<Line> {
+        self.next.take().or_else(|| self.lines.try_recv().ok())
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+}
+
+impl Life {
+    pub(super) async fn ended(&self) -> Exit {
+        self.ended.cancelled().await;
+        Exit::Lost
+    }
+
+    pub(super) fn last_words(&self) -> Option<String> {
+        self.reason.get().cloned()
+    }
+
+    /// Lets the conversation take leave, for so long at most.
+    pub(super) async fn stop(mut self, limit: Duration) -> Exit {
+        self.ending.cancel();
+        let _ = timeout(limit.min(LEAVE), &mut self.task).await;
+        Exit::Lost
+    }
+}

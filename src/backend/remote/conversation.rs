@@ -1,0 +1,342 @@
+//! What is between one session and its remote server: which transport, which session there, what is on the way.
+//!
+//! ```text
+//! Undecided ── a message is answered over Streamable HTTP ──────────▶ Streamable ◀─┐
+//!   └── 400, 404 or 405 to it ──▶ the old transport's stream opens ──▶ Legacy      │ initialized anew,
+//!                                                                     404 ─────────┘ once for each message
+//! ```
+//! Requests are on the way together. What must not be overtaken is waited for: the handshake, notifications, the
+//! client's answers. A message that fails does so alone; only the end of the old transport's stream ends all.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::destination::Destination;
+use super::exchange::{Exchange, Outcome, begin};
+use super::fault::Fault;
+use super::legacy::{self, Stream};
+use super::listening::{Silence, listen};
+use super::request::{Head, Peer};
+use crate::mcp::{Frame, Kind, Method, RequestId, started_over};
+use crate::settings::RemoteTransport;
+
+/// The state of one conversation.
+pub(super) struct Conversation {
+    peer: Arc<Peer>,
+    frames: mpsc::Receiver<Frame>,
+    way: Way,
+    head: Head,
+    /// Counts the sessions that there have been.
+    generation: u32,
+    /// What the client began with, to begin with it again.
+    initialize: Option<Frame>,
+    /// Everything that goes on.
+    running: JoinSet<Event>,
+    /// Requests that wait for their answer.
+    asked: HashMap<RequestId, AbortHandle>,
+    /// How much is on the way that nothing may overtake.
+    alone: usize,
+    /// What is sent once there is a session again, or a stream.
+    held: Vec<Frame>,
+    /// Why that has to wait.
+    refused: Option<Fault>,
+    /// A session is being begun again.
+    begins_again: bool,
+    listening: Option<AbortHandle>,
+    /// What is on the way, in bytes.
+    on_the_way: Arc<AtomicUsize>,
+    max_on_the_way: usize,
+}
+
+/// How messages go.
+enum Way {
+    Undecided,
+    Streamable(Arc<Destination>),
+    Legacy(Arc<Destination>),
+}
+
+/// What has come to its end.
+enum Event {
+    /// A message of the client.
+    Sent(Sending, Outcome),
+    /// The old transport's stream was asked for.
+    Opened(Result<Box<Stream>, Fault>),
+    /// The old transport's stream is over.
+    Closed(Fault),
+    /// The handshake was performed again.
+    Begun(Result<Head, Fault>),
+    /// The stream beside the requests, of this generation.
+    Silent(Silence, u32),
+}
+
+/// How a message was sent.
+struct Sending {
+    id: Option<RequestId>,
+    generation: u32,
+    /// Others wait for it.
+    alone: bool,
+    /// It has been sent before.
+    again: bool,
+    /// It ends the handshake.
+    initialized: bool,
+}
+
+/// What a message on the way counts.
+struct Weight(Arc<AtomicUsize>, usize);
+
+impl Weight {
+    fn new(all: &Arc<AtomicUsize>, bytes: usize) -> Self {
+        all.fetch_add(bytes, Ordering::Relaxed);
+        Self(all.clone(), bytes)
+    }
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
+impl Conversation {
+    pub(super) fn new(peer: Arc<Peer>, frames: mpsc::Receiver<Frame>, max_on_the_way: usize) -> Self {
+        let way = match peer.endpoint().transport() {
+            RemoteTransport::Streamable => Way::Streamable(peer.destination().clone()),
+            RemoteTransport::Auto | RemoteTransport::Sse => Way::Undecided,
+        };
+        Self {
+            peer,
+            frames,
+            way,
+            head: Head::default(),
+            generation: 0,
+            initialize: None,
+            running: JoinSet::new(),
+            asked: HashMap::new(),
+            alone: 0,
+            held: Vec::new(),
+            refused: None,
+            begins_again: false,
+            listening: None,
+            on_the_way: Arc::default(),
+            max_on_the_way,
+        }
+    }
+
+    /// Goes on until it is asked to end, or has nothing to go on with: then it says why.
+    pub(super) async fn run(mut self, ending: CancellationToken) -> Option<String> {
+        let reason = loop {
+            let takes = self.alone == 0 && self.on_the_way.load(Ordering::Relaxed) < self.max_on_the_way;
+            tokio::select! {
+                biased;
+                () = ending.cancelled() => break None,
+                Some(ended) = self.running.join_next() => match ended {
+                    Ok(event) => {
+                        if let Some(fault) = self.settle(event).await {
+                            break Some(format!("it {fault}"));
+                        }
+                    }
+                    Err(failed) if failed.is_panic() => break Some("the gateway failed".into()),
+                    // It was called off.
+                    Err(_) => {}
+                },
+                frame = self.frames.recv(), if takes => match frame {
+                    Some(frame) => self.say(frame),
+                    None => break None,
+                },
+            }
+        };
+        self.running.shutdown().await;
+        if let (Way::Streamable(url), Some(_)) = (&self.way, &self.head.session) {
+            self.peer.leave(url, &self.head).await;
+        }
+        reason
+    }
+
+    /// A message of the session.
+    fn say(&mut self, frame: Frame) {
+        match frame.kind() {
+            Kind::Request(_, Method::Initialize) => self.initialize = Some(frame.clone()),
+            Kind::Notification(Method::Cancelled(Some(id))) => {
+                self.asked.remove(id).iter().for_each(AbortHandle::abort);
+                // In the stateless era, to hang up is to cancel (MCP 2026-07-28, transports).
+                if self.initialize.is_none() {
+                    return;
+                }
+            }
+            _ => {}
+        }
+        if matches!(self.way, Way::Undecided) && self.peer.endpoint().transport() == RemoteTransport::Sse {
+            self.held.push(frame);
+            return self.open_stream();
+        }
+        self.send(frame, false);
+    }
+
+    /// Sends a message on its way; `again` if it has been sent before.
+    fn send(&mut self, frame: Frame, again: bool) {
+        let (id, alone) = match frame.kind() {
+            Kind::Request(id, Method::Initialize) => (Some(id.clone()), true),
+            // Until it is known how messages go, one shows it for all.
+            Kind::Request(id, _) => (Some(id.clone()), matches!(self.way, Way::Undecided)),
+            _ => (None, true),
+        };
+        let initialized = id.is_none() && frame.method() == "notifications/initialized";
+        let sending = Sending { id: id.clone(), generation: self.generation, alone, again, initialized };
+        let weight = Weight::new(&self.on_the_way, frame.bytes().len());
+        let (peer, head) = (self.peer.clone(), self.head.clone());
+        let handle = match &self.way {
+            Way::Legacy(url) => {
+                let url = url.clone();
+                self.running.spawn(async move {
+                    let _weight = weight;
+                    Event::Sent(sending, legacy::send(&peer, &url, &frame).await)
+                })
+            }
+            Way::Streamable(_) | Way::Undecided => {
+                let exchange = Exchange { peer, url: self.url(), head, frame };
+                self.running.spawn(async move {
+                    let _weight = weight;
+                    Event::Sent(sending, exchange.run().await)
+                })
+            }
+        };
+        self.alone += usize::from(alone);
+        id.map(|id| self.asked.insert(id, handle));
+    }
+
+    fn url(&self) -> Arc<Destination> {
+        match &self.way {
+            Way::Streamable(url) | Way::Legacy(url) => url.clone(),
+            Way::Undecided => self.peer.destination().clone(),
+        }
+    }
+
+    /// What follows from something's end. Why nothing can go on, if so.
+    async fn settle(&mut self, event: Event) -> Option<Fault> {
+        match event {
+            Event::Sent(_, Outcome::Futile(fault)) => return Some(fault),
+            Event::Sent(sending, outcome) => self.sent(sending, outcome).await,
+            Event::Closed(fault) => return Some(fault),
+            Event::Opened(opened) => {
+                self.alone -= 1;
+                let refused = self.refused.take();
+                match opened {
+                    Ok(stream) => {
+                        self.way = Way::Legacy(stream.endpoint.clone());
+                        let peer = self.peer.clone();
+                        self.running.spawn(async move { Event::Closed(stream.read(peer).await) });
+                        self.send_held(false);
+                    }
+                    Err(fault) => self.fail_held(&refused.unwrap_or(fault)).await,
+                }
+            }
+            Event::Begun(begun) => {
+                self.alone -= 1;
+                self.begins_again = false;
+                match begun {
+                    Ok(head) => {
+                        self.began(head);
+                        self.listen();
+                        for told in started_over(self.peer.endpoint().server().as_str()) {
+                            let _ = self.peer.inbound.pass(told).await;
+                        }
+                        self.send_held(true);
+                    }
+                    Err(fault) => self.fail_held(&Fault::NotBegun(Box::new(fault))).await,
+                }
+            }
+            Event::Silent(Silence::Forgotten, generation) if generation == self.generation => {
+                self.begin_again()
+            }
+            Event::Silent(..) => {}
+        }
+        None
+    }
+
+    async fn sent(&mut self, sending: Sending, outcome: Outcome) {
+        let Sending { id, generation, alone, again, initialized } = sending;
+        self.alone -= usize::from(alone);
+        id.map(|id| self.asked.remove(&id));
+        match outcome {
+            Outcome::Failed | Outcome::Futile(_) => {}
+            Outcome::Taken => {
+                if matches!(self.way, Way::Undecided) {
+                    self.way = Way::Streamable(self.url());
+                }
+                if initialized {
+                    self.listen();
+                }
+            }
+            Outcome::Begun(head) => {
+                self.way = Way::Streamable(self.url());
+                self.began(head);
+            }
+            Outcome::Forgotten(frame) if again => self.peer.fail(&frame, &Fault::Forgotten).await,
+            Outcome::Forgotten(frame) if generation != self.generation => self.send(frame, true),
+            Outcome::Forgotten(frame) => {
+                self.held.push(frame);
+                self.begin_again();
+            }
+            Outcome::NotTaken(frame, fault) => {
+                let auto = self.peer.endpoint().transport() == RemoteTransport::Auto;
+                if auto && matches!(self.way, Way::Undecided) && self.initialize.is_some() {
+                    self.refused = Some(fault);
+                    self.held.push(frame);
+                    self.open_stream();
+                } else {
+                    self.peer.fail(&frame, &fault).await;
+                }
+            }
+        }
+    }
+
+    /// There is a session at the remote server, on these terms.
+    fn began(&mut self, head: Head) {
+        self.head = head;
+        self.generation += 1;
+        self.listening.take().iter().for_each(AbortHandle::abort);
+    }
+
+    /// Listens to what the server says unasked.
+    fn listen(&mut self) {
+        if let Way::Streamable(url) = &self.way {
+            let (peer, url, head, generation) =
+                (self.peer.clone(), url.clone(), self.head.clone(), self.generation);
+            let listening = async move { Event::Silent(listen(peer, url, head).await, generation) };
+            self.listening = Some(self.running.spawn(listening));
+        }
+    }
+
+    /// Opens the old transport's stream; nothing is sent meanwhile.
+    fn open_stream(&mut self) {
+        self.alone += 1;
+        let peer = self.peer.clone();
+        self.running.spawn(async move { Event::Opened(legacy::open(&peer).await.map(Box::new)) });
+    }
+
+    /// The server has forgotten the session: the handshake is performed once more; nothing is sent meanwhile.
+    fn begin_again(&mut self) {
+        let Some(initialize) = self.initialize.clone().filter(|_| !self.begins_again) else { return };
+        self.begins_again = true;
+        self.alone += 1;
+        let (peer, url) = (self.peer.clone(), self.url());
+        self.running.spawn(async move { Event::Begun(begin(peer, url, &initialize).await) });
+    }
+
+    fn send_held(&mut self, again: bool) {
+        for frame in std::mem::take(&mut self.held) {
+            self.send(frame, again);
+        }
+    }
+
+    async fn fail_held(&mut self, fault: &Fault) {
+        for frame in std::mem::take(&mut self.held) {
+            self.peer.fail(&frame, fault).await;
+        }
+    }
+}

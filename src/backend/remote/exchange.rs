@@ -1,0 +1,195 @@
+//! One message to a remote server over Streamable HTTP, and all that comes of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Response, StatusCode};
+use tokio::time::{sleep, timeout};
+
+use super::destination::Destination;
+use super::fault::Fault;
+use super::reply::{self, Events, Form};
+use super::request::{Head, Peer, SESSION_ID};
+use crate::mcp::{self, Frame, Kind, Method, RequestId, agreed_revision};
+
+/// A message, and where it goes.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) peer: Arc<Peer>,
+    pub(super) url: Arc<Destination>,
+    pub(super) head: Head,
+    pub(super) frame: Frame,
+}
+
+/// What became of it, for whoever sent it. Answers have gone to the session already.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It was taken, or answered in some way.
+    Taken,
+    /// It came to nothing, which was told.
+    Failed,
+    /// It came to nothing, and without it there is nothing to go on with.
+    Futile(Fault),
+    /// The handshake was accepted, on these terms.
+    Begun(Head),
+    /// The server knows the session no more, and has not looked at the message.
+    Forgotten(Frame),
+    /// The server takes no such message at this address, with the reason.
+    NotTaken(Frame, Fault),
+}
+
+/// How long a message may take to be taken that is not answered.
+const TAKEN: Duration = Duration::from_secs(10);
+/// How often a stream is taken up again that brings nothing.
+const RETRIES: u32 = 3;
+
+/// Performs the handshake once more for a client that has done so already, of which the server has forgotten it. What
+/// comes of it is the client's no more.
+pub(super) async fn begin(peer: Arc<Peer>, url: Arc<Destination>, initialize: &Frame) -> Result<Head, Fault> {
+    let (_, id) = mcp::initialize("");
+    let frame = initialize.addressed_to(&id);
+    let exchange = Exchange { peer: peer.clone(), url: url.clone(), head: Head::default(), frame };
+    let head = match exchange.ask(&id).await? {
+        Outcome::Begun(head) => head,
+        Outcome::NotTaken(_, fault) => return Err(fault),
+        _ => return Err(Fault::Refusing),
+    };
+    let exchange = Exchange { peer, url, head: head.clone(), frame: mcp::initialized() };
+    // One that is not taken is a warning, as from any client.
+    exchange.run().await;
+    Ok(head)
+}
+
+impl Exchange {
+    pub(super) async fn run(self) -> Outcome {
+        let outcome = match self.frame.kind() {
+            Kind::Request(id, _) => self.ask(id).await,
+            Kind::Notification(_) | Kind::Response(_) => {
+                timeout(TAKEN, self.tell()).await.unwrap_or(Err(Fault::Late))
+            }
+        };
+        match outcome {
+            Ok(outcome) => outcome,
+            // An error in the server's place would be taken for a word of its own.
+            Err(fault) if mcp::is_probe(&self.frame) => Outcome::Futile(fault),
+            Err(fault) => {
+                self.peer.fail(&self.frame, &fault).await;
+                Outcome::Failed
+            }
+        }
+    }
+
+    /// A notification, or an answer of the client.
+    async fn tell(&self) -> Result<Outcome, Fault> {
+        let response = self.peer.post(&self.url, &self.head, &self.frame).await?;
+        match response.status() {
+            status if status.is_success() => Ok(Outcome::Taken),
+            StatusCode::NOT_FOUND if self.head.session.is_some() => {
+                Ok(Outcome::Forgotten(self.frame.clone()))
+            }
+            _ => Err(reply::refusal(response).await.0),
+        }
+    }
+
+    async fn ask(&self, id: &RequestId) -> Result<Outcome, Fault> {
+        let response = self.peer.post(&self.url, &self.head, &self.frame).await?;
+        let status = response.status();
+        if status == StatusCode::NOT_FOUND && self.head.session.is_some() {
+            return Ok(Outcome::Forgotten(self.frame.clone()));
+        }
+        if !status.is_success() {
+            return self.refused(response, id).await;
+        }
+        let session = response.headers().get(SESSION_ID).cloned();
+        let answer = self.answer(response, id).await?;
+        if !matches!(self.frame.kind(), Kind::Request(_, Method::Initialize)) || answer.is_error() {
+            return Ok(Outcome::Taken);
+        }
+        let revision = agreed_revision(&answer).and_then(|revision| (*revision).try_into().ok());
+        Ok(Outcome::Begun(Head { session, revision }))
+    }
+
+    /// A server's own error keeps its words.
+    async fn refused(&self, response: Response, id: &RequestId) -> Result<Outcome, Fault> {
+        // The statuses by which MCP 2025-11-25 (transports, backwards compatibility) knows an older server.
+        let may_be_older = matches!(
+            response.status(),
+            StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
+        );
+        match reply::refusal(response).await {
+            (_, Some(error)) if matches!(error.kind(), Kind::Response(own) if own.as_ref().is_none_or(|own| own == id)) =>
+            {
+                let _ = self.peer.inbound.pass(error.addressed_to(id)).await;
+                Ok(Outcome::Taken)
+            }
+            (fault, _) if may_be_older => Ok(Outcome::NotTaken(self.frame.clone(), fault)),
+            (fault, _) => Err(fault),
+        }
+    }
+
+    /// Takes everything that comes to the session, up to the answer.
+    async fn answer(&self, response: Response, id: &RequestId) -> Result<Frame, Fault> {
+        match Form::of(&response) {
+            _ if response.status() == StatusCode::ACCEPTED => Err(Fault::NoReply(response.status())),
+            Form::Json => {
+                let frames = reply::json(&self.peer, response).await?;
+                self.take(frames, id).await.ok_or(Fault::Unanswered)
+            }
+            Form::Events => self.answer_among(response, id).await,
+            Form::Other(kind) => Err(Fault::Form(kind)),
+        }
+    }
+
+    /// A stream that ends before the answer is taken up where it broke off, if the server offers that.
+    async fn answer_among(&self, response: Response, id: &RequestId) -> Result<Frame, Fault> {
+        let mut events = Events::new(&self.peer, response);
+        let mut tries = 0;
+        loop {
+            match events.next().await {
+                Ok(Some(frames)) => {
+                    tries = 0;
+                    if let Some(answer) = self.take(frames, id).await {
+                        return Ok(answer);
+                    }
+                }
+                Ok(None) | Err(Fault::Broken) => {
+                    let last = events.last_id().filter(|_| tries < RETRIES).map(str::to_owned);
+                    let last = last.ok_or(Fault::Unanswered)?;
+                    tries += 1;
+                    sleep(events.retry()).await;
+                    match self.peer.listen(&self.url, &self.head, Some(&last)).await {
+                        Ok(response)
+                            if response.status().is_success() && Form::of(&response) == Form::Events =>
+                        {
+                            events = events.take_up(response);
+                        }
+                        Ok(_) => return Err(Fault::Unanswered),
+                        // The server may be there again at the next attempt.
+                        Err(_) => {}
+                    }
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+
+    /// Hands messages to the session. An answer to anything but this request is none of anybody's.
+    async fn take(&self, frames: Vec<Frame>, id: &RequestId) -> Option<Frame> {
+        for frame in frames {
+            let answers = match frame.kind() {
+                Kind::Response(Some(own)) if own == id => true,
+                Kind::Response(_) => continue,
+                Kind::Request(..) | Kind::Notification(_) => false,
+            };
+            if answers {
+                self.peer.learn(&self.frame, &frame);
+            }
+            let kept = answers.then(|| frame.clone());
+            let _ = self.peer.inbound.pass(frame).await;
+            if kept.is_some() {
+                return kept;
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,214 @@
+//! How a remote server is asked: where, with which headers, as whom.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use tokio::time::timeout;
+
+use super::LEAVE;
+use super::address::Reach;
+use super::destination::{Destination, Misplaced};
+use super::fault::Fault;
+use super::inbound::Inbound;
+use super::oauth::{NoToken, Tokens};
+use super::unreachable::Unreachable;
+use crate::catalog::{Credential, Endpoint, Grant, Sealed};
+use crate::mcp::{Frame, Repeated, ToolHeaders, called_tool};
+
+/// A remote server as one session knows it.
+#[derive(Debug)]
+pub(super) struct Peer {
+    endpoint: Endpoint,
+    destination: Arc<Destination>,
+    pub(super) inbound: Inbound,
+    /// For each grant that its credentials may be.
+    tokens: Vec<(Arc<Grant>, Tokens)>,
+    /// What its tools want repeated in headers.
+    tools: Mutex<ToolHeaders>,
+}
+
+/// What the remote server and we have agreed on: goes with every message after `initialize`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Head {
+    /// The session's id there, which no client gets to see.
+    pub(super) session: Option<HeaderValue>,
+    pub(super) revision: Option<HeaderValue>,
+}
+
+pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const NAME: HeaderName = HeaderName::from_static("mcp-name");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+const JSON_AND_EVENTS: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// What a client hears if a token cannot be used.
+const NO_TOKEN: &str = "the gateway has no access to the server; tell the operator";
+/// How long a stream may take to begin.
+const BEGINS: Duration = Duration::from_secs(30);
+
+impl Peer {
+    /// For requests on this runtime. `tokens` gets tokens by a grant.
+    pub(super) fn new(
+        endpoint: Endpoint,
+        inbound: Inbound,
+        tokens: impl Fn(&Arc<Grant>, Reach) -> Result<Tokens, Misplaced>,
+    ) -> Result<Self, Misplaced> {
+        let reach = if endpoint.allows_private() { Reach::Open } else { Reach::Guarded };
+        let pair = |grant: &Arc<Grant>| tokens(grant, reach).map(|tokens| (grant.clone(), tokens));
+        let tokens = endpoint.grants().map(pair).collect::<Result<_, _>>()?;
+        let destination = Arc::new(Destination::new(endpoint.url().clone(), reach)?);
+        Ok(Self { endpoint, destination, inbound, tokens, tools: Mutex::default() })
+    }
+
+    /// Where the settings say that it is.
+    pub(super) fn destination(&self) -> &Arc<Destination> {
+        &self.destination
+    }
+
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Answers a request in the server's place.
+    pub(super) async fn fail(&self, frame: &Frame, fault: &Fault) {
+        let server = self.endpoint.server();
+        tracing::warn!(%server, %fault, "a request to a remote server failed");
+        if let crate::mcp::Kind::Request(id, _) = frame.kind() {
+            self.inbound.fail(id, server.as_str(), fault).await;
+        }
+    }
+
+    /// Sends one message. Comes back with whatever the server says to it.
+    pub(super) async fn post(&self, to: &Destination, head: &Head, frame: &Frame) -> Result<Response, Fault> {
+        let tool = Some(frame).filter(|_| self.endpoint.has_tool_credentials()).and_then(called_tool);
+        let credential = self.endpoint.credential(tool.as_deref());
+        let credential = credential.map_err(|missing| Fault::NoCredential(missing.to_string()))?;
+        let repeated = self.repeated(frame);
+        self.send(credential, Method::POST, to, |mut request| {
+            for (name, value) in &repeated {
+                request = request.header(name, value);
+            }
+            let request = head.add_to(request).header(ACCEPT, JSON_AND_EVENTS).header(CONTENT_TYPE, JSON);
+            request.body(frame.bytes().clone())
+        })
+        .await
+    }
+
+    /// Opens a stream of events, or takes up one after the last event that came.
+    pub(super) async fn listen(
+        &self,
+        to: &Destination,
+        head: &Head,
+        last: Option<&str>,
+    ) -> Result<Response, Fault> {
+        let credential = self.endpoint.credential(None).map_err(|_| Fault::Unreachable)?;
+        let opening = self.send(credential, Method::GET, to, |request| {
+            let request = head.add_to(request).header(ACCEPT, EVENTS);
+            last.iter().fold(request, |request, last| request.header(LAST_EVENT_ID, *last))
+        });
+        timeout(BEGINS, opening).await.unwrap_or(Err(Fault::Late))
+    }
+
+    /// Lets go of the session.
+    pub(super) async fn leave(&self, to: &Destination, head: &Head) {
+        let Ok(credential) = self.endpoint.credential(None) else { return };
+        let leaving = self.send(credential, Method::DELETE, to, |request| head.add_to(request));
+        let _ = timeout(LEAVE, leaving).await;
+    }
+
+    /// Keeps what an answer to this request tells of the server's tools.
+    pub(super) fn learn(&self, request: &Frame, answer: &Frame) {
+        if Repeated::of(request).is_some_and(|repeated| repeated.method == "tools/list") {
+            self.tools.lock().unwrap_or_else(PoisonError::into_inner).learn(request, answer);
+        }
+    }
+
+    /// The headers in which a client of the stateless era repeats parts of a request.
+    fn repeated(&self, frame: &Frame) -> Vec<(HeaderName, HeaderValue)> {
+        let Some(repeated) = Repeated::of(frame) else { return Vec::new() };
+        let tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
+        let params =
+            tools.repeat(frame).into_iter().map(|(name, value)| (format!("mcp-param-{name}"), value));
+        let own = [
+            (PROTOCOL_VERSION, Some(repeated.version)),
+            (METHOD, Some(repeated.method)),
+            (NAME, repeated.name),
+        ];
+        let own =
+            own.into_iter().filter_map(|(name, value)| Some((name, HeaderValue::try_from(value?).ok()?)));
+        own.chain(params.filter_map(|(name, value)| {
+            Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
+        }))
+        .collect()
+    }
+
+    async fn send(
+        &self,
+        credential: Option<&Credential>,
+        method: Method,
+        to: &Destination,
+        adorn: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Response, Fault> {
+        let request = |to: &Destination, own: Option<(&HeaderName, HeaderValue)>| -> Result<_, Fault> {
+            let mut headers = self.endpoint.headers().clone();
+            own.map(|(name, value)| headers.insert(name, value));
+            let request = to.request(method.clone()).map_err(|reason| self.tell(&reason))?;
+            Ok(adorn(request.headers(headers)))
+        };
+        match credential {
+            None => self.execute(request(to, None)?).await,
+            Some(Credential::Header(name, value)) => {
+                self.execute(request(to, Some((name, value.clone())))?).await
+            }
+            Some(Credential::Query(name, value)) => {
+                self.execute(request(&to.with(name, value.reveal()), None)?).await
+            }
+            Some(Credential::Grant(grant)) => {
+                let bearer = |token: &Sealed| {
+                    let mut value = HeaderValue::try_from(format!("Bearer {}", token.reveal())).ok();
+                    value.iter_mut().for_each(|value| value.set_sensitive(true));
+                    value.map(|value| (&AUTHORIZATION, value)).ok_or(Fault::NoToken(NO_TOKEN))
+                };
+                let known = self.tokens.iter().find(|(own, _)| own == grant);
+                let (_, tokens) = known.ok_or(Fault::NoToken(NO_TOKEN))?;
+                let lacking = |error: NoToken| {
+                    tracing::warn!(server = %self.endpoint.server(), %error, "no token for a remote server");
+                    Fault::NoToken(error.public())
+                };
+                let token = tokens.token().await.map_err(lacking)?;
+                let response = self.execute(request(to, Some(bearer(&token)?))?).await?;
+                if response.status() != StatusCode::UNAUTHORIZED {
+                    return Ok(response);
+                }
+                let token = tokens.renew(&token).await.map_err(lacking)?;
+                self.execute(request(to, Some(bearer(&token)?))?).await
+            }
+        }
+    }
+
+    async fn execute(&self, request: RequestBuilder) -> Result<Response, Fault> {
+        let response = request.send().await.map_err(|error| self.tell(&Unreachable::of(&error)))?;
+        if response.status().is_redirection() { Err(Fault::Redirected) } else { Ok(response) }
+    }
+
+    /// Tells the operator what went wrong on the way, in more words than a client hears.
+    pub(super) fn tell(&self, reason: &Unreachable) -> Fault {
+        tracing::warn!(server = %self.endpoint.server(), %reason, "a remote server does not answer");
+        Fault::from(reason)
+    }
+}
+
+impl Head {
+    fn add_to(&self, request: RequestBuilder) -> RequestBuilder {
+        let pairs = [(SESSION_ID, &self.session), (PROTOCOL_VERSION, &self.revision)];
+        pairs.into_iter().fold(request, |request, (name, value)| match value {
+            Some(value) => request.header(name, value),
+            None => request,
+        })
+    }
+}

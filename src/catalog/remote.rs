@@ -1,0 +1,211 @@
+//! A server of the allowlist that is reached over the network.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use url::Url;
+
+use super::BadVariable;
+use super::credential::{Auth, Credential, Grant, NoCredential};
+use super::pattern::Pattern;
+use super::variables::Template;
+use crate::ids::{ServerName, TenantId};
+use crate::settings::{self, RemoteTransport, Server};
+
+/// Where it is, and what it gets to know.
+#[derive(Debug)]
+pub(super) struct Remote {
+    url: Url,
+    transport: RemoteTransport,
+    allow_private: bool,
+    headers: Vec<(HeaderName, Template)>,
+    query: Vec<(String, Template)>,
+    environment: BTreeMap<String, String>,
+    auth: Option<Auth>,
+    by_tool: Vec<(Pattern, Auth)>,
+    by_tenant: BTreeMap<TenantId, Auth>,
+}
+
+/// How a session reaches its remote server, and as whom.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    server: ServerName,
+    remote: Arc<Remote>,
+    url: Url,
+    headers: HeaderMap,
+    credential: Option<Credential>,
+    /// What calls of some tools are sent with instead; the first pattern that fits counts.
+    by_tool: Vec<(Pattern, Result<Credential, NoCredential>)>,
+}
+
+/// Why a remote server cannot be reached for somebody.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unreached {
+    #[error(transparent)]
+    Variable(#[from] BadVariable),
+    #[error(transparent)]
+    Credential(#[from] NoCredential),
+}
+
+impl Remote {
+    /// Reads what the settings say, which were checked, and the credentials that they name.
+    ///
+    /// # Errors
+    /// With the key and the reason.
+    pub(super) fn load(
+        name: &str,
+        url: &str,
+        server: &Server,
+        tenants: &BTreeMap<String, settings::Tenant>,
+    ) -> Result<Self, (&'static str, String)> {
+        let url = Url::parse(url).map_err(|fault| ("url", format!("is no URL: {fault}")))?;
+        let auth = |auth: &settings::Auth| Auth::load(auth, &url);
+        let mut headers = Vec::new();
+        for (name, text) in &server.headers {
+            let name = name.parse().map_err(|_| ("headers", format!("holds {name:?}, which is no name")))?;
+            headers.push((name, Template::read(text).map_err(|reason| ("headers", reason))?));
+        }
+        let mut query = Vec::new();
+        for (name, text) in &server.query {
+            query.push((name.clone(), Template::read(text).map_err(|reason| ("query", reason))?));
+        }
+        let mut by_tool = Vec::new();
+        for (tool, wanted) in &server.tool_auth {
+            let wanted = auth(wanted).map_err(|reason| ("tool_auth", format!("for {tool:?} {reason}")))?;
+            by_tool.push((Pattern::new(tool), wanted));
+        }
+        let mut by_tenant = BTreeMap::new();
+        for (id, tenant) in tenants {
+            if let Some(wanted) = tenant.auth.get(name) {
+                let wanted = auth(wanted).map_err(|reason| ("auth", format!("of tenants.{id} {reason}")))?;
+                by_tenant.insert(TenantId::new(id), wanted);
+            }
+        }
+        Ok(Self {
+            transport: server.transport,
+            allow_private: server.allow_private,
+            headers,
+            query,
+            environment: server.env.clone(),
+            auth: server.auth.as_ref().map(auth).transpose().map_err(|reason| ("auth", reason))?,
+            by_tool,
+            by_tenant,
+            url,
+        })
+    }
+
+    /// The variables that its headers and its query hold: all that a session's have a meaning for.
+    pub(super) fn variables(&self) -> Vec<String> {
+        let headers = self.headers.iter().map(|(_, text)| text);
+        let all = headers.chain(self.query.iter().map(|(_, text)| text));
+        all.flat_map(Template::names).cloned().collect()
+    }
+}
+
+impl Endpoint {
+    /// For a session of this tenant, with these variables beside the server's. `header` is what a header of the
+    /// request says.
+    ///
+    /// # Errors
+    /// If a variable or a credential is missing that the client could have sent.
+    pub(super) fn new(
+        server: &ServerName,
+        remote: &Arc<Remote>,
+        tenant: Option<&TenantId>,
+        added: &BTreeMap<String, String>,
+        header: &impl Fn(&HeaderName) -> Option<String>,
+    ) -> Result<Self, Unreached> {
+        let mut variables = remote.environment.clone();
+        variables.extend(added.clone());
+        let mut url = remote.url.clone();
+        let fill = |text: &Template| text.fill(&variables).map_err(BadVariable::Missing);
+        for (name, text) in &remote.query {
+            url.query_pairs_mut().append_pair(name, &fill(text)?);
+        }
+        let mut headers = HeaderMap::with_capacity(remote.headers.len());
+        for (name, text) in &remote.headers {
+            let unfit = |_| BadVariable::Value(text.names().next().cloned().unwrap_or_default());
+            let mut value = HeaderValue::try_from(fill(text)?).map_err(unfit)?;
+            value.set_sensitive(true);
+            headers.insert(name.clone(), value);
+        }
+        let auth = tenant.and_then(|tenant| remote.by_tenant.get(tenant)).or(remote.auth.as_ref());
+        let chosen = auth.and_then(|auth| auth.choose(header));
+        let credential = chosen.or_else(|| remote.auth.as_ref().and_then(|auth| auth.choose(header)));
+        if let (None, Some(name)) = (&credential, auth.and_then(Auth::passthrough)) {
+            return Err(NoCredential(name.clone()).into());
+        }
+        let of_tool = |(tool, auth): &(Pattern, Auth)| {
+            let chosen = auth.choose(header).or_else(|| credential.clone());
+            let lacking = || auth.passthrough().map(|name| Err(NoCredential(name.clone())));
+            Some((tool.clone(), chosen.map(Ok).or_else(lacking)?))
+        };
+        let by_tool = remote.by_tool.iter().filter_map(of_tool).collect();
+        Ok(Self { server: server.clone(), remote: remote.clone(), url, headers, credential, by_tool })
+    }
+
+    /// The server that is reached.
+    pub fn server(&self) -> &ServerName {
+        &self.server
+    }
+
+    /// Where it takes requests, but for a credential in the query.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// How it is spoken to.
+    pub fn transport(&self) -> RemoteTransport {
+        self.remote.transport
+    }
+
+    /// Whether it may have a private or loopback address.
+    pub fn allows_private(&self) -> bool {
+        self.remote.allow_private
+    }
+
+    /// What it gets beside a credential.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// What it is given to know who asks; for the call of a tool, if it is one.
+    ///
+    /// # Errors
+    /// If the tool needs one that the client has not sent.
+    pub fn credential(&self, tool: Option<&str>) -> Result<Option<&Credential>, &NoCredential> {
+        let own = tool.and_then(|tool| self.by_tool.iter().find(|(pattern, _)| pattern.fits(tool)));
+        match own {
+            Some((_, credential)) => credential.as_ref().map(Some),
+            None => Ok(self.credential.as_ref()),
+        }
+    }
+
+    /// The grants among its credentials.
+    pub fn grants(&self) -> impl Iterator<Item = &Arc<Grant>> {
+        let of_tools = self.by_tool.iter().filter_map(|(_, credential)| credential.as_ref().ok());
+        of_tools.chain(&self.credential).filter_map(|credential| match credential {
+            Credential::Grant(grant) => Some(grant),
+            Credential::Header(..) | Credential::Query(..) => None,
+        })
+    }
+
+    /// Whether tools differ in what they are called with.
+    pub fn has_tool_credentials(&self) -> bool {
+        !self.by_tool.is_empty()
+    }
+
+    /// All that tells it from others.
+    pub(super) fn parts(&self) -> Vec<Vec<u8>> {
+        let mut parts = vec![self.url.as_str().as_bytes().to_vec()];
+        for (name, value) in &self.headers {
+            parts.extend([name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec()]);
+        }
+        let of_tools = self.by_tool.iter().map(|(_, credential)| credential.as_ref().ok());
+        for credential in of_tools.chain([self.credential.as_ref()]) {
+            parts.push(credential.map(Credential::identity).unwrap_or_default());
+        }
+        parts
+    }
+}
