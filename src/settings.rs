@@ -13,6 +13,7 @@ mod layers;
 mod limits;
 mod listen;
 mod load;
+mod offer;
 mod reload;
 mod remote;
 mod sandbox;
@@ -25,6 +26,7 @@ pub use self::invalid::Invalid;
 pub use self::limits::{Limits, Rate, Timeouts};
 pub use self::listen::Listen;
 pub use self::load::{Flags, Platform};
+pub use self::offer::Selection;
 pub use self::remote::{Auth, RemoteTransport, Scheme};
 pub use self::sandbox::{NetworkAccess, Profile, Sandbox, UidRange};
 

@@ -24,6 +24,7 @@ mod isolation;
 mod ladder;
 mod limits;
 mod messages;
+mod offer;
 mod opening;
 mod platform;
 mod prefetch;
