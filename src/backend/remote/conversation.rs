@@ -45,7 +45,7 @@ pub(super) struct Conversation {
     /// What is sent once there is a session again, or a stream.
     held: Vec<Frame>,
     /// Why that has to wait.
-    refused: Option<Refusal>,
+    refused: Option<Box<Refusal>>,
     /// A session is being begun again.
     begins_again: bool,
     listening: Option<AbortHandle>,
@@ -236,7 +236,7 @@ impl Conversation {
                     Err(fault) => match refused {
                         Some(refusal) if self.held.len() == 1 => {
                             let frame = self.held.remove(0);
-                            self.peer.refuse(&frame, refusal).await;
+                            self.peer.refuse(&frame, *refusal).await;
                         }
                         _ => self.fail_held(&fault).await,
                     },
@@ -296,7 +296,7 @@ impl Conversation {
                     self.held.push(frame);
                     self.open_stream();
                 } else {
-                    self.peer.refuse(&frame, refusal).await;
+                    self.peer.refuse(&frame, *refusal).await;
                 }
             }
         }

@@ -35,7 +35,7 @@ pub(super) enum Outcome {
     /// The server knows the session no more, and has not looked at the message.
     Forgotten(Frame),
     /// The server takes no such message at this address.
-    NotTaken(Frame, Refusal),
+    NotTaken(Frame, Box<Refusal>),
 }
 
 /// How long a message may take to be taken that is not answered.
@@ -122,7 +122,7 @@ impl Exchange {
         );
         let refusal = reply::refusal(response).await;
         if may_be_older && !refusal.answers(id) {
-            return Ok(Outcome::NotTaken(self.frame.clone(), refusal));
+            return Ok(Outcome::NotTaken(self.frame.clone(), Box::new(refusal)));
         }
         self.peer.refuse(&self.frame, refusal).await;
         Ok(Outcome::Failed)

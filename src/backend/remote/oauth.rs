@@ -213,10 +213,10 @@ impl NoToken {
     pub(in crate::backend) fn public(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => {
-                "the server's authorization server cannot be reached; try again shortly, or tell the operator, whose log has the detail"
+                "whoever gives tokens for it cannot be reached; try again shortly, or tell the operator, whose log has the detail"
             }
             Self::Refused { .. } | Self::Unusable(_) | Self::Unchanged => {
-                "the gateway has no access to the server; tell the operator, whose log has the detail"
+                "the gateway gets no token for it; tell the operator, whose log has the detail"
             }
             Self::Ending => "the gateway is stopping; try again shortly",
         }

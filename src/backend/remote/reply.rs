@@ -96,10 +96,11 @@ async fn body(peer: &Peer, mut response: Response, share: &mut Share) -> Result<
 /// Reads what a response says that is none of success.
 pub(super) async fn refusal(mut response: Response) -> Refusal {
     let status = response.status();
-    let fault = match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Fault::Credential(status),
-        status => Fault::Status(status),
-    };
+    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        // What it says of our credential is none of the client's, who has sent another.
+        return Refusal { fault: Fault::Credential(status), error: None };
+    }
+    let fault = Fault::Status(status);
     let mut text = BytesMut::new();
     while text.len() <= MAX_REFUSAL {
         match timeout(REFUSES, response.chunk()).await {

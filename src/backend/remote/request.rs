@@ -48,7 +48,7 @@ const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const JSON_AND_EVENTS: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// What a client hears if a token cannot be used.
-const NO_TOKEN: &str = "the gateway has no access to the server; tell the operator";
+const NO_TOKEN: &str = "the gateway gets no token for it; tell the operator";
 /// How long a stream may take to begin.
 const BEGINS: Duration = Duration::from_secs(30);
 
