@@ -1,7 +1,7 @@
 //! Remote servers: what a session has of one is the same as of a child.
 //!
 //! `conversation` owns what is between one session and its remote server. `exchange` is one message and all that
-//! comes of it, `listening` the stream beside them; `legacy` is the transport of 2024-11-05. `request` is how everything
+//! comes of it, `listening` the stream beside them; `legacy` is the transport of 2024-11-05; `on_the_way` counts. `request` is how everything
 //! is asked for, `reply` reads what comes back, `inbound` takes it to the session, `fault` is what can go wrong.
 //!
 //! A `destination` is a URL that may be asked, by the HTTP client that a thread has for it (`client`). `address` says
@@ -19,6 +19,7 @@ mod legacy;
 mod listener;
 mod listening;
 mod oauth;
+mod on_the_way;
 mod reply;
 mod request;
 mod unreachable;
@@ -54,8 +55,8 @@ use crate::settings::Settings;
 pub(super) struct Remotes {
     /// The largest message that a remote server may send, in bytes.
     max_message: usize,
-    /// What may be on the way to one of them, in bytes.
-    max_queue: usize,
+    /// What may be on the way to one of them, in bytes: one message that is not taken leaves room for others.
+    max_on_the_way: usize,
     tokens: Mutex<HashMap<Arc<Grant>, Tokens>>,
 }
 
@@ -96,7 +97,7 @@ impl Remotes {
         let bytes = |size: bytesize::ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
         Self {
             max_message: bytes(settings.limits.line),
-            max_queue: bytes(settings.limits.queue),
+            max_on_the_way: bytes(settings.limits.queue) + bytes(settings.limits.message),
             tokens: Mutex::default(),
         }
     }
@@ -112,7 +113,7 @@ impl Remotes {
             Arc::new(Peer::new(endpoint, inbound, |grant, reach| self.tokens(grant, reach, lifecycle))?);
         let (ending, ended) = (CancellationToken::new(), CancellationToken::new());
         let reason = Arc::new(OnceLock::new());
-        let conversation = Conversation::new(peer, frames, self.max_queue);
+        let conversation = Conversation::new(peer, frames, self.max_on_the_way);
         let task = lifecycle.spawn_bound({
             let (ending, ended, reason) = (ending.clone(), ended.clone().drop_guard(), reason.clone());
             async move {

@@ -43,6 +43,9 @@ pub enum BadNames {
     /// Too many.
     #[error("the header {0} names more than {MAX_NAMES} tools; name fewer, or several at once with *")]
     TooMany(&'static str),
+    /// Too many that are hard to compare.
+    #[error("the header {0} has more than {MAX_STARS} names with *; name tools exactly, or more of them at once")]
+    TooWide(&'static str),
     /// Not text.
     #[error("the header {0} is not UTF-8; it takes names of tools, separated by commas")]
     NotText(&'static str),
@@ -50,6 +53,8 @@ pub enum BadNames {
 
 /// Names of tools that a request may allow.
 const MAX_NAMES: usize = 256;
+/// How many of them may hold a `*`: each is looked for in every name of a list.
+const MAX_STARS: usize = 32;
 /// Longer names are offered only where every name is: they would take long to compare. In bytes.
 const MAX_NAME: usize = 8 * 1024;
 
@@ -87,6 +92,9 @@ impl Offer {
             allow.extend(text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(Pattern::new));
             if allow.len() > MAX_NAMES {
                 return Err(BadNames::TooMany(header));
+            }
+            if allow.iter().filter(|name| name.has_star()).count() > MAX_STARS {
+                return Err(BadNames::TooWide(header));
             }
         }
         if allow.is_empty() {

@@ -9,6 +9,11 @@ impl Pattern {
         Self(text.into())
     }
 
+    /// Whether it may mean several names.
+    pub(super) fn has_star(&self) -> bool {
+        self.0.contains('*')
+    }
+
     /// Whether this name is meant.
     pub(super) fn fits(&self, name: &str) -> bool {
         let Some((first, rest)) = self.0.split_once('*') else { return *self.0 == *name };

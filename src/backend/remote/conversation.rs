@@ -10,7 +10,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
@@ -21,6 +20,7 @@ use super::exchange::{Exchange, Outcome, begin};
 use super::fault::Fault;
 use super::legacy::{self, Stream};
 use super::listening::{Silence, listen};
+use super::on_the_way::OnTheWay;
 use super::reply::Refusal;
 use super::request::{Head, Peer};
 use crate::mcp::{Frame, Kind, Method, RequestId, started_over};
@@ -40,8 +40,6 @@ pub(super) struct Conversation {
     running: JoinSet<Event>,
     /// Requests that wait for their answer.
     asked: HashMap<RequestId, AbortHandle>,
-    /// How much is on the way that nothing may overtake.
-    alone: usize,
     /// What is sent once there is a session again, or a stream.
     held: Vec<Frame>,
     /// Why that has to wait.
@@ -49,8 +47,8 @@ pub(super) struct Conversation {
     /// A session is being begun again.
     begins_again: bool,
     listening: Option<AbortHandle>,
-    /// What is on the way, in bytes.
-    on_the_way: Arc<AtomicUsize>,
+    on_the_way: OnTheWay,
+    /// In bytes.
     max_on_the_way: usize,
 }
 
@@ -79,28 +77,10 @@ enum Event {
 struct Sending {
     id: Option<RequestId>,
     generation: u32,
-    /// Others wait for it.
-    alone: bool,
     /// It has been sent before.
     again: bool,
     /// It ends the handshake.
     initialized: bool,
-}
-
-/// What a message on the way counts.
-struct Weight(Arc<AtomicUsize>, usize);
-
-impl Weight {
-    fn new(all: &Arc<AtomicUsize>, bytes: usize) -> Self {
-        all.fetch_add(bytes, Ordering::Relaxed);
-        Self(all.clone(), bytes)
-    }
-}
-
-impl Drop for Weight {
-    fn drop(&mut self) {
-        self.0.fetch_sub(self.1, Ordering::Relaxed);
-    }
 }
 
 impl Conversation {
@@ -118,12 +98,11 @@ impl Conversation {
             initialize: None,
             running: JoinSet::new(),
             asked: HashMap::new(),
-            alone: 0,
             held: Vec::new(),
             refused: None,
             begins_again: false,
             listening: None,
-            on_the_way: Arc::default(),
+            on_the_way: OnTheWay::default(),
             max_on_the_way,
         }
     }
@@ -131,7 +110,7 @@ impl Conversation {
     /// Goes on until it is asked to end, or has nothing to go on with: then it says why.
     pub(super) async fn run(mut self, ending: CancellationToken) -> Option<String> {
         let reason = loop {
-            let takes = self.alone == 0 && self.on_the_way.load(Ordering::Relaxed) < self.max_on_the_way;
+            let takes = self.on_the_way.has_room(self.max_on_the_way);
             tokio::select! {
                 biased;
                 () = ending.cancelled() => break None,
@@ -164,6 +143,7 @@ impl Conversation {
             Kind::Request(_, Method::Initialize) => self.initialize = Some(frame.clone()),
             Kind::Notification(Method::Cancelled(Some(id))) => {
                 self.asked.remove(id).iter().for_each(AbortHandle::abort);
+                self.held.retain(|held| !matches!(held.kind(), Kind::Request(own, _) if own == id));
                 // In the stateless era, to hang up is to cancel (MCP 2026-07-28, transports).
                 if self.initialize.is_none() {
                     return;
@@ -181,32 +161,29 @@ impl Conversation {
     /// Sends a message on its way; `again` if it has been sent before.
     fn send(&mut self, frame: Frame, again: bool) {
         let (id, alone) = match frame.kind() {
-            Kind::Request(id, Method::Initialize) => (Some(id.clone()), true),
-            // Until it is known how messages go, one shows it for all.
-            Kind::Request(id, _) => (Some(id.clone()), matches!(self.way, Way::Undecided)),
+            Kind::Request(id, method) => (Some(id.clone()), *method == Method::Initialize),
             _ => (None, true),
         };
         let initialized = id.is_none() && frame.method() == "notifications/initialized";
-        let sending = Sending { id: id.clone(), generation: self.generation, alone, again, initialized };
-        let weight = Weight::new(&self.on_the_way, frame.bytes().len());
+        let sending = Sending { id: id.clone(), generation: self.generation, again, initialized };
+        let part = self.on_the_way.part(frame.bytes().len(), alone);
         let (peer, head) = (self.peer.clone(), self.head.clone());
         let handle = match &self.way {
             Way::Legacy(url) => {
                 let url = url.clone();
                 self.running.spawn(async move {
-                    let _weight = weight;
+                    let _part = part;
                     Event::Sent(sending, legacy::send(&peer, &url, &frame).await)
                 })
             }
             Way::Streamable(_) | Way::Undecided => {
                 let exchange = Exchange { peer, url: self.url(), head, frame };
                 self.running.spawn(async move {
-                    let _weight = weight;
+                    let _part = part;
                     Event::Sent(sending, exchange.run().await)
                 })
             }
         };
-        self.alone += usize::from(alone);
         id.map(|id| self.asked.insert(id, handle));
     }
 
@@ -224,7 +201,6 @@ impl Conversation {
             Event::Sent(sending, outcome) => self.sent(sending, outcome).await,
             Event::Closed(fault) => return Some(fault),
             Event::Opened(opened) => {
-                self.alone -= 1;
                 let refused = self.refused.take();
                 match opened {
                     Ok(stream) => {
@@ -243,7 +219,6 @@ impl Conversation {
                 }
             }
             Event::Begun(begun) => {
-                self.alone -= 1;
                 self.begins_again = false;
                 match begun {
                     Ok(head) => {
@@ -266,8 +241,7 @@ impl Conversation {
     }
 
     async fn sent(&mut self, sending: Sending, outcome: Outcome) {
-        let Sending { id, generation, alone, again, initialized } = sending;
-        self.alone -= usize::from(alone);
+        let Sending { id, generation, again, initialized } = sending;
         id.map(|id| self.asked.remove(&id));
         match outcome {
             Outcome::Failed | Outcome::Futile(_) => {}
@@ -321,18 +295,22 @@ impl Conversation {
 
     /// Opens the old transport's stream; nothing is sent meanwhile.
     fn open_stream(&mut self) {
-        self.alone += 1;
-        let peer = self.peer.clone();
-        self.running.spawn(async move { Event::Opened(legacy::open(&peer).await.map(Box::new)) });
+        let (peer, part) = (self.peer.clone(), self.on_the_way.part(0, true));
+        self.running.spawn(async move {
+            let _part = part;
+            Event::Opened(legacy::open(&peer).await.map(Box::new))
+        });
     }
 
     /// The server has forgotten the session: the handshake is performed once more; nothing is sent meanwhile.
     fn begin_again(&mut self) {
         let Some(initialize) = self.initialize.clone().filter(|_| !self.begins_again) else { return };
         self.begins_again = true;
-        self.alone += 1;
-        let (peer, url) = (self.peer.clone(), self.url());
-        self.running.spawn(async move { Event::Begun(begin(peer, url, &initialize).await) });
+        let (peer, url, part) = (self.peer.clone(), self.url(), self.on_the_way.part(0, true));
+        self.running.spawn(async move {
+            let _part = part;
+            Event::Begun(begin(peer, url, &initialize).await)
+        });
     }
 
     fn send_held(&mut self, again: bool) {

@@ -45,8 +45,9 @@ pub(super) struct Events {
 const MAX_REFUSAL: usize = 64 << 10;
 /// How long it may take to come.
 const REFUSES: Duration = Duration::from_secs(5);
-/// How long a server is left alone that does not say how long, and at most.
+/// How long a server is left alone that does not say how long, at least, and at most.
 const RETRY: Duration = Duration::from_secs(1);
+const MIN_RETRY: Duration = Duration::from_millis(100);
 const MAX_RETRY: Duration = Duration::from_secs(30);
 
 impl Form {
@@ -176,7 +177,7 @@ impl Events {
 
     /// How long the server wants us to wait before that.
     pub(super) fn retry(&self) -> Duration {
-        self.stream.retry_ms().map_or(RETRY, Duration::from_millis).min(MAX_RETRY)
+        self.stream.retry_ms().map_or(RETRY, Duration::from_millis).clamp(MIN_RETRY, MAX_RETRY)
     }
 }
 

@@ -60,6 +60,9 @@ fn a_header_names_tools_between_commas_and_nothing_means_everything() {
     let many = |count| vec!["x"; count].join(",");
     assert!(asked(&[&many(256)]).is_ok());
     assert_eq!(asked(&[&many(200), &many(57)]).unwrap_err(), BadNames::TooMany(HEADER));
+    let wide = |count| vec!["x*"; count].join(",");
+    assert!(asked(&[&wide(32)]).is_ok());
+    assert_eq!(asked(&[&wide(33)]).unwrap_err(), BadNames::TooWide(HEADER));
     let unreadable = Offer::of_tools(HEADER, [&b"a,\xff"[..]].into_iter());
     assert_eq!(unreadable.unwrap_err(), BadNames::NotText(HEADER));
 }
