@@ -161,7 +161,10 @@ async fn serve(mut stream: TcpStream, connection: u64, seen: Arc<Seen>, script: 
         let request = Arc::new(request);
         seen.requests.lock().unwrap().push(request.clone());
         seen.changed();
-        let end = script(&request).play(&mut stream, &mut unread).await;
+        let reply = script(&request);
+        // What the script has made of it can be waited for, too.
+        seen.changed();
+        let end = reply.play(&mut stream, &mut unread).await;
         if end == reply::End::Left {
             request.leave();
         }
