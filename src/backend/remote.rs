@@ -1,8 +1,9 @@
 //! Remote servers: what a session has of one is the same as of a child.
 //!
-//! `conversation` owns what is between one session and its remote server. `exchange` is one message and all that
-//! comes of it, `listening` the stream beside them; `legacy` is the transport of 2024-11-05; `on_the_way` counts. `request` is how everything
-//! is asked for, `reply` reads what comes back, `inbound` takes it to the session, `fault` is what can go wrong.
+//! `conversation` owns what is between one session and its remote server. `errand` is one message and all that
+//! comes of it, `listening` the stream beside them; `legacy` is the transport of 2024-11-05. `on_the_way` is how much is
+//! under way at once. `request` is how everything is asked for, `reply` reads what comes back, `inbound` takes it to the
+//! session, `fault` is what can go wrong.
 //!
 //! A `destination` is a URL that may be asked, by the HTTP client that a thread has for it (`client`). `address` says
 //! where servers may be, `unreachable` why one did not answer. `oauth` gets tokens to show to them.
@@ -11,17 +12,17 @@ mod address;
 mod client;
 mod conversation;
 mod destination;
-mod exchange;
+mod errand;
 mod fault;
 mod inbound;
 mod legacy;
-#[cfg(test)]
-mod listener;
 mod listening;
 mod oauth;
 mod on_the_way;
 mod reply;
 mod request;
+#[cfg(test)]
+mod stand_in;
 mod unreachable;
 
 pub use self::address::Forbidden;

@@ -44,7 +44,9 @@ pub enum BadNames {
     #[error("the header {0} names more than {MAX_NAMES} tools; name fewer, or several at once with *")]
     TooMany(&'static str),
     /// Too many that are hard to compare.
-    #[error("the header {0} has more than {MAX_STARS} names with *; name tools exactly, or more of them at once")]
+    #[error(
+        "the header {0} has more than {MAX_STARS} names with *; name tools exactly, or more of them at once"
+    )]
     TooWide(&'static str),
     /// Not text.
     #[error("the header {0} is not UTF-8; it takes names of tools, separated by commas")]

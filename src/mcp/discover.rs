@@ -23,6 +23,7 @@ pub fn discover() -> (Frame, RequestId) {
 /// Whether this is such a request of ours, and no client's.
 pub fn is_probe(request: &Frame) -> bool {
     matches!(request.kind(), Kind::Request(id, _) if id.token() == DISCOVER_ID)
+        && request.method() == "server/discover"
 }
 
 /// What the answer to [`discover`] shows (protocol.md section 4).

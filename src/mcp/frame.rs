@@ -102,6 +102,18 @@ impl Frame {
         Ok(Self { bytes: one_line(bytes), kind, id, method, payload, failed })
     }
 
+    /// All that a server may have meant by a text: one message, or those of a batch. One byte that is not UTF-8 must not
+    /// cost a reply.
+    pub fn read_all(bytes: Bytes) -> Vec<Result<Self, Malformed>> {
+        match Self::parse(bytes.clone()) {
+            Err(Malformed::NotJson(_)) if std::str::from_utf8(&bytes).is_err() => {
+                Self::read_all(String::from_utf8_lossy(&bytes).into_owned().into())
+            }
+            Err(Malformed::Batch) => Self::parse_all(bytes).unwrap_or_else(|fault| vec![Err(fault)]),
+            other => vec![other],
+        }
+    }
+
     /// The messages of a batch, one frame or fault each; a single message is a batch of one.
     ///
     /// # Errors

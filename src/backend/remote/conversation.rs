@@ -16,11 +16,11 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::destination::Destination;
-use super::exchange::{Exchange, Outcome, begin};
+use super::errand::{Errand, Outcome, begin};
 use super::fault::Fault;
 use super::legacy::{self, Stream};
 use super::listening::{Silence, listen};
-use super::on_the_way::OnTheWay;
+use super::on_the_way::{OnTheWay, Part};
 use super::reply::Refusal;
 use super::request::{Head, Peer};
 use crate::mcp::{Frame, Kind, Method, RequestId, started_over};
@@ -64,11 +64,11 @@ enum Event {
     /// A message of the client.
     Sent(Sending, Outcome),
     /// The old transport's stream was asked for.
-    Opened(Result<Box<Stream>, Fault>),
+    Opened(Part, Result<Box<Stream>, Fault>),
     /// The old transport's stream is over.
     Closed(Fault),
     /// The handshake was performed again.
-    Begun(Result<Head, Fault>),
+    Begun(Part, Result<Head, Fault>),
     /// The stream beside the requests, of this generation.
     Silent(Silence, u32),
 }
@@ -81,6 +81,8 @@ struct Sending {
     again: bool,
     /// It ends the handshake.
     initialized: bool,
+    /// Others go on once what has become of it is known.
+    part: Part,
 }
 
 impl Conversation {
@@ -165,23 +167,18 @@ impl Conversation {
             _ => (None, true),
         };
         let initialized = id.is_none() && frame.method() == "notifications/initialized";
-        let sending = Sending { id: id.clone(), generation: self.generation, again, initialized };
         let part = self.on_the_way.part(frame.bytes().len(), alone);
+        let sending = Sending { id: id.clone(), generation: self.generation, again, initialized, part };
         let (peer, head) = (self.peer.clone(), self.head.clone());
         let handle = match &self.way {
             Way::Legacy(url) => {
                 let url = url.clone();
-                self.running.spawn(async move {
-                    let _part = part;
-                    Event::Sent(sending, legacy::send(&peer, &url, &frame).await)
-                })
+                self.running
+                    .spawn(async move { Event::Sent(sending, legacy::send(&peer, &url, &frame).await) })
             }
             Way::Streamable(_) | Way::Undecided => {
-                let exchange = Exchange { peer, url: self.url(), head, frame };
-                self.running.spawn(async move {
-                    let _part = part;
-                    Event::Sent(sending, exchange.run().await)
-                })
+                let errand = Errand { peer, url: self.url(), head, frame };
+                self.running.spawn(async move { Event::Sent(sending, errand.run().await) })
             }
         };
         id.map(|id| self.asked.insert(id, handle));
@@ -200,7 +197,7 @@ impl Conversation {
             Event::Sent(_, Outcome::Futile(fault)) => return Some(fault),
             Event::Sent(sending, outcome) => self.sent(sending, outcome).await,
             Event::Closed(fault) => return Some(fault),
-            Event::Opened(opened) => {
+            Event::Opened(_part, opened) => {
                 let refused = self.refused.take();
                 match opened {
                     Ok(stream) => {
@@ -218,7 +215,7 @@ impl Conversation {
                     },
                 }
             }
-            Event::Begun(begun) => {
+            Event::Begun(_part, begun) => {
                 self.begins_again = false;
                 match begun {
                     Ok(head) => {
@@ -241,8 +238,11 @@ impl Conversation {
     }
 
     async fn sent(&mut self, sending: Sending, outcome: Outcome) {
-        let Sending { id, generation, again, initialized } = sending;
-        id.map(|id| self.asked.remove(&id));
+        let Sending { id, generation, again, initialized, part: _part } = sending;
+        // Its client may have used the id again meanwhile.
+        if let Some(id) = id.filter(|id| self.asked.get(id).is_some_and(AbortHandle::is_finished)) {
+            self.asked.remove(&id);
+        }
         match outcome {
             Outcome::Failed | Outcome::Futile(_) => {}
             Outcome::Taken => {
@@ -297,8 +297,8 @@ impl Conversation {
     fn open_stream(&mut self) {
         let (peer, part) = (self.peer.clone(), self.on_the_way.part(0, true));
         self.running.spawn(async move {
-            let _part = part;
-            Event::Opened(legacy::open(&peer).await.map(Box::new))
+            let opened = legacy::open(&peer).await.map(Box::new);
+            Event::Opened(part, opened)
         });
     }
 
@@ -308,8 +308,8 @@ impl Conversation {
         self.begins_again = true;
         let (peer, url, part) = (self.peer.clone(), self.url(), self.on_the_way.part(0, true));
         self.running.spawn(async move {
-            let _part = part;
-            Event::Begun(begin(peer, url, &initialize).await)
+            let begun = begin(peer, url, &initialize).await;
+            Event::Begun(part, begun)
         });
     }
 

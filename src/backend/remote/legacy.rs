@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use tokio::time::timeout;
 
 use super::destination::Destination;
-use super::exchange::Outcome;
+use super::errand::Outcome;
 use super::fault::Fault;
 use super::reply::{self, Events, Form};
 use super::request::{Head, Peer};

@@ -15,7 +15,7 @@ use super::unreachable::Unreachable;
 use crate::catalog::Sealed;
 use crate::lifecycle::Lifecycle;
 
-mod exchange;
+mod asking;
 
 /// By what right tokens are asked for.
 #[derive(Debug)]

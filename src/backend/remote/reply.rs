@@ -12,7 +12,7 @@ use super::fault::Fault;
 use super::inbound::Share;
 use super::request::Peer;
 use super::unreachable::Unreachable;
-use crate::mcp::{Event, EventName, EventStream, Frame, Kind, Malformed, RequestId};
+use crate::mcp::{Event, EventName, EventStream, Frame, Kind, RequestId};
 
 /// The forms of MCP that a reply can have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,53 +67,64 @@ impl Form {
 /// The messages of a JSON document.
 pub(super) async fn json(peer: &Peer, response: Response) -> Result<Vec<Frame>, Fault> {
     let mut share = peer.inbound.share();
-    let frames = messages(body(peer, response, &mut share).await?);
+    let body = gather(response, peer.inbound.max_message(), |held| share.hold(held)).await;
+    let frames = messages(body.map_err(|cut| cut.told_to(peer))?);
     if frames.is_empty() { Err(Fault::Malformed) } else { Ok(frames) }
 }
 
-async fn body(peer: &Peer, mut response: Response, share: &mut Share) -> Result<Bytes, Fault> {
-    let max = peer.inbound.max_message();
-    if response.content_length().is_some_and(|length| length > max as u64) {
-        return Err(Fault::TooLong(max));
-    }
-    let Some(whole) = response.chunk().await.map_err(|error| peer.tell(&Unreachable::of(&error)))? else {
-        return Ok(Bytes::new());
-    };
-    share.hold(whole.len())?;
-    // One that comes in one piece is not copied.
-    let Some(second) = response.chunk().await.map_err(|error| peer.tell(&Unreachable::of(&error)))? else {
-        return Ok(whole);
-    };
-    let mut gathered = BytesMut::from(whole);
-    gathered.extend_from_slice(&second);
-    share.hold(gathered.len())?;
-    while let Some(piece) = response.chunk().await.map_err(|error| peer.tell(&Unreachable::of(&error)))? {
-        share.hold(gathered.len() + piece.len())?;
-        gathered.extend_from_slice(&piece);
-    }
-    Ok(gathered.freeze())
-}
-
-/// Reads what a response says that is none of success.
-pub(super) async fn refusal(mut response: Response) -> Refusal {
+/// Reads what a response says whose status is not success.
+pub(super) async fn refusal(response: Response) -> Refusal {
     let status = response.status();
     if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         // What it says of our credential is none of the client's, who has sent another.
         return Refusal { fault: Fault::Credential(status), error: None };
     }
-    let fault = Fault::Status(status);
-    let mut text = BytesMut::new();
-    while text.len() <= MAX_REFUSAL {
-        match timeout(REFUSES, response.chunk()).await {
-            Ok(Ok(Some(piece))) => text.extend_from_slice(&piece),
-            Ok(Ok(None)) => {
-                let error = Frame::parse(text.freeze()).ok().filter(Frame::is_error);
-                return Refusal { fault, error };
-            }
-            Ok(Err(_)) | Err(_) => break,
+    let text = timeout(REFUSES, gather(response, MAX_REFUSAL, |_| Ok(()))).await;
+    let error = text.ok().and_then(Result::ok).and_then(|text| Frame::parse(text).ok());
+    Refusal { fault: Fault::Status(status), error: error.filter(Frame::is_error) }
+}
+
+/// Why a body has not come whole.
+enum Cut {
+    Fault(Fault),
+    Broken(Unreachable),
+}
+
+impl Cut {
+    fn told_to(self, peer: &Peer) -> Fault {
+        match self {
+            Self::Fault(fault) => fault,
+            Self::Broken(reason) => peer.tell(&reason),
         }
     }
-    Refusal { fault, error: None }
+}
+
+/// A whole body of at most `max` bytes. `hold` is asked before so many are held. One that comes in one piece is not
+/// copied.
+async fn gather(
+    mut response: Response,
+    max: usize,
+    mut hold: impl FnMut(usize) -> Result<(), Fault>,
+) -> Result<Bytes, Cut> {
+    if response.content_length().is_some_and(|length| length > max as u64) {
+        return Err(Cut::Fault(Fault::TooLong(max)));
+    }
+    let mut first = Bytes::new();
+    let mut gathered = BytesMut::new();
+    while let Some(piece) = response.chunk().await.map_err(|error| Cut::Broken(Unreachable::of(&error)))? {
+        let length = first.len() + gathered.len() + piece.len();
+        if length > max {
+            return Err(Cut::Fault(Fault::TooLong(max)));
+        }
+        hold(length).map_err(Cut::Fault)?;
+        if first.is_empty() && gathered.is_empty() {
+            first = piece;
+        } else {
+            gathered.extend_from_slice(&std::mem::take(&mut first));
+            gathered.extend_from_slice(&piece);
+        }
+    }
+    Ok(if gathered.is_empty() { first } else { gathered.freeze() })
 }
 
 impl Refusal {
@@ -182,15 +193,6 @@ impl Events {
 }
 
 /// The messages of a text. What is none is skipped, as on a child's stdout.
-fn messages(data: Bytes) -> Vec<Frame> {
-    match Frame::parse(data.clone()) {
-        Ok(frame) => vec![frame],
-        Err(Malformed::Batch) => {
-            Frame::parse_all(data).unwrap_or_default().into_iter().filter_map(Result::ok).collect()
-        }
-        Err(Malformed::NotJson(_)) if std::str::from_utf8(&data).is_err() => {
-            Frame::parse(String::from_utf8_lossy(&data).into_owned().into()).into_iter().collect()
-        }
-        Err(_) => Vec::new(),
-    }
+fn messages(text: Bytes) -> Vec<Frame> {
+    Frame::read_all(text).into_iter().filter_map(Result::ok).collect()
 }

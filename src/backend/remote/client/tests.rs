@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::super::address::Forbidden;
 use super::super::destination::Destination;
-use super::super::listener::{Listener, answer};
+use super::super::stand_in::{Listener, answer};
 use super::*;
 
 async fn get(endpoint: &Destination) -> Result<Response, Unreachable> {

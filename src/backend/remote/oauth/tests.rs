@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::task::JoinSet;
 
 use super::super::address::{Forbidden, Reach};
-use super::super::listener::{Listener, answer};
+use super::super::stand_in::{Listener, answer};
 use super::*;
 
 /// Tokens named by their number, that live this long.

@@ -14,7 +14,7 @@ use crate::mcp::{self, Frame, Kind, Method, RequestId, agreed_revision};
 
 /// A message, and where it goes.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(super) struct Errand {
     pub(super) peer: Arc<Peer>,
     pub(super) url: Arc<Destination>,
     pub(super) head: Head,
@@ -48,19 +48,19 @@ const RETRIES: u32 = 3;
 pub(super) async fn begin(peer: Arc<Peer>, url: Arc<Destination>, initialize: &Frame) -> Result<Head, Fault> {
     let (_, id) = mcp::initialize("");
     let frame = initialize.addressed_to(&id);
-    let exchange = Exchange { peer: peer.clone(), url: url.clone(), head: Head::default(), frame };
-    let head = match exchange.ask(&id).await? {
+    let errand = Errand { peer: peer.clone(), url: url.clone(), head: Head::default(), frame };
+    let head = match errand.ask(&id).await? {
         Outcome::Begun(head) => head,
         Outcome::NotTaken(_, refusal) => return Err(refusal.fault),
         _ => return Err(Fault::Refusing),
     };
-    let exchange = Exchange { peer, url, head: head.clone(), frame: mcp::initialized() };
+    let errand = Errand { peer, url, head: head.clone(), frame: mcp::initialized() };
     // One that is not taken is a warning, as from any client.
-    exchange.run().await;
+    errand.run().await;
     Ok(head)
 }
 
-impl Exchange {
+impl Errand {
     pub(super) async fn run(self) -> Outcome {
         let outcome = match self.frame.kind() {
             Kind::Request(id, _) => self.ask(id).await,
