@@ -1,9 +1,9 @@
 //! What answers a session: a supervised child or a remote server, behind the same [`Link`].
 //!
 //! `link` is what a session has of its backend, `backlog` what it has still to say to it. `remote` is the
-//! conversation with a remote server. `child` is the process and what belongs to it, `sandbox` what it is kept from, `templates` the packages that
-//! it finds. `warm` are children that nobody has asked for yet. `unprepared` is why there can be none of it on
-//! this host. `tree` removes what it leaves on disk, `aside` does what blocks, `handover` carries values and
+//! conversation with a remote server. `child` is the process and what belongs to it, `sandbox` what it is kept from,
+//! `templates` the packages that it finds. `warm` are children that nobody has asked for yet. `unprepared` is why there
+//! can be none of it on this host. `tree` removes what it leaves on disk, `aside` does what blocks, `handover` carries values and
 //! descriptors between our own processes. `addresses` are those by which sessions, too, reach the gateway.
 
 mod addresses;
@@ -30,6 +30,7 @@ pub use self::addresses::own_addresses;
 pub use self::backlog::Backlog;
 pub use self::child::{Exit, Framer, Line, StartFailed, Unrehearsed, is_launcher, launch};
 pub use self::link::{Inlet, Life, Link, Outlet, Sent};
+pub use self::remote::{Forbidden, Misplaced};
 pub use self::sandbox::{Barrier, Exhausted, Item, Lack, Report, State, UidCount, is_sweeper, sweep};
 pub use self::templates::{Amount, NotFetched, Provisions};
 pub use self::unprepared::Unprepared;
@@ -151,8 +152,11 @@ impl Starter {
 
     /// Begins a conversation with a remote server, on the caller's runtime. Nothing is sent before there is
     /// something to say. Cancelling leaves nothing behind.
-    pub fn reach(&self, endpoint: &Endpoint) -> Link {
-        self.remotes.reach(endpoint.clone(), &self.equipment.lifecycle)
+    ///
+    /// # Errors
+    /// If no server may be where it is.
+    pub fn reach(&self, endpoint: &Endpoint) -> Result<Link, StartFailed> {
+        Ok(self.remotes.reach(endpoint.clone(), &self.equipment.lifecycle)?)
     }
 
     /// Removes, in the background, the containers of gateways that were killed. Must be called on a runtime.

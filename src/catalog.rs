@@ -6,7 +6,8 @@
 //! `target` is what a path names, `environment` what a client may set. `command` is a server that is started,
 //! `launch` what with; `remote` one that is reached over the network, `credential` as whom; `variables` and
 //! `pattern` are forms of texts in the settings. `fingerprint` is what tells a backend from others. `container`
-//! knows the commands that start one, `recipe` how packages are fetched; `trial` and `clear` are for the operator.
+//! knows the commands that start one, `recipe` how packages are fetched, `offer` is what clients get to see of a
+//! server; `trial` and `clear` are for the operator.
 
 mod clear;
 mod command;
@@ -15,6 +16,7 @@ mod credential;
 mod environment;
 mod fingerprint;
 mod launch;
+mod offer;
 mod pattern;
 mod recipe;
 mod remote;
@@ -33,6 +35,7 @@ pub use self::credential::{Credential, Grant, NoCredential, Sealed};
 pub use self::environment::{BadVariable, Overrides};
 pub use self::fingerprint::Fingerprint;
 pub use self::launch::Launch;
+pub use self::offer::{BadNames, Offer};
 pub use self::recipe::Recipe;
 pub use self::remote::Endpoint;
 pub use self::target::{BadTarget, Target};
@@ -51,6 +54,8 @@ use crate::settings::{self, ServerEra, Settings};
 pub struct Catalog {
     /// By short name and by command.
     entries: HashMap<String, Arc<Entry>>,
+    /// What each tenant gets of what servers offer.
+    offers: HashMap<TenantId, Offer>,
 }
 
 /// One server of the allowlist.
@@ -66,6 +71,8 @@ struct Entry {
     sessions: usize,
     /// How long a request may take, if that is not what all may.
     timeout: Option<Duration>,
+    /// What its clients get to see.
+    offer: Offer,
 }
 
 /// What stands behind a server.
@@ -93,6 +100,7 @@ pub struct LaunchPlan {
     accepted: Vec<String>,
     entry: Arc<Entry>,
     means: Means,
+    offer: Offer,
 }
 
 /// Why a target is refused. One text for what does not exist and what is not for this tenant.
@@ -143,11 +151,14 @@ impl Catalog {
                 }
             }
         }
+        let mut offers = HashMap::new();
         for (id, tenant) in &settings.tenants {
             let fault = |reason| Unusable { place: format!("tenants.{id}"), key: "env", reason };
             environment::check(&tenant.env).map_err(fault)?;
+            let offer = Offer::chosen(&tenant.tools, &tenant.resources, &tenant.prompts);
+            offers.insert(TenantId::new(id), offer);
         }
-        Ok(Self { entries })
+        Ok(Self { entries, offers })
     }
 
     /// The server that a path names, if this tenant may use it.
@@ -174,8 +185,9 @@ impl Catalog {
         let accepted = overrides.keys().cloned().collect();
         let mut added = permit.environment().clone();
         added.extend(overrides);
+        let offer = self.offers.get(permit.tenant()).map_or(entry.offer.clone(), |own| entry.offer.and(own));
         let means = entry.means(Some(permit.tenant()), added, &header)?;
-        Ok(LaunchPlan { permit: permit.clone(), accepted, entry: entry.clone(), means })
+        Ok(LaunchPlan { permit: permit.clone(), accepted, entry: entry.clone(), means, offer })
     }
 
     /// How to fetch the packages of each server that wants them ahead, by name.
@@ -254,6 +266,7 @@ impl Entry {
             policy: Policy::new(server.env_allow.as_deref(), passed, all.access.blocked_env),
             sessions: server.sessions.unwrap_or(usize::MAX).min(all.limits.sessions_per_server),
             timeout: server.timeout,
+            offer: Offer::chosen(&server.tools, &server.resources, &server.prompts),
         })
     }
 

@@ -36,13 +36,13 @@ pub use self::reader::Reader;
 pub use self::refusal::{Full, NotCalled, NotOpened, NotResumed, Undelivered};
 pub use self::registry::Census;
 
-use self::exchange::{Addressed, Exchange, FromClient, Unfit};
+use self::exchange::{Addressed, Exchange, FromClient, Said, Unfit};
 use self::outbox::{Outbox, StreamId};
 use self::shared::Tools;
 use crate::access::SecretHash;
 use crate::audit::Of;
 use crate::backend::{Backlog, Outlet, Sent};
-use crate::catalog::LaunchPlan;
+use crate::catalog::{LaunchPlan, Offer};
 use crate::ids::SessionId;
 use crate::lifecycle::Lifecycle;
 use crate::mcp::{Code, Failure, Frame, Kind, error_frame};
@@ -114,6 +114,9 @@ impl Session {
         let now = Instant::now();
         let request_timeout = plan.timeout().unwrap_or(timeouts.request);
         let max_queue = usize::try_from(limits.queue.as_u64()).unwrap_or(usize::MAX);
+        // What one request may see says nothing of others that share the backend.
+        let is_shared = transport == Transport::Stateless;
+        let offer = if is_shared { Offer::EVERYTHING } else { plan.offer().clone() };
         Ok(Self {
             id: SessionId::draw().map_err(|_| NotOpened::NoRandom)?,
             plan,
@@ -122,7 +125,7 @@ impl Session {
             start_timeout: timeouts.start,
             lifecycle,
             state: Mutex::new(State {
-                exchange: Exchange::new(transport, request_timeout),
+                exchange: Exchange::new(transport, request_timeout, offer),
                 outlet: None,
                 to_backend: Backlog::default(),
                 outbox: Outbox::new(max_queue, transport == Transport::Streamable, now),
@@ -161,7 +164,8 @@ impl Session {
     }
 
     /// Takes messages of the client: they have reached the backend or wait for it in order. `revision` is
-    /// the protocol version that the request's header named, the sign of a client that has reconnected.
+    /// the protocol version that the request's header named, the sign of a client that has reconnected; `offer`
+    /// is what the request may use and see, of what the session may.
     ///
     /// Where each request has a stream of its own, its reader comes back. Several messages are a batch:
     /// then only a fault of the first stops it; a later request with one is answered on the stream.
@@ -172,6 +176,7 @@ impl Session {
         self: &Arc<Self>,
         frames: impl IntoIterator<Item = Frame>,
         revision: Option<&str>,
+        offer: &Offer,
     ) -> Result<Option<Reader>, Undelivered> {
         let now = Instant::now();
         let mut state = self.state();
@@ -191,7 +196,8 @@ impl Session {
             if asks.is_some() && self.transport != Transport::Sse && own.is_none() {
                 own = Some(state.outbox.open(now));
             }
-            match (self.take(&mut state, frame, own, revision, now), asks) {
+            let said = Said { frame, stream: own.unwrap_or(StreamId::LISTENING), revision, now, offer };
+            match (self.take(&mut state, said), asks) {
                 (Ok(stuck), _) => blocked |= stuck,
                 (Err(fault), _) if position == 0 => {
                     own.into_iter().for_each(|stream| state.outbox.forget(stream, None));
@@ -217,20 +223,13 @@ impl Session {
     }
 
     /// Takes one message. Says whether the backend has not taken everything yet.
-    fn take(
-        &self,
-        state: &mut State,
-        frame: Frame,
-        stream: Option<StreamId>,
-        revision: Option<&str>,
-        now: Instant,
-    ) -> Result<bool, Undelivered> {
-        if matches!(frame.kind(), Kind::Request(..)) && self.lifecycle.is_draining() {
+    fn take(&self, state: &mut State, said: Said<'_>) -> Result<bool, Undelivered> {
+        let now = said.now;
+        if matches!(said.frame.kind(), Kind::Request(..)) && self.lifecycle.is_draining() {
             return Err(Undelivered::Draining);
         }
         let not_begun = || Undelivered::NotBegun(self.id.tag()).to_string();
-        let stream = stream.unwrap_or(StreamId::LISTENING);
-        let ruling = state.exchange.client_says(frame, stream, revision, now, not_begun);
+        let ruling = state.exchange.client_says(said, not_begun);
         let ruling = ruling.map_err(|unfit| match unfit {
             Unfit::DuplicateId => Undelivered::DuplicateId,
             Unfit::NotBegun => Undelivered::NotBegun(self.id.tag()),

@@ -15,6 +15,7 @@ mod limits;
 mod listen;
 mod load;
 mod mask;
+mod offer;
 mod reload;
 mod remote;
 mod sandbox;
@@ -27,6 +28,7 @@ pub use self::invalid::Invalid;
 pub use self::limits::{Limits, Rate, Timeouts};
 pub use self::listen::Listen;
 pub use self::load::{Flags, Platform};
+pub use self::offer::Selection;
 pub use self::remote::{Auth, RemoteTransport, Scheme};
 pub use self::sandbox::{NetworkAccess, Profile, Sandbox, UidRange};
 

@@ -39,6 +39,8 @@ const KEPT_APART: &[(&str, &[&str])] = &[
     ("actix_web", &["http", "gateway", "cli"]),
     ("actix_http", &["http"]),
     ("actix_service", &["http"]),
+    ("reqwest", &["backend"]),
+    ("rustls", &["backend"]),
     ("rustix", &["backend", "gateway", "cli"]),
     ("clap", &["cli"]),
 ];

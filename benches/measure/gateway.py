@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import shlex
 import signal
 import socket
 import statistics
@@ -74,6 +75,11 @@ class Gateway:
         with log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log,
                                             stdin=subprocess.DEVNULL, start_new_session=True)
+        self.behind = None
+        if target.behind:
+            words = (["taskset", "-c", "0"] if one_core else []) + shlex.split(target.behind)
+            self.behind = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                           stderr=subprocess.DEVNULL, start_new_session=True)
         self.facts = {}
 
     def __enter__(self):
@@ -130,6 +136,9 @@ class Gateway:
                 facts["killed"] = True
                 self.process.kill()
                 self.process.wait()
+        if self.behind:
+            self.behind.kill()
+            self.behind.wait()
         facts["stop_s"] = round(time.monotonic() - start, 2)
         facts["exit"] = self.process.returncode
         time.sleep(0.2)

@@ -116,7 +116,7 @@ def sweep(binaries, targets, chosen, runs, raw, machine):
         put({"meta": machine | {"date": time.strftime("%Y-%m-%d %H:%M", time.gmtime())}})
         for run in range(1, runs + 1):
             for name, target in targets.items():
-                if target.kind == "ours" and target.transport == "sse" and "warm" not in name:
+                if target.kind == "ours" and target.transport == "sse" and not target.behind and "warm" not in name:
                     took = cold_start_ms(target, binaries)
                     put({"run": run, "target": name, "workload": "cold", "result": {"cold_start_ms": took}})
                     print(f"run {run} {name:22} cold           {took} ms", flush=True)

@@ -1,8 +1,9 @@
 """Who is measured, and how each is started."""
 
 import shlex
+import socket
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .build import PEERS
 
@@ -22,13 +23,15 @@ class Target:
     headers: tuple = ()
     environment: dict = field(default_factory=dict)
     warm: int = 0
+    # A remote server that it is in front of, which is started before it.
+    behind: str = ""
 
 
 SECRET = "benchmark"
 # More children than a workload opens sessions, so that each of them finds one that was started ahead.
 POOL = 56
 # Every limit is on; those of rate are far away, and as many children may start at once as clients ask for.
-SETTINGS = """
+COMMON = """
 [rate]
 per_minute = 600000000
 burst = 600000000
@@ -36,11 +39,21 @@ opens_per_minute = 600000000
 [limits]
 starts = 64
 {limits}
+"""
+SETTINGS = COMMON + """
 [servers.echo]
 run = "{echo}"
 readable = ["{place}"]
 {warm}
 """
+# The bare HTTP server, as a remote one.
+REMOTE = COMMON + """
+[servers.echo]
+url = "http://127.0.0.1:{port}/mcp"
+transport = "streamable"
+allow_private = true
+"""
+FLOOR = "{floor} {port} 2 1"
 
 NODE = "node {peers}/"
 SUPER = NODE + "supergateway/node_modules/supergateway/dist/index.js --stdio {echo} --port {port} --logLevel none"
@@ -57,8 +70,8 @@ OTHERS = [
     Target("mcp-proxy-py-sse", "peer", "sse", "/sse", PYTHON),
     Target("mcp-proxy-py-stream", "peer", "streamable", "/mcp", PYTHON),
     Target("mcp-sh-proxy-stream", "peer", "streamable", "/mcp", SHELL),
-    Target("floor-sse", "floor", "sse", "/sse", "{floor} {port} 2 1"),
-    Target("floor-stream", "floor", "streamable", "/mcp", "{floor} {port} 2 1"),
+    Target("floor-sse", "floor", "sse", "/sse", FLOOR),
+    Target("floor-stream", "floor", "streamable", "/mcp", FLOOR),
     Target("pipe", "pipe"),
 ]
 
@@ -69,6 +82,8 @@ ABOUT = {
     "lockgate-stateless": ("Lockgate, 2026-07-28", "a child, among requests of one tenant with the same variables"),
     "lockgate-warm-sse": ("Lockgate, HTTP with SSE, children started ahead", "nothing"),
     "lockgate-warm-stream": ("Lockgate, Streamable HTTP, children started ahead", "nothing"),
+    "lockgate-remote-sse": ("Lockgate, HTTP with SSE, in front of bare actix-web as a remote server", "connections to it"),
+    "lockgate-remote-stream": ("Lockgate, Streamable HTTP, in front of the same", "connections to it"),
     "supergateway-sse": ("supergateway, SSE", "one child for all, and every reply goes to every session"),
     "supergateway-stream": ("supergateway, Streamable HTTP, stateful", "nothing; a shell around each child"),
     "mcp-proxy-npm-sse": ("mcp-proxy of npm, SSE", "one child for all; log lines go to all sessions"),
@@ -100,6 +115,17 @@ def ours(binaries, name, transport, path, limits="", warm=0):
     )
 
 
+def remote(binaries, name, transport, path):
+    """A Lockgate in front of a server that answers by itself."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    config = binaries.place / f"{name}.toml"
+    config.write_text(REMOTE.format(port=port, limits=""))
+    return replace(ours(binaries, name, transport, path), behind=FLOOR.format(floor=binaries.floor, port=port),
+                   command=f"{binaries.lockgate} --port {{port}} --config {shlex.quote(str(config))}")
+
+
 def knows_warm(binaries):
     """Whether servers have the setting `warm`, which starts children ahead."""
     config = settings(binaries, "warm-probe", warm=POOL)
@@ -113,6 +139,10 @@ def every(binaries, with_peers):
         ours(binaries, "lockgate-sse", "sse", "/echo/sse"),
         ours(binaries, "lockgate-stream", "streamable", "/echo/mcp"),
         ours(binaries, "lockgate-stateless", "stateless", "/echo/mcp"),
+    ]
+    found += [
+        remote(binaries, "lockgate-remote-sse", "sse", "/echo/sse"),
+        remote(binaries, "lockgate-remote-stream", "streamable", "/echo/mcp"),
     ]
     if knows_warm(binaries):
         found += [

@@ -103,6 +103,32 @@ def throughput(figures):
                       f"{number(figures.median(us, 'echo_s100', 'p99_ms'))} ms")
 
 
+def remote(figures):
+    """In front of the floor: HTTP twice, one behind the other, is what there is at least."""
+    for short, name in TRANSPORTS:
+        us, floors = f"lockgate-remote-{short}", (f"floor-{short}", "floor-stream")
+
+        def both(run, key, workload, floors=floors):
+            parts = [figures.get(run, one, workload, key) for one in floors]
+            return parts if None not in parts else None
+
+        def at_most(run, workload, both=both):
+            parts = both(run, "calls_per_s", workload)
+            return 1 / sum(1 / part for part in parts) if parts else None
+        rate = figures.median(us, "echo_s1_1cpu", "calls_per_s")
+        yield Verdict(f"{name}: calls/s to a remote server, on one core, of what HTTP allows twice", True, 0.5,
+                      ratio(figures, "echo_s1_1cpu", "calls_per_s", us,
+                            lambda run, at_most=at_most: at_most(run, "echo_s1_1cpu")), "", f"{number(rate)} calls/s")
+        yield Verdict(f"{name}: p50 of one call to a remote server, to two of the floor's", False, 1.5,
+                      ratio(figures, "echo_s1", "p50_ms", us,
+                            lambda run, both=both: sum(both(run, "p50_ms", "echo_s1") or []) or None), "×",
+                      f"{number(figures.median(us, 'echo_s1', 'p50_ms'))} ms")
+        rate = figures.median(us, "echo_s100", "calls_per_s")
+        yield Verdict(f"{name}: calls/s to a remote server, 100 sessions, of what HTTP allows twice", True, 0.5,
+                      ratio(figures, "echo_s100", "calls_per_s", us,
+                            lambda run, at_most=at_most: at_most(run, "echo_s100")), "", f"{number(rate)} calls/s")
+
+
 def beside(figures):
     """Small calls while another session sends large ones; the floor has the same two loads, and the same cores."""
     def slower(target):
@@ -214,5 +240,5 @@ def load_errors(figures):
 
 
 def every(figures):
-    parts = (throughput, beside, against_peers, sessions, program, correctness, load_errors)
+    parts = (throughput, remote, beside, against_peers, sessions, program, correctness, load_errors)
     return [verdict for part in parts for verdict in part(figures)]

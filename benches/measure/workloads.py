@@ -24,7 +24,8 @@ class Workload:
 LIMITS = ("lockgate-sse", "lockgate-stream", "floor", "pipe")
 OURS = ("lockgate-sse", "lockgate-stream")
 CHILDREN = ("lockgate-sse", "lockgate-stream", "peer", "pipe")
-ALL = ("lockgate-sse", "lockgate-stream", "lockgate-stateless", "peer", "floor", "pipe")
+ALL = ("lockgate-sse", "lockgate-stream", "lockgate-stateless", "lockgate-remote", "peer", "floor", "pipe")
+EACH = ("lockgate-sse", "lockgate-stream", "lockgate-remote", "peer", "floor", "pipe")
 FAULTS = ("garbage_text", "garbage_binary", "garbage_json", "garbage_blank", "stderr_flood_4mb",
           "reply_1mb", "reply_16mb", "grandchild", "crash")
 
@@ -33,13 +34,13 @@ FAULTS = ("garbage_text", "garbage_binary", "garbage_json", "garbage_blank", "st
 WORKLOADS = [
     Workload("echo_s1", "echo", "-n 1 -d 3 --ids unique", ALL),
     Workload("echo_s10", "echo", "-n 10 -d 3 --ids unique"),
-    Workload("echo_s100", "echo", "-n 100 -d 3 --ids unique"),
+    Workload("echo_s100", "echo", "-n 100 -d 3 --ids unique", EACH),
     Workload("echo_s1_c32", "echo", "-n 1 -c 32 -d 3 --ids unique"),
     # Gateway, child and load generator on one core: nothing waits for another core to wake up, so this is the
     # processor time of a whole call, and repeats well.
     Workload("echo_s1_1cpu", "echo", "-n 1 -d 3 --ids unique", ALL, one_core=True),
     Workload("burst", "burst", "-n 1 -d 3 --notes 1000 --note-size 100 --ids unique", CHILDREN),
-    Workload("echo_1mb", "echo", "-n 1 -d 3 -p 1000000 --ids unique"),
+    Workload("echo_1mb", "echo", "-n 1 -d 3 -p 1000000 --ids unique", EACH),
     # 4 MiB is all that a message may be: the payload leaves 1 KiB for the rest of it.
     Workload("beside_4mib", "echo", "-n 10 -d 3 --ids unique", (*OURS, "floor"),
              beside="-n 1 -d 10 -p 4193280 --warmup 1 --warmup-s 0 --ids unique"),

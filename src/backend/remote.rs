@@ -1,19 +1,32 @@
 //! Remote servers: what a session has of one is the same as of a child.
 //!
-//! `conversation` owns what is between one session and its remote server. `exchange` is one message and all that
-//! comes of it, `listening` the stream beside them; `legacy` is the transport of 2024-11-05. `reply` reads what comes
-//! back, `inbound` takes it to the session, `request` is how everything is asked for, `fault` what can go wrong.
+//! `conversation` owns what is between one session and its remote server. `errand` is one message and all that
+//! comes of it, `listening` the stream beside them; `legacy` is the transport of 2024-11-05. `on_the_way` is how much is
+//! under way at once. `request` is how everything is asked for, `reply` reads what comes back, `inbound` takes it to the
+//! session, `fault` is what can go wrong.
+//!
+//! A `destination` is a URL that may be asked, by the HTTP client that a thread has for it (`client`). `address` says
+//! where servers may be, `unreachable` why one did not answer. `oauth` gets tokens to show to them.
 
+mod address;
 mod client;
 mod conversation;
-mod exchange;
+mod destination;
+mod errand;
 mod fault;
 mod inbound;
 mod legacy;
 mod listening;
 mod oauth;
+mod on_the_way;
 mod reply;
 mod request;
+#[cfg(test)]
+mod stand_in;
+mod unreachable;
+
+pub use self::address::Forbidden;
+pub use self::destination::Misplaced;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -24,7 +37,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use self::address::Reach;
 use self::conversation::Conversation;
+use self::destination::Destination;
 use self::inbound::Inbound;
 use self::oauth::Tokens;
 use self::request::Peer;
@@ -41,9 +56,9 @@ use crate::settings::Settings;
 pub(super) struct Remotes {
     /// The largest message that a remote server may send, in bytes.
     max_message: usize,
-    /// What may be on the way to one of them, in bytes.
-    max_queue: usize,
-    tokens: Mutex<HashMap<Arc<Grant>, Arc<Tokens>>>,
+    /// What may be on the way to one of them, in bytes: one message that is not taken leaves room for others.
+    max_on_the_way: usize,
+    tokens: Mutex<HashMap<Arc<Grant>, Tokens>>,
 }
 
 /// Messages towards a remote server.
@@ -83,19 +98,23 @@ impl Remotes {
         let bytes = |size: bytesize::ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
         Self {
             max_message: bytes(settings.limits.line),
-            max_queue: bytes(settings.limits.queue),
+            max_on_the_way: bytes(settings.limits.queue) + bytes(settings.limits.message),
             tokens: Mutex::default(),
         }
     }
 
     /// Begins a conversation, on the caller's runtime.
-    pub(super) fn reach(&self, endpoint: Endpoint, lifecycle: &Lifecycle) -> Link {
+    ///
+    /// # Errors
+    /// If no server may be where it is.
+    pub(super) fn reach(&self, endpoint: Endpoint, lifecycle: &Lifecycle) -> Result<Link, Misplaced> {
         let (outlet, frames) = mpsc::channel(BETWEEN);
         let (inbound, lines) = Inbound::new(self.max_message, BETWEEN);
-        let peer = Arc::new(Peer::new(endpoint, inbound, self));
+        let peer =
+            Arc::new(Peer::new(endpoint, inbound, |grant, reach| self.tokens(grant, reach, lifecycle))?);
         let (ending, ended) = (CancellationToken::new(), CancellationToken::new());
         let reason = Arc::new(OnceLock::new());
-        let conversation = Conversation::new(peer, frames, self.max_queue);
+        let conversation = Conversation::new(peer, frames, self.max_on_the_way);
         let task = lifecycle.spawn_bound({
             let (ending, ended, reason) = (ending.clone(), ended.clone().drop_guard(), reason.clone());
             async move {
@@ -106,16 +125,28 @@ impl Remotes {
             }
         });
         let inlet = Inlet { lines, next: None, ended: false };
-        Link::to_remote(Outlet(outlet), inlet, Life { ending, ended, reason, task })
+        Ok(Link::to_remote(Outlet(outlet), inlet, Life { ending, ended, reason, task }))
     }
 
     /// Who asks for tokens by this grant, for all sessions.
-    fn tokens(&self, grant: &Arc<Grant>) -> Arc<Tokens> {
+    fn tokens(&self, grant: &Arc<Grant>, reach: Reach, lifecycle: &Lifecycle) -> Result<Tokens, Misplaced> {
         let mut all = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() > MAX_GRANTS {
-            all.retain(|_, tokens| Arc::strong_count(tokens) > 1);
+        if let Some(known) = all.get(grant) {
+            return Ok(known.clone());
         }
-        all.entry(grant.clone()).or_insert_with(|| Arc::new(Tokens::new(grant.clone()))).clone()
+        let asked_with = oauth::Grant {
+            token_url: Destination::new(grant.token_url.clone(), reach)?,
+            client_id: grant.client_id.clone(),
+            client_secret: grant.client_secret.clone(),
+            scope: grant.scope.clone(),
+            resource: Some(grant.resource.clone()),
+        };
+        let tokens = Tokens::new(asked_with, lifecycle.clone());
+        if all.len() >= MAX_GRANTS {
+            all.retain(|_, tokens| tokens.are_in_use());
+        }
+        all.insert(grant.clone(), tokens.clone());
+        Ok(tokens)
     }
 }
 

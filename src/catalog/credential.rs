@@ -14,7 +14,7 @@ use crate::settings::{self, Scheme};
 
 /// A text that nobody gets to see but whom it is for.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Sealed(String);
+pub struct Sealed(Arc<str>);
 
 /// What goes to a remote server.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ pub struct NoCredential(pub HeaderName);
 
 impl Sealed {
     /// For text that is shown to nobody.
-    pub fn new(text: impl Into<String>) -> Self {
+    pub fn new(text: &str) -> Self {
         Self(text.into())
     }
 
@@ -218,7 +218,7 @@ fn grant(auth: &settings::Auth, server: &Url, secret: String) -> Result<Arc<Gran
         token_url: Url::parse(token_url)
             .map_err(|fault| format!("has a `token_url` that is none: {fault}"))?,
         client_id: auth.client_id.clone().unwrap_or_default(),
-        client_secret: Sealed::new(secret),
+        client_secret: Sealed::new(&secret),
         scope: auth.scope.clone(),
         resource: server.clone(),
     }))

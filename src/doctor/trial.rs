@@ -76,7 +76,7 @@ pub(super) async fn run(
     let starting = async {
         let launch = match means {
             Means::Launch(launch) => launch,
-            Means::Endpoint(endpoint) => return Ok(starter.reach(endpoint)),
+            Means::Endpoint(endpoint) => return starter.reach(endpoint),
         };
         let provisions = starter.provide(launch).await?;
         starter.start(launch, provisions, &slot).await

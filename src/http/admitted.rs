@@ -14,7 +14,7 @@ use super::error::{Refusal, insert_allowance};
 use super::worker::{Current, Worker};
 use crate::access::{Denied, Opening, Permit};
 use crate::audit::{self, Event};
-use crate::catalog::{BadVariable, LaunchPlan, Refused};
+use crate::catalog::{BadNames, BadVariable, LaunchPlan, Offer, Refused};
 use crate::ids::{ServerName, SessionId};
 use crate::session::{Session, Transport, Undelivered};
 
@@ -65,9 +65,15 @@ impl<'a> Admitted<'a> {
     pub(super) fn plan(&self) -> Result<LaunchPlan, Refusal> {
         let refuse = |refused: Refused| refuse(&self.permit, Some(&self.server), refused);
         let overrides = self.call.overrides().map_err(|fault| refuse(fault.into()))?;
+        let offer = self.offer()?;
         let header = |name: &HeaderName| self.call.only(name);
         let plan = self.policy.catalog.plan(&self.permit, &self.call.target()?, overrides, header);
-        Ok(plan.map_err(refuse)?)
+        Ok(plan.map_err(refuse)?.narrowed(&offer))
+    }
+
+    /// What it asks to be confined to, for itself and, if it opens a session, for that.
+    pub(super) fn offer(&self) -> Result<Offer, BadNames> {
+        self.call.allowed_tools()
     }
 
     /// Lets it open a session.

@@ -7,7 +7,7 @@ use actix_web::http::header::{
 
 use super::media_range::MediaRange;
 use crate::access::Presented;
-use crate::catalog::{BadTarget, BadVariable, Overrides, Target};
+use crate::catalog::{BadNames, BadTarget, BadVariable, Offer, Overrides, Target};
 use crate::ids::SessionId;
 use crate::mcp::{Mirror, is_handshake_version};
 use crate::session::EventId;
@@ -18,6 +18,10 @@ const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-versi
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
+/// Names of tools, separated by commas.
+pub(super) const ALLOW_TOOLS: [&str; 2] = ["x-lockgate-allow-tools", "x-envoy-allow-mcp-tools"];
+const ALLOW_TOOLS_NAMES: [HeaderName; 2] =
+    [HeaderName::from_static(ALLOW_TOOLS[0]), HeaderName::from_static(ALLOW_TOOLS[1])];
 const FLY_CLIENT_IP: HeaderName = HeaderName::from_static("fly-client-ip");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -80,6 +84,18 @@ impl<'r> Call<'r> {
             }
         }
         Ok(overrides)
+    }
+
+    /// The tools that the request asks to be confined to, by `X-Lockgate-Allow-Tools` and by the name that Higress
+    /// has for it. Each can only take away.
+    ///
+    /// # Errors
+    /// If a header is no text, or names too many.
+    pub fn allowed_tools(&self) -> Result<Offer, BadNames> {
+        ALLOW_TOOLS.into_iter().zip(ALLOW_TOOLS_NAMES).try_fold(Offer::EVERYTHING, |offer, (name, header)| {
+            let values = self.request.headers().get_all(header).map(|value| value.as_bytes());
+            Ok(offer.and(&Offer::of_tools(name, values)?))
+        })
     }
 
     /// What the only header of this name says, if it is text.

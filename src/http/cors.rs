@@ -7,13 +7,13 @@ use actix_web::http::header::{
 };
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::call::Call;
+use super::call::{ALLOW_TOOLS, Call};
 use super::error::Refusal;
 use super::worker::Worker;
 use crate::mcp::RequestId;
 
 /// Headers that a page may send, beside `env_…`, `x-env-…` and `mcp-param-…` (protocol.md section 7).
-const ALLOWED: [&str; 8] = [
+const ALLOWED: [&str; 10] = [
     "authorization",
     "content-type",
     "accept",
@@ -22,6 +22,8 @@ const ALLOWED: [&str; 8] = [
     "last-event-id",
     "mcp-method",
     "mcp-name",
+    ALLOW_TOOLS[0],
+    ALLOW_TOOLS[1],
 ];
 /// Headers that a page may read.
 const EXPOSED: &str = "Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, Retry-After, RateLimit, RateLimit-Policy, \

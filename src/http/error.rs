@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use super::connections;
 use super::in_flight::Crowded;
 use crate::access::{Allowance, Denied, Lost, NotOperator};
-use crate::catalog::{BadTarget, BadVariable, Refused};
+use crate::catalog::{BadNames, BadTarget, BadVariable, Refused};
 use crate::mcp::{Code, Failure, HANDSHAKE_VERSIONS, Malformed, Misfit, RequestId};
 use crate::session::{Full, NotCalled, NotOpened, NotResumed, Undelivered};
 
@@ -25,6 +25,8 @@ pub(super) enum Refusal {
     Target(#[from] BadTarget),
     #[error(transparent)]
     Variable(#[from] BadVariable),
+    #[error(transparent)]
+    Names(#[from] BadNames),
     #[error(transparent)]
     Refused(#[from] Refused),
     #[error(transparent)]
@@ -94,6 +96,7 @@ impl Refusal {
             Self::Denied(Denied::Rate(_, allowance)) => later(S::TOO_MANY_REQUESTS, allowance.wait),
             Self::Target(_)
             | Self::Variable(_)
+            | Self::Names(_)
             | Self::Refused(Refused::Variable(_) | Refused::Credential(_)) => {
                 plain(S::BAD_REQUEST, Code::Refused)
             }
@@ -185,6 +188,8 @@ impl From<NotCalled> for Refusal {
             NotCalled::NotOpened(reason) => reason.into(),
             NotCalled::Undelivered(reason) => reason.into(),
             NotCalled::Failed(failure) => Self::Failed(failure),
+            // As the backend's own answer would look to what it does not have.
+            NotCalled::Misuse(misuse) => Self::Failed(Failure::from(&misuse)),
         }
     }
 }

@@ -37,6 +37,6 @@ async fn post(
     if let Kind::Request(open, _) = frame.kind() {
         *id = Some(open.clone());
     }
-    session.deliver([frame], admitted.call.revision())?;
+    session.deliver([frame], admitted.call.revision(), &admitted.offer()?)?;
     Ok(admitted.accepted().content_type("text/plain").body("Accepted"))
 }

@@ -11,6 +11,7 @@ use super::call::SESSION_ID;
 use super::error::Refusal;
 use super::in_flight::Held;
 use super::mcp::Content;
+use crate::catalog::Offer;
 use crate::ids::SessionId;
 use crate::mcp::{Frame, Kind, Method};
 use crate::session::{NotResumed, Session, Transport, Undelivered};
@@ -55,7 +56,7 @@ async fn open(admitted: &Admitted<'_>, frame: Frame, held: Held) -> Result<HttpR
     let opening = admitted.opening()?;
     let opened = admitted.policy.sessions.open(plan, opening, Transport::Streamable).await?;
     let session = opened.session().clone();
-    let reader = session.deliver([frame], None)?.ok_or(Undelivered::NoSession)?;
+    let reader = session.deliver([frame], None, &Offer::EVERYTHING)?.ok_or(Undelivered::NoSession)?;
     drop(held);
     let patience = patience(admitted);
     let form = Form { patience, batch: false, primes: false };
@@ -79,15 +80,16 @@ async fn deliver(
 ) -> Result<HttpResponse, Refusal> {
     let session = find(admitted, id)?;
     let revision = session.revision();
+    let offer = admitted.offer()?;
     let batch = matches!(content, Content::Batch(_));
     let reader = match content {
-        Content::One(frame) => session.deliver([frame], None)?,
+        Content::One(frame) => session.deliver([frame], None, &offer)?,
         Content::Batch(_) if revision.as_deref() != Some(BATCHES) => {
             return Err(Refusal::Batch(
                 "only protocol version 2025-03-26 has batches; send one message at a time",
             ));
         }
-        Content::Batch(frames) => session.deliver(frames, None)?,
+        Content::Batch(frames) => session.deliver(frames, None, &offer)?,
     };
     drop(held);
     let Some(reader) = reader else {

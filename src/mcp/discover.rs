@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::error::{Code, error_code};
-use super::frame::Frame;
+use super::frame::{Frame, Kind};
 use super::id::RequestId;
 use super::members::members;
 use super::splice;
@@ -18,6 +18,12 @@ const TOOLS_ID: &str = r#""lockgate-tools""#;
 pub fn discover() -> (Frame, RequestId) {
     let id = RequestId::literal(DISCOVER_ID);
     (splice::request(&id, "server/discover", &json!({ "_meta": envelope() }).to_string()), id)
+}
+
+/// Whether this is such a request of ours, and no client's.
+pub fn is_probe(request: &Frame) -> bool {
+    matches!(request.kind(), Kind::Request(id, _) if id.token() == DISCOVER_ID)
+        && request.method() == "server/discover"
 }
 
 /// What the answer to [`discover`] shows (protocol.md section 4).

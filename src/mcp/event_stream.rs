@@ -2,7 +2,11 @@
 //!
 //! Data is copied once at most: out of the piece that it came in, or, where that holds little else, not at all.
 
+mod pending;
+
 use bytes::{Buf, Bytes, BytesMut};
+
+use self::pending::Pending;
 
 /// One event with data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,22 +63,8 @@ enum Line {
     Comment,
 }
 
-/// The event that is being read.
-#[derive(Debug, Default)]
-struct Pending {
-    name: EventName,
-    /// Its data, as long as that is one line in the piece that it came in.
-    piece: Option<Bytes>,
-    /// Its data in bytes of its own.
-    own: Option<BytesMut>,
-    id: Option<Box<str>>,
-}
-
 const MARK: &[u8] = b"\xef\xbb\xbf";
 const DATA: &[u8] = b"data:";
-/// Data from this size on stays in the piece that it came in. Less gets bytes of its own, so that whoever keeps a
-/// small message does not keep the large buffer that some reader had for it.
-const SHARED: usize = 32 * 1024;
 /// The longest line that is neither data nor a comment, in bytes.
 const MAX_FIELD: usize = 8 * 1024;
 
@@ -108,9 +98,7 @@ impl EventStream {
 
     /// What it holds of an event that has not come whole, in bytes.
     pub fn held(&self) -> usize {
-        self.unread.len()
-            + self.event.piece.as_ref().map_or(0, Bytes::len)
-            + self.event.own.as_ref().map_or(0, BytesMut::len)
+        self.unread.len() + self.event.len()
     }
 
     /// Takes what has come. Best once [`EventStream::next_event`] has no more of what came before.
@@ -243,11 +231,11 @@ impl EventStream {
 
     /// An empty line ends an event. Its id counts even if it has no data, and an empty one takes back the last.
     fn dispatch(&mut self) -> Option<Event> {
-        let Pending { name, piece, own, id } = std::mem::take(&mut self.event);
-        if id.is_some() {
-            self.last_id = id.filter(|id| !id.is_empty());
+        let mut event = std::mem::take(&mut self.event);
+        if let Some(id) = event.id.take() {
+            self.last_id = Some(id).filter(|id| !id.is_empty());
         }
-        Some(Event { name, data: piece.or(own.map(BytesMut::freeze))? })
+        event.whole()
     }
 }
 
@@ -279,38 +267,6 @@ impl Default for Line {
 impl Line {
     fn is_new(&self) -> bool {
         matches!(self, Self::Start(start) if start.is_empty())
-    }
-}
-
-// === impl Pending ===
-
-impl Pending {
-    fn line_of_data(&mut self, value: Bytes, max: usize) -> Result<(), TooLong> {
-        if self.piece.is_none() && self.own.is_none() && (SHARED..=max).contains(&value.len()) {
-            self.piece = Some(value);
-            return Ok(());
-        }
-        self.begin_line();
-        self.more_data(&value, max)
-    }
-
-    fn begin_line(&mut self) {
-        if let Some(piece) = self.piece.take() {
-            self.own = Some(piece.into());
-        }
-        match &mut self.own {
-            Some(lines) => lines.extend_from_slice(b"\n"),
-            None => self.own = Some(BytesMut::new()),
-        }
-    }
-
-    fn more_data(&mut self, value: &[u8], max: usize) -> Result<(), TooLong> {
-        let own = self.own.get_or_insert_default();
-        if own.len() + value.len() > max {
-            return Err(TooLong(max));
-        }
-        own.extend_from_slice(value);
-        Ok(())
     }
 }
 

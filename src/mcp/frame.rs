@@ -44,6 +44,8 @@ pub enum Method {
     Initialize,
     /// `ping`
     Ping,
+    /// `tools/call`
+    CallTool,
     /// `subscriptions/listen`, which is answered when the subscription ends.
     Listen,
     /// `notifications/cancelled`, with the request it names if it names one.
@@ -100,6 +102,18 @@ impl Frame {
         Ok(Self { bytes: one_line(bytes), kind, id, method, payload, failed })
     }
 
+    /// All that a server may have meant by a text: one message, or those of a batch. One byte that is not UTF-8 must not
+    /// cost a reply.
+    pub fn read_all(bytes: Bytes) -> Vec<Result<Self, Malformed>> {
+        match Self::parse(bytes.clone()) {
+            Err(Malformed::NotJson(_)) if std::str::from_utf8(&bytes).is_err() => {
+                Self::read_all(String::from_utf8_lossy(&bytes).into_owned().into())
+            }
+            Err(Malformed::Batch) => Self::parse_all(bytes).unwrap_or_else(|fault| vec![Err(fault)]),
+            other => vec![other],
+        }
+    }
+
     /// The messages of a batch, one frame or fault each; a single message is a batch of one.
     ///
     /// # Errors
@@ -147,13 +161,18 @@ impl Frame {
         decode(self.text(self.method.clone())).unwrap_or_default()
     }
 
+    /// The whole message.
+    pub(super) fn whole(&self) -> &str {
+        self.text(0..self.bytes.len())
+    }
+
     fn text(&self, place: Range<usize>) -> &str {
         std::str::from_utf8(&self.bytes[place]).unwrap_or_default()
     }
 }
 
 /// Where `part`, which must be a slice of `whole`, stands in it.
-fn place(whole: &str, part: &str) -> Range<usize> {
+pub(super) fn place(whole: &str, part: &str) -> Range<usize> {
     let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
     start..start + part.len()
 }
@@ -205,6 +224,7 @@ pub(super) fn method_of(method: &str, params: Option<&str>) -> Method {
     match method {
         "initialize" => Method::Initialize,
         "ping" => Method::Ping,
+        "tools/call" => Method::CallTool,
         "subscriptions/listen" => Method::Listen,
         "notifications/tools/list_changed" => Method::ToolsChanged,
         "notifications/progress" => Method::Progress,

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The tokens of these members of the object that `text` is, each a slice of it.
@@ -19,9 +19,38 @@ pub(super) fn members<'a, const N: usize>(
     text: &'a str,
     names: [&str; N],
 ) -> Result<[Option<&'a str>; N], serde_json::Error> {
+    read(text, Members { names, folds: false })
+}
+
+/// The same where another reader might be misled: some take `Name` for `name`, as Go's `encoding/json` does, and
+/// of two such members the last.
+///
+/// # Errors
+/// Also if the object has a member that such a reader would take for one of these.
+pub(super) fn unmistakable<'a, const N: usize>(
+    text: &'a str,
+    names: [&str; N],
+) -> Result<[Option<&'a str>; N], serde_json::Error> {
+    read(text, Members { names, folds: true })
+}
+
+fn read<'a, const N: usize>(
+    text: &'a str,
+    wanted: Members<'_, N>,
+) -> Result<[Option<&'a str>; N], serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let found = Members(names).deserialize(&mut reader)?;
+    let found = wanted.deserialize(&mut reader)?;
     reader.end().map(|()| found)
+}
+
+/// Takes the tokens of the members of the list that `text` is, one by one: millions of them take no room here.
+///
+/// # Errors
+/// If it is no JSON array. Some may have been taken by then.
+pub(super) fn each<'a>(text: &'a str, take: impl FnMut(&'a str)) -> Result<(), serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    reader.deserialize_seq(Each(take))?;
+    reader.end()
 }
 
 /// The text of a JSON string; `None` if the token is something else.
@@ -33,7 +62,11 @@ pub(super) fn decode(token: &str) -> Option<Cow<'_, str>> {
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-struct Members<'n, const N: usize>([&'n str; N]);
+struct Members<'n, const N: usize> {
+    names: [&'n str; N],
+    /// Names that differ in case only are refused.
+    folds: bool,
+}
 
 impl<'de, const N: usize> DeserializeSeed<'de> for Members<'_, N> {
     type Value = [Option<&'de str>; N];
@@ -53,16 +86,46 @@ impl<'de, const N: usize> Visitor<'de> for Members<'_, N> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut found = [None; N];
         while let Some(Text(name)) = map.next_key()? {
-            match self.0.iter().position(|wanted| *wanted == name) {
+            match self.names.iter().position(|wanted| *wanted == name) {
                 Some(at) if found[at].is_some() => {
                     return Err(A::Error::custom(format_args!("the member `{name}` stands there twice")));
                 }
                 Some(at) => found[at] = Some(map.next_value::<&RawValue>()?.get()),
+                None if self.folds && self.names.iter().any(|wanted| looks_like(&name, wanted)) => {
+                    return Err(A::Error::custom(format_args!("the member `{name}` may be misread")));
+                }
                 None => drop(map.next_value::<IgnoredAny>()?),
             }
         }
         Ok(found)
     }
+}
+
+struct Each<F>(F);
+
+impl<'de, F: FnMut(&'de str)> Visitor<'de> for Each<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
+        while let Some(token) = list.next_element::<&RawValue>()? {
+            self.0(token.get());
+        }
+        Ok(())
+    }
+}
+
+/// Whether a name is one of ours in ASCII to who ignores case: Unicode has two more letters that fold to one.
+fn looks_like(name: &str, ours: &str) -> bool {
+    let plain = |letter: char| match letter {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    };
+    name.chars().map(plain).eq(ours.chars().map(plain))
 }
 
 #[cfg(test)]
@@ -78,5 +141,14 @@ mod tests {
         for text in ["[]", "1", "", r#"{"a":1} x"#] {
             assert!(members(text, ["a"]).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_others_may_misread_is_refused_where_that_matters() {
+        for text in [r#"{"asks":1,"Asks":2}"#, r#"{"ASKS":1}"#, r#"{"a\u017fks":1}"#, r#"{"asKs":1}"#] {
+            assert!(unmistakable(text, ["asks"]).is_err(), "{text}");
+            assert!(members(text, ["asks"]).is_ok(), "{text}");
+        }
+        assert_eq!(unmistakable(r#"{"asks":1,"ask":2,"tasks":3}"#, ["asks"]).unwrap(), [Some("1")]);
     }
 }

@@ -11,33 +11,40 @@
 //! the same way until a backend has shown that it speaks their era, where that is not known.
 
 mod greeting;
+mod offered;
 mod requests;
 mod route;
 mod ruling;
 #[cfg(test)]
 mod tests;
+mod unanswered;
 
 use std::collections::{HashSet, VecDeque};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 pub(in crate::session) use self::greeting::wrong_era;
-pub(in crate::session) use self::ruling::{Addressed, FromBackend, FromClient, Unfit};
+pub(in crate::session) use self::ruling::{Addressed, FromBackend, FromClient, Said, Unfit};
 
-use self::requests::{Purpose, Request, Requests, Settled};
+use self::offered::Admitted;
+use self::requests::{Purpose, Request, Requests};
 use super::Transport;
 use super::outbox::{EventId, StreamId};
+use crate::catalog::Offer;
 use crate::mcp::{
-    Code, Era, Failure, Frame, Kind, Method, Origin, RequestId, agreed_revision, asked_progress, cancelled,
-    error_frame, initialize, subscription_ended,
+    Code, Era, Frame, Kind, Method, Origin, RequestId, agreed_revision, asked_progress, error_frame,
+    initialize, subscription_ended,
 };
 
 /// The state of one conversation.
 #[derive(Debug)]
 pub(super) struct Exchange {
     transport: Transport,
+    /// What may be seen and used by every message.
+    offer: Offer,
     stage: Stage,
     /// The client's requests.
     requests: Requests,
@@ -73,11 +80,12 @@ const MAX_OPEN: usize = 1024;
 const MAX_HELD: usize = 1 << 20;
 
 impl Exchange {
-    pub(super) fn new(transport: Transport, timeout: Duration) -> Self {
+    pub(super) fn new(transport: Transport, timeout: Duration, offer: Offer) -> Self {
         // A client of the stateless era does not begin; it just asks.
         let stage = if transport == Transport::Stateless { Stage::Open } else { Stage::Fresh };
         Self {
             transport,
+            offer,
             stage,
             requests: Requests::new(timeout),
             asked: HashSet::new(),
@@ -89,45 +97,45 @@ impl Exchange {
         }
     }
 
-    /// Takes a message of the client, whose answers go to `stream`. `revision` is the protocol version that
-    /// the request's header named, and `not_begun` the text for a request that comes before `initialize`.
+    /// Takes a message of the client. `not_begun` is the text for a request that comes before `initialize`.
     pub(super) fn client_says(
         &mut self,
-        frame: Frame,
-        stream: StreamId,
-        revision: Option<&str>,
-        now: Instant,
+        said: Said<'_>,
         not_begun: impl FnOnce() -> String,
     ) -> Result<FromClient, Unfit> {
-        match (&mut self.stage, frame.kind(), revision) {
+        let said = match self.admit(said)? {
+            ControlFlow::Continue(said) => said,
+            ControlFlow::Break(ruling) => return Ok(ruling),
+        };
+        match (&mut self.stage, said.frame.kind(), said.revision) {
             (Stage::Open, Kind::Request(_, Method::Initialize), _) if self.initialized == Some(true) => {
                 Err(Unfit::Begun)
             }
-            (Stage::Open, ..) => self.forward(frame, stream, now),
-            (Stage::Fresh, Kind::Request(_, Method::Ping), None) => self.forward(frame, stream, now),
+            (Stage::Open, ..) => self.forward(said),
+            (Stage::Fresh, Kind::Request(_, Method::Ping), None) => self.forward(said),
             (Stage::Fresh, Kind::Request(_, Method::Initialize), _) => {
-                let ruling = self.forward(frame, stream, now)?;
+                let ruling = self.forward(said)?;
                 self.stage = Stage::Open;
                 Ok(ruling)
             }
             (Stage::Fresh, Kind::Request(id, _), None) => {
                 let error = error_frame(id, Code::InvalidRequest, &not_begun());
-                Ok(FromClient::Answer(Addressed::message(stream, error)))
+                Ok(FromClient::Answer(Addressed::message(said.stream, error)))
             }
             (Stage::Fresh, _, None) => Err(Unfit::NotBegun),
             (Stage::Fresh, _, Some(revision)) => {
                 let (handshake, greeting) = initialize(revision);
                 self.stage = Stage::Greeting { greeting, held: Vec::new(), bytes: 0 };
-                self.hold(frame, stream, now).inspect_err(|_| self.stage = Stage::Fresh)?;
+                self.hold(said).inspect_err(|_| self.stage = Stage::Fresh)?;
                 Ok(FromClient::Hold(Some(handshake)))
             }
-            (Stage::Greeting { .. }, ..) => self.hold(frame, stream, now).map(|()| FromClient::Hold(None)),
+            (Stage::Greeting { .. }, ..) => self.hold(said).map(|()| FromClient::Hold(None)),
         }
     }
 
-    fn forward(&mut self, frame: Frame, stream: StreamId, now: Instant) -> Result<FromClient, Unfit> {
-        match frame.kind() {
-            Kind::Request(..) => return self.expect(frame, stream, now).map(FromClient::Forward),
+    fn forward(&mut self, said: Admitted<'_>) -> Result<FromClient, Unfit> {
+        match said.frame.kind() {
+            Kind::Request(..) => return self.expect(said).map(FromClient::Forward),
             Kind::Response(Some(id)) if !self.asked.remove(id) => return Ok(FromClient::Drop),
             Kind::Response(None) => return Ok(FromClient::Drop),
             Kind::Notification(Method::Cancelled(Some(id))) => {
@@ -136,16 +144,17 @@ impl Exchange {
                 }
                 let settled = self.requests.remove(id).filter(|s| s.request.stream != StreamId::LISTENING);
                 if let Some(settled) = settled {
-                    return Ok(FromClient::Cancel(frame, Addressed::end(&settled)));
+                    return Ok(FromClient::Cancel(said.frame, Addressed::end(&settled)));
                 }
             }
             Kind::Response(Some(_)) | Kind::Notification(_) => {}
         }
-        Ok(FromClient::Forward(frame))
+        Ok(FromClient::Forward(said.frame))
     }
 
     /// Notes down a request; as it goes to the backend.
-    fn expect(&mut self, frame: Frame, stream: StreamId, now: Instant) -> Result<Frame, Unfit> {
+    fn expect(&mut self, said: Admitted<'_>) -> Result<Frame, Unfit> {
+        let Admitted { frame, stream, now, offer, .. } = said;
         let Kind::Request(id, method) = frame.kind() else { return Ok(frame) };
         if self.requests.len() >= MAX_OPEN {
             return Err(Unfit::TooMuch);
@@ -156,6 +165,7 @@ impl Exchange {
             _ => Purpose::Other,
         };
         let mut request = Request::new(stream, purpose);
+        request.show(&frame, offer);
         if self.transport == Transport::Stateless {
             let number = RequestId::number(self.next_number);
             self.next_number += 1;
@@ -194,6 +204,7 @@ impl Exchange {
                 FromBackend::Refuse(error_frame(id, Code::Internal, refusal))
             }
             Kind::Notification(_) if self.transport == Transport::Stateless => self.route_shared(frame),
+            Kind::Notification(_) if !self.offer.may_tell(&frame) => FromBackend::Drop,
             Kind::Request(id, _) => {
                 self.asked.insert(id.clone());
                 FromBackend::Forward(self.addressed(frame, listening))
@@ -221,38 +232,12 @@ impl Exchange {
             self.revision = agreed_revision(&frame);
             self.initialized = Some(!frame.is_error());
         }
+        let frame = settled.request.shown(frame);
         let frame = match &settled.request.origin {
             Some(origin) => origin.restore_response(&frame),
             None => frame,
         };
         FromBackend::Forward(Addressed::answer(&settled, frame))
-    }
-
-    /// Settles the requests whose time is up; each one's error for the client, and what tells the backend.
-    pub(super) fn expire(&mut self, now: Instant, reason: &str) -> Vec<(Addressed, Option<Frame>)> {
-        let expired = self.requests.take_expired(now);
-        self.give_up(&expired, reason, "timed out")
-    }
-
-    /// Settles the requests of this stream, whose client may not have made them; the same of each.
-    pub(super) fn revoke(&mut self, stream: StreamId, reason: &str) -> Vec<(Addressed, Option<Frame>)> {
-        let revoked = self.requests.take_if(|request| request.stream == stream);
-        self.give_up(&revoked, reason, "the client may not use this server any more")
-    }
-
-    fn give_up(
-        &mut self,
-        settled: &[Settled],
-        reason: &str,
-        to_backend: &str,
-    ) -> Vec<(Addressed, Option<Frame>)> {
-        let failure = Failure::new(Code::Internal, reason);
-        settled.iter().map(|s| (Addressed::failure(s, &failure), self.call_off(&s.id, to_backend))).collect()
-    }
-
-    /// What tells the backend that nobody waits for a request any more; nothing if it never heard of it.
-    fn call_off(&mut self, id: &RequestId, reason: &str) -> Option<Frame> {
-        (!self.release(id)).then(|| cancelled(id, reason))
     }
 
     /// Nobody was there to read a request of the backend: it waits as this event, and so long.
@@ -275,12 +260,6 @@ impl Exchange {
     /// Whether the stream waits for an answer.
     pub(super) fn awaits(&self, stream: StreamId) -> bool {
         self.requests.has_stream(stream)
-    }
-
-    /// The client of this stream has gone; what tells the backend.
-    pub(super) fn abandon(&mut self, stream: StreamId) -> Vec<Frame> {
-        let settled = self.requests.take_if(|request| request.stream == stream);
-        settled.iter().filter_map(|s| self.call_off(&s.id, "the client closed the connection")).collect()
     }
 
     /// When something is due by itself.
@@ -334,10 +313,5 @@ impl Exchange {
     /// Whether the backend has agreed to `initialize`.
     pub(super) fn is_initialized(&self) -> bool {
         self.initialized == Some(true)
-    }
-
-    /// Settles every request of the client with an error.
-    pub(super) fn fail_all(&mut self, failure: &Failure) -> Vec<Addressed> {
-        self.requests.take_if(|_| true).iter().map(|settled| Addressed::failure(settled, failure)).collect()
     }
 }

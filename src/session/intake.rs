@@ -5,7 +5,7 @@ use bytesize::ByteSize;
 
 use crate::backend::Line;
 use crate::ids::SessionTag;
-use crate::mcp::{Code, Frame, Malformed, error_frame};
+use crate::mcp::{Code, Frame, error_frame};
 
 /// What a backend has said, read line by line.
 pub(super) struct Intake {
@@ -37,22 +37,17 @@ impl Intake {
     }
 
     fn read(&mut self, bytes: Bytes) {
+        // Nearly every line is one message, which needs no list.
         match Frame::parse(bytes.clone()) {
             Ok(frame) => self.frames.push(frame),
-            // One bad byte must not cost a reply.
-            Err(Malformed::NotJson(_)) if std::str::from_utf8(&bytes).is_err() => {
-                self.read(String::from_utf8_lossy(&bytes).into_owned().into());
-            }
-            Err(Malformed::Batch) => {
-                let members = Frame::parse_all(bytes).unwrap_or_default();
-                for member in members {
-                    match member {
+            Err(_) => {
+                for message in Frame::read_all(bytes) {
+                    match message {
                         Ok(frame) => self.frames.push(frame),
                         Err(_) => self.skip(),
                     }
                 }
             }
-            Err(_) => self.skip(),
         }
     }
 

@@ -5,7 +5,7 @@ use crate::audit::{self, Event};
 use crate::backend::StartFailed;
 use crate::catalog::LaunchPlan;
 use crate::ids::{ServerName, SessionTag};
-use crate::mcp::{Failure, Misfit};
+use crate::mcp::{Failure, Misfit, Misuse};
 
 /// Which limit a new session would exceed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +84,9 @@ pub enum NotCalled {
     /// It does not fit the server.
     #[error(transparent)]
     Misfit(#[from] Misfit),
+    /// It uses what is not offered.
+    #[error(transparent)]
+    Misuse(#[from] Misuse),
     /// There is no backend for it, and none may be started now.
     #[error(transparent)]
     Denied(#[from] Denied),

@@ -15,7 +15,7 @@ use super::refusal::{NotCalled, Undelivered};
 use super::task::Task;
 use super::{Session, Transport};
 use crate::access::{Denied, Opening};
-use crate::catalog::{Fingerprint, LaunchPlan};
+use crate::catalog::{Fingerprint, LaunchPlan, Offer};
 use crate::mcp::{
     Code, Enveloped, Era, Failure, Mirror, Misfit, STATELESS_VERSIONS, ToolHeaders, list_tools,
 };
@@ -83,7 +83,8 @@ impl Shared {
 
 impl Sessions {
     /// Takes a request of the stateless era to a backend: to the warm one if there is one, else to a new
-    /// one, for which `opening` is asked. Dropping the reader cancels the request.
+    /// one, for which `opening` is asked. Dropping the reader cancels the request. It sees
+    /// and uses of the backend what the plan offers, whoever else shares it.
     ///
     /// # Errors
     /// If the request does not fit, or there is no backend for it.
@@ -94,6 +95,7 @@ impl Sessions {
         mirror: &Mirror<'_>,
         opening: impl Fn() -> Result<Opening, Denied>,
     ) -> Result<Reader, NotCalled> {
+        plan.offer().check(call.frame())?;
         let mut tries = TRIES;
         loop {
             let session = self.warm(plan, &call, &opening)?;
@@ -102,7 +104,7 @@ impl Sessions {
                 session.tool_headers().await.map_err(NotCalled::Failed)?.check(&call, mirror)?;
             }
             tries -= 1;
-            match session.deliver([call.frame().clone()], None) {
+            match session.deliver([call.frame().clone()], None, plan.offer()) {
                 Ok(Some(reader)) => return reader.called_by(plan).map_err(NotCalled::Lost),
                 Ok(None) | Err(Undelivered::NoSession) => {
                     let failure =
@@ -204,7 +206,8 @@ impl Session {
         let mut headers = ToolHeaders::default();
         let mut cursor = None;
         for _ in 0..MAX_PAGES {
-            let mut reader = self.deliver([list_tools(cursor.as_deref())], None).ok()??;
+            let question = list_tools(cursor.as_deref());
+            let mut reader = self.deliver([question], None, &Offer::EVERYTHING).ok()??;
             let answer = reader.next().await?.frames.pop().filter(|answer| !answer.is_error())?;
             cursor = headers.add_page(&answer);
             if cursor.is_none() {

@@ -145,7 +145,9 @@ impl Task {
             let launch = match session.plan.means() {
                 Means::Launch(launch) => launch,
                 // Nothing is started, so nothing is waited for.
-                Means::Endpoint(endpoint) => return Ok((None, starter.reach(endpoint))),
+                Means::Endpoint(endpoint) => {
+                    return starter.reach(endpoint).map(|link| (None, link)).map_err(End::NotStarted);
+                }
             };
             if let Some(link) = starter.take_warm(launch).await {
                 return Ok((None, link));

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::catalog::Server;
 use super::choice::Choice;
+use super::offer::{self, Selection};
 use super::remote::Auth;
 
 /// Origins, hosts and client addresses.
@@ -63,6 +64,15 @@ pub struct Tenant {
     /// Environment of every session of this tenant, over the server's.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// The tools that are offered to it, of those that a server offers.
+    #[serde(default, skip_serializing_if = "Selection::is_everything")]
+    pub tools: Selection,
+    /// The same of resources and their templates.
+    #[serde(default, skip_serializing_if = "Selection::is_everything")]
+    pub resources: Selection,
+    /// The same of prompts.
+    #[serde(default, skip_serializing_if = "Selection::is_everything")]
+    pub prompts: Selection,
     /// What remote servers are given to know that it is this tenant who asks, by short name.
     #[serde(default)]
     pub auth: BTreeMap<String, Auth>,
@@ -121,7 +131,7 @@ impl Tenant {
             }
             server.check_auth(auth).map_err(|reason| ("auth", format!("for {name:?} {reason}")))?;
         }
-        Ok(())
+        offer::check([("tools", &self.tools), ("resources", &self.resources), ("prompts", &self.prompts)])
     }
 }
 

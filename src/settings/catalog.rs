@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::offer::{self, Selection};
 use super::remote::{Auth, Place, RemoteTransport, check_header, parse_url};
 
 /// One allowlisted server: a stdio command, or a remote endpoint.
@@ -60,6 +61,15 @@ pub struct Server {
     /// Files and directories that its sessions may write to. They are shared by all of them.
     #[serde(default)]
     pub writable: Vec<PathBuf>,
+    /// The tools that are offered.
+    #[serde(default, skip_serializing_if = "Selection::is_everything")]
+    pub tools: Selection,
+    /// The resources that are offered, and the templates of resources.
+    #[serde(default, skip_serializing_if = "Selection::is_everything")]
+    pub resources: Selection,
+    /// The prompts that are offered.
+    #[serde(default, skip_serializing_if = "Selection::is_everything")]
+    pub prompts: Selection,
 }
 
 /// Which protocol era a server speaks.
@@ -93,6 +103,7 @@ impl Server {
         if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
             return Err(("timeout", "must be longer than zero".into()));
         }
+        offer::check([("tools", &self.tools), ("resources", &self.resources), ("prompts", &self.prompts)])?;
         match (&self.run, &self.url) {
             (Some(_), None) => self.check_command(),
             (None, Some(url)) => self.check_remote(url),

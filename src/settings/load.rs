@@ -232,6 +232,35 @@ mod tests {
     }
 
     #[test]
+    fn a_selection_that_means_nothing_is_refused() {
+        for (file, expected) in [
+            (
+                "[servers.a]\nrun = 'x'\nresources = { allow = ['a', ''] }",
+                "`servers.a.resources` holds an empty name; `*` stands for every name (set in FILE)",
+            ),
+            (
+                "[servers.a]\nrun = 'x'\ntools = { alow = ['a'] }",
+                "unknown key `servers.a.tools.alow`: did you mean `allow`?",
+            ),
+            (
+                "[servers.a]\nrun = 'x'\nprompts = ['a']",
+                "`servers.a.prompts`: it is a table: write prompts = { allow = [\"…\"] }",
+            ),
+            (
+                "[tenants.t]\nsecrets = []\nservers = []\ntools = { deny = [''] }",
+                "`tenants.t.tools` holds an empty name",
+            ),
+            (
+                "[tenants.t]\nsecrets = []\nservers = []\nresources = { denied = [] }",
+                "unknown key `tenants.t.resources.denied`: did you mean `deny`?",
+            ),
+        ] {
+            let error = load(file, &[]).unwrap_err();
+            assert!(error.contains(expected), "{file:?} gave {error:?}");
+        }
+    }
+
+    #[test]
     fn faults_do_not_show_what_may_be_secret() {
         for (file, expected) in [
             (

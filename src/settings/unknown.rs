@@ -4,19 +4,29 @@ use config::{Map, Value, ValueKind};
 
 /// Keys of one `[servers.*]` table.
 #[rustfmt::skip]
-const SERVER: [&str; 18] = [
-    "allow_private", "auth", "docker", "env", "env_allow", "era", "headers", "prefetch", "query", "readable",
-    "run", "sessions", "timeout", "tool_auth", "transport", "url", "warm", "writable",
+const SERVER: [&str; 21] = [
+    "allow_private", "auth", "docker", "env", "env_allow", "era", "headers", "prefetch", "prompts", "query",
+    "readable", "resources", "run", "sessions", "timeout", "tool_auth", "tools", "transport", "url", "warm",
+    "writable",
 ];
 /// Keys of one `[tenants.*]` table.
-const TENANT: [&str; 6] = ["auth", "env", "rate", "secrets", "servers", "sessions"];
+const TENANT: [&str; 9] =
+    ["auth", "env", "prompts", "rate", "resources", "secrets", "servers", "sessions", "tools"];
 /// Keys of a credential.
 #[rustfmt::skip]
 const AUTH: [&str; 10] = [
     "client_id", "env", "file", "header", "passthrough", "query", "scheme", "scope", "token_url", "user",
 ];
-/// Keys of the `rate` of one tenant.
-const TENANT_RATE: [&str; 3] = ["burst", "opens_per_minute", "per_minute"];
+/// Keys of the tables inside either, and how such a table is written.
+const SELECTION: Inner = (&["allow", "deny"], "{ allow = [\"…\"] }");
+const INNER: [(&str, Inner); 4] = [
+    ("rate", (&["burst", "opens_per_minute", "per_minute"], "{ per_minute = … }")),
+    ("tools", SELECTION),
+    ("resources", SELECTION),
+    ("prompts", SELECTION),
+];
+
+type Inner = (&'static [&'static str], &'static str);
 
 /// The first key of `layer` that no setting has, with a suggestion; `known` is the default layer.
 pub(super) fn unknown_key(
@@ -39,14 +49,12 @@ pub(super) fn unknown_key(
                     own.or_else(|| unknown_auths(&format!("{path}.tool_auth"), server.get("tool_auth")?))
                 })
             }),
-            "tenants" => {
-                unknown_entry(section, table, &TENANT).or_else(|| unknown_rate(table)).or_else(|| {
-                    table.iter().find_map(|(id, tenant)| {
-                        let auth = tenant.clone().into_table().ok()?.remove("auth")?;
-                        unknown_auths(&format!("tenants.{id}.auth"), &auth)
-                    })
+            "tenants" => unknown_entry(section, table, &TENANT).or_else(|| {
+                table.iter().find_map(|(id, tenant)| {
+                    let auth = tenant.clone().into_table().ok()?.remove("auth")?;
+                    unknown_auths(&format!("tenants.{id}.auth"), &auth)
                 })
-            }
+            }),
             _ => {
                 let keys = match &known[section].kind {
                     ValueKind::Table(defaults) => defaults.keys().map(String::as_str).collect(),
@@ -60,17 +68,20 @@ pub(super) fn unknown_key(
 
 fn unknown_entry(section: &str, entries: &Map<String, Value>, keys: &[&str]) -> Option<(String, String)> {
     entries.iter().find_map(|(name, value)| match &value.kind {
-        ValueKind::Table(table) => unknown_in(&format!("{section}.{name}"), table, keys),
+        ValueKind::Table(table) => {
+            let path = format!("{section}.{name}");
+            unknown_in(&path, table, keys).or_else(|| unknown_inside(&path, table))
+        }
         _ => Some((format!("{section}.{name}"), format!("it is a table: write [{section}.{name}]"))),
     })
 }
 
-fn unknown_rate(tenants: &Map<String, Value>) -> Option<(String, String)> {
-    tenants.iter().find_map(|(id, tenant)| {
-        let path = format!("tenants.{id}.rate");
-        match &tenant.clone().into_table().ok()?.get("rate")?.kind {
-            ValueKind::Table(rate) => unknown_in(&path, rate, &TENANT_RATE),
-            _ => Some((path, "it is a table: write rate = { per_minute = … }".into())),
+fn unknown_inside(path: &str, entry: &Map<String, Value>) -> Option<(String, String)> {
+    INNER.iter().find_map(|(name, (keys, form))| {
+        let path = format!("{path}.{name}");
+        match &entry.get(*name)?.kind {
+            ValueKind::Table(table) => unknown_in(&path, table, keys),
+            _ => Some((path, format!("it is a table: write {name} = {form}"))),
         }
     })
 }

@@ -8,13 +8,15 @@ import {
 } from "@modelcontextprotocol/sdk/types.js";
 import { call, connect, text } from "./connect.mjs";
 
-const server = process.argv[4];
+// A server that runs elsewhere gets no environment.
+const [server, place = "here"] = process.argv.slice(4);
+const variables = place === "here" ? { ENV_FIRST_GUEST: "hello", "X-Env-Other-Guest": "there" } : {};
 const logged = {};
 logged.promise = new Promise((resolve) => (logged.resolve = resolve));
 
 const client = await connect(
   server,
-  { ENV_FIRST_GUEST: "hello", "X-Env-Other-Guest": "there" },
+  variables,
   { sampling: {}, elicitation: {}, roots: { listChanged: true } },
   (client) => {
     client.setRequestHandler(CreateMessageRequestSchema, async (request) => ({
@@ -31,7 +33,7 @@ const client = await connect(
 assert.ok((await client.listTools()).tools.length > 5, "tools");
 assert.match(text(await call(client, "echo", { message: "a\u2028b😀" })), /a\u2028b😀/);
 const environment = JSON.parse(text(await call(client, "get-env")));
-assert.deepEqual([environment.FIRST_GUEST, environment.OTHER_GUEST], ["hello", "there"]);
+if (place === "here") assert.deepEqual([environment.FIRST_GUEST, environment.OTHER_GUEST], ["hello", "there"]);
 
 const steps = [];
 await call(client, "trigger-long-running-operation", { duration: 0.5, steps: 5 }, { onprogress: (p) => steps.push(p.progress) });

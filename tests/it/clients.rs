@@ -11,7 +11,7 @@ use crate::gateway::{Gateway, SECRET, is_open, send_signal};
 const RATE: &str = "[rate]\nper_minute = 0\nopens_per_minute = 0\n";
 
 /// Where the clients are installed.
-fn tests() -> PathBuf {
+pub(crate) fn tests() -> PathBuf {
     let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     assert!(place.join("node_modules").exists(), "the clients are not installed: run `tests/run`");
     place
@@ -39,7 +39,7 @@ pub(crate) fn node(script: &str, gateway: &Gateway, arguments: &[&str]) -> Comma
     command
 }
 
-fn python(script: &str, gateway: &Gateway, arguments: &[&str]) -> Command {
+pub(crate) fn python(script: &str, gateway: &Gateway, arguments: &[&str]) -> Command {
     let mut command = Command::new(tests().join(".venv/bin/python"));
     command.current_dir(clients()).args(["-B", script]).arg(gateway.url("")).arg(SECRET).args(arguments);
     command
@@ -52,7 +52,7 @@ pub(crate) fn stdout_of(mut command: Command) -> (bool, String) {
     (output.status.success(), format!("{stderr}{stdout}"))
 }
 
-fn passes(command: Command) {
+pub(crate) fn passes(command: Command) {
     let (success, said) = stdout_of(command);
     assert!(success && said.trim().ends_with("passed"), "{said}");
 }

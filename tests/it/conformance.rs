@@ -1,10 +1,13 @@
-//! The official conformance suites, through Lockgate to an own server on the official SDK over stdio. The
-//! server is started in three forms: for the handshake era, for both, for the stateless era.
+//! The official conformance suites, through Lockgate to an own server on the official SDK: over stdio, and
+//! reached as a remote. The server is started in three forms: for the handshake era, for both, for the
+//! stateless era.
 
 use std::collections::BTreeMap;
 
 use crate::clients::{everything, gateway, node, stdout_of};
 use crate::gateway::Gateway;
+use crate::remote;
+use crate::remote_real::Process;
 
 /// Checks by scenario: how many passed, how many failed; and which scenarios are not scored.
 struct Report {
@@ -13,11 +16,27 @@ struct Report {
     whole: String,
 }
 
-fn run(server: &str, suite: &str, options: &[&str]) -> Report {
-    let gateway: Gateway = gateway(&everything());
-    let mut arguments = vec![server, suite];
+/// The server in one of its forms, behind a gateway: over stdio, or `remote`.
+struct Served {
+    gateway: Gateway,
+    server: String,
+    _process: Option<Process>,
+}
+
+fn stdio(form: &str) -> Served {
+    Served { gateway: gateway(&everything()), server: form.to_owned(), _process: None }
+}
+
+fn remote(form: &str) -> Served {
+    let process = Process::typescript(form);
+    let table = remote::server(form, &format!("{}/mcp", process.base), "");
+    Served { gateway: gateway(&table), server: form.to_owned(), _process: Some(process) }
+}
+
+fn run(served: &Served, suite: &str, options: &[&str]) -> Report {
+    let mut arguments = vec![&*served.server, suite];
     arguments.extend(options);
-    let (success, whole) = stdout_of(node("conformance.mjs", &gateway, &arguments));
+    let (success, whole) = stdout_of(node("conformance.mjs", &served.gateway, &arguments));
     assert!(success, "the suite itself is not content:\n{whole}");
     let summary = whole.split("=== SUMMARY ===").nth(1).unwrap_or_else(|| panic!("no summary: {whole}"));
     let mut report = Report { scenarios: BTreeMap::new(), unscored: Vec::new(), whole: whole.clone() };
@@ -51,23 +70,23 @@ impl Report {
 
 /// 0.1.16 with every suite. A call that is answered at once comes as JSON, for which a check of
 /// `server-sse-multiple-streams` is not made; the polling scenario has three.
-fn suite_of_november_2025(server: &str) {
-    let report = run(server, "conformance-0.1", &["--suite", "all"]);
+fn suite_of_november_2025(served: &Served) {
+    let report = run(served, "conformance-0.1", &["--suite", "all"]);
     report.none_failed("");
     assert_eq!(report.scenarios.len(), 32, "{}", report.whole);
     assert_eq!(report.scenarios["server-sse-polling"], (3, 0), "{}", report.whole);
     assert!(report.passed() >= 44, "{} checks: {}", report.passed(), report.whole);
 }
 
-fn requirements_2025(server: &str) {
-    let report = run(server, "conformance-0.2", &["--requirements", "2025-11-25"]);
+fn requirements_2025(served: &Served) {
+    let report = run(served, "conformance-0.2", &["--requirements", "2025-11-25"]);
     report.none_failed("");
     assert_eq!(report.scenarios["server-sse-polling"], (3, 0), "{}", report.whole);
     assert!(report.passed() >= 83, "{} checks: {}", report.passed(), report.whole);
 }
 
-fn requirements_2026(server: &str) {
-    let report = run(server, "conformance-0.2", &["--requirements", "2026-07-28"]);
+fn requirements_2026(served: &Served) {
+    let report = run(served, "conformance-0.2", &["--requirements", "2026-07-28"]);
     report.none_failed("tasks-");
     let scored = report.scenarios.keys().filter(|name| !report.unscored.contains(name)).count();
     assert_eq!(scored, 37, "{}", report.whole);
@@ -77,30 +96,55 @@ fn requirements_2026(server: &str) {
 
 #[test]
 fn suite_0_1_with_a_server_of_the_handshake_era() {
-    suite_of_november_2025("handshake");
+    suite_of_november_2025(&stdio("handshake"));
 }
 
 #[test]
 fn suite_0_1_with_a_server_of_both_eras() {
-    suite_of_november_2025("dual");
+    suite_of_november_2025(&stdio("dual"));
 }
 
 #[test]
 fn requirements_of_2025_with_a_server_of_the_handshake_era() {
-    requirements_2025("handshake");
+    requirements_2025(&stdio("handshake"));
 }
 
 #[test]
 fn requirements_of_2025_with_a_server_of_both_eras() {
-    requirements_2025("dual");
+    requirements_2025(&stdio("dual"));
 }
 
 #[test]
 fn requirements_of_2026_with_a_server_of_both_eras() {
-    requirements_2026("dual");
+    requirements_2026(&stdio("dual"));
 }
 
 #[test]
 fn requirements_of_2026_with_a_server_of_the_stateless_era() {
-    requirements_2026("stateless");
+    requirements_2026(&stdio("stateless"));
+}
+
+#[test]
+fn suite_0_1_with_a_remote_with_sessions() {
+    suite_of_november_2025(&remote("sessions"));
+}
+
+#[test]
+fn requirements_of_2025_with_a_remote_with_sessions() {
+    requirements_2025(&remote("sessions"));
+}
+
+#[test]
+fn requirements_of_2025_with_a_remote_of_both_eras() {
+    requirements_2025(&remote("dual"));
+}
+
+#[test]
+fn requirements_of_2026_with_a_remote_of_both_eras() {
+    requirements_2026(&remote("dual"));
+}
+
+#[test]
+fn requirements_of_2026_with_a_remote_of_the_stateless_era() {
+    requirements_2026(&remote("stateless"));
 }

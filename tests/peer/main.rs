@@ -5,11 +5,13 @@
 //! Arguments choose a behaviour for the whole process: `--linger` stays after its input has ended,
 //! `--ignore-term` ignores SIGTERM too, `--deaf` never reads, `--silent` never answers, `--exit N` exits.
 //! It speaks the handshake era; with `--dual` the stateless one too, with `--stateless` only that, and with
-//! `--fatal` it exits when it is asked which (as rmcp 1.5 does). `--secretive` never lists its tools.
+//! `--fatal` it exits when it is asked which (as rmcp 1.5 does). `--secretive` never lists its tools; `--stocked`
+//! has what `stock.rs` says.
 
 #![expect(clippy::disallowed_methods, reason = "it exits when it is told to")]
 
 mod hostile;
+mod stock;
 
 use std::io::{self, BufRead, Write};
 use std::time::Duration;
@@ -30,7 +32,9 @@ fn main() {
         sleep_forever();
     }
     let eras = Eras { stateless: has("--stateless") || has("--dual"), handshake: !has("--stateless") };
-    let mut peer = Peer { out: io::stdout(), asked: None, eras, heard: Vec::new(), listens: Vec::new() };
+    let stocked = has("--stocked");
+    let mut peer =
+        Peer { out: io::stdout(), asked: None, eras, heard: Vec::new(), listens: Vec::new(), stocked };
     for line in io::stdin().lock().lines() {
         let Ok(line) = line else { break };
         let message: Value = serde_json::from_str(&line).expect("the gateway sends valid JSON");
@@ -72,6 +76,8 @@ struct Peer {
     heard: Vec<String>,
     /// The ids of open subscriptions.
     listens: Vec<Value>,
+    /// It has tools, resources and prompts on several pages.
+    stocked: bool,
 }
 
 struct Eras {
@@ -93,6 +99,9 @@ impl Peer {
             }
             return;
         };
+        if let Some(result) = stock::answer(method, params).filter(|_| self.stocked) {
+            return self.line(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#));
+        }
         match method {
             "initialize" if !self.eras.handshake => {
                 let data = json!({ "supported": ["2026-07-28"], "requested": params["protocolVersion"] });
@@ -138,11 +147,10 @@ impl Peer {
                 self.note("notifications/subscriptions/acknowledged", &params);
             }
             "touch" => {
+                let note = params["note"].as_str().unwrap_or("notifications/tools/list_changed");
                 for listen in self.listens.clone() {
-                    self.note(
-                        "notifications/tools/list_changed",
-                        &json!({ "_meta": { SUBSCRIPTION: listen } }),
-                    );
+                    let uri = &params["uri"];
+                    self.note(note, &json!({ "uri": uri, "_meta": { SUBSCRIPTION: listen } }));
                 }
                 self.reply(id, json!("done"));
             }

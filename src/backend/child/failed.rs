@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
+use super::super::remote::Misplaced;
 use super::super::sandbox::{Barrier, Exhausted};
 use super::super::templates::NotFetched;
 use super::launcher::Step;
@@ -37,6 +38,9 @@ pub enum StartFailed {
     /// There is no user for it.
     #[error(transparent)]
     Exhausted(#[from] Exhausted),
+    /// It is remote, and no server may be where it is.
+    #[error("its address is not connected to: {0}")]
+    Misplaced(#[from] Misplaced),
     /// What it is to find in its directory is not there.
     #[error("its packages were not fetched: {0}")]
     Packages(Arc<NotFetched>),
@@ -56,7 +60,7 @@ impl StartFailed {
                     || error.kind() == io::ErrorKind::WouldBlock
             }
             Self::Exhausted(_) => true,
-            Self::Barred { .. } | Self::Silent | Self::Packages(_) => false,
+            Self::Barred { .. } | Self::Silent | Self::Misplaced(_) | Self::Packages(_) => false,
         }
     }
 
@@ -88,6 +92,7 @@ impl StartFailed {
             Self::Step { step, .. } => format!("it could not be prepared (step {step:?})").to_lowercase(),
             Self::Silent => "it ended before it ran".into(),
             Self::Exhausted(_) => "the host has no room for another".into(),
+            Self::Misplaced(_) => "it is where the gateway makes no connections to".into(),
             Self::Packages(reason) => reason.public(),
         }
     }

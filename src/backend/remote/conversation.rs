@@ -10,17 +10,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
-use super::exchange::{Exchange, Outcome, begin};
+use super::destination::Destination;
+use super::errand::{Errand, Outcome, begin};
 use super::fault::Fault;
 use super::legacy::{self, Stream};
 use super::listening::{Silence, listen};
+use super::on_the_way::{OnTheWay, Part};
+use super::reply::Refusal;
 use super::request::{Head, Peer};
 use crate::mcp::{Frame, Kind, Method, RequestId, started_over};
 use crate::settings::RemoteTransport;
@@ -39,25 +40,23 @@ pub(super) struct Conversation {
     running: JoinSet<Event>,
     /// Requests that wait for their answer.
     asked: HashMap<RequestId, AbortHandle>,
-    /// How much is on the way that nothing may overtake.
-    alone: usize,
     /// What is sent once there is a session again, or a stream.
     held: Vec<Frame>,
     /// Why that has to wait.
-    refused: Option<Fault>,
+    refused: Option<Box<Refusal>>,
     /// A session is being begun again.
     begins_again: bool,
     listening: Option<AbortHandle>,
-    /// What is on the way, in bytes.
-    on_the_way: Arc<AtomicUsize>,
+    on_the_way: OnTheWay,
+    /// In bytes.
     max_on_the_way: usize,
 }
 
 /// How messages go.
 enum Way {
     Undecided,
-    Streamable(Arc<Url>),
-    Legacy(Arc<Url>),
+    Streamable(Arc<Destination>),
+    Legacy(Arc<Destination>),
 }
 
 /// What has come to its end.
@@ -65,11 +64,11 @@ enum Event {
     /// A message of the client.
     Sent(Sending, Outcome),
     /// The old transport's stream was asked for.
-    Opened(Result<Box<Stream>, Fault>),
+    Opened(Part, Result<Box<Stream>, Fault>),
     /// The old transport's stream is over.
     Closed(Fault),
     /// The handshake was performed again.
-    Begun(Result<Head, Fault>),
+    Begun(Part, Result<Head, Fault>),
     /// The stream beside the requests, of this generation.
     Silent(Silence, u32),
 }
@@ -78,34 +77,18 @@ enum Event {
 struct Sending {
     id: Option<RequestId>,
     generation: u32,
-    /// Others wait for it.
-    alone: bool,
     /// It has been sent before.
     again: bool,
     /// It ends the handshake.
     initialized: bool,
-}
-
-/// What a message on the way counts.
-struct Weight(Arc<AtomicUsize>, usize);
-
-impl Weight {
-    fn new(all: &Arc<AtomicUsize>, bytes: usize) -> Self {
-        all.fetch_add(bytes, Ordering::Relaxed);
-        Self(all.clone(), bytes)
-    }
-}
-
-impl Drop for Weight {
-    fn drop(&mut self) {
-        self.0.fetch_sub(self.1, Ordering::Relaxed);
-    }
+    /// Others go on once what has become of it is known.
+    part: Part,
 }
 
 impl Conversation {
     pub(super) fn new(peer: Arc<Peer>, frames: mpsc::Receiver<Frame>, max_on_the_way: usize) -> Self {
         let way = match peer.endpoint().transport() {
-            RemoteTransport::Streamable => Way::Streamable(Arc::new(peer.endpoint().url().clone())),
+            RemoteTransport::Streamable => Way::Streamable(peer.destination().clone()),
             RemoteTransport::Auto | RemoteTransport::Sse => Way::Undecided,
         };
         Self {
@@ -117,12 +100,11 @@ impl Conversation {
             initialize: None,
             running: JoinSet::new(),
             asked: HashMap::new(),
-            alone: 0,
             held: Vec::new(),
             refused: None,
             begins_again: false,
             listening: None,
-            on_the_way: Arc::default(),
+            on_the_way: OnTheWay::default(),
             max_on_the_way,
         }
     }
@@ -130,7 +112,7 @@ impl Conversation {
     /// Goes on until it is asked to end, or has nothing to go on with: then it says why.
     pub(super) async fn run(mut self, ending: CancellationToken) -> Option<String> {
         let reason = loop {
-            let takes = self.alone == 0 && self.on_the_way.load(Ordering::Relaxed) < self.max_on_the_way;
+            let takes = self.on_the_way.has_room(self.max_on_the_way);
             tokio::select! {
                 biased;
                 () = ending.cancelled() => break None,
@@ -163,6 +145,7 @@ impl Conversation {
             Kind::Request(_, Method::Initialize) => self.initialize = Some(frame.clone()),
             Kind::Notification(Method::Cancelled(Some(id))) => {
                 self.asked.remove(id).iter().for_each(AbortHandle::abort);
+                self.held.retain(|held| !matches!(held.kind(), Kind::Request(own, _) if own == id));
                 // In the stateless era, to hang up is to cancel (MCP 2026-07-28, transports).
                 if self.initialize.is_none() {
                     return;
@@ -180,62 +163,59 @@ impl Conversation {
     /// Sends a message on its way; `again` if it has been sent before.
     fn send(&mut self, frame: Frame, again: bool) {
         let (id, alone) = match frame.kind() {
-            Kind::Request(id, Method::Initialize) => (Some(id.clone()), true),
-            // Until it is known how messages go, one shows it for all.
-            Kind::Request(id, _) => (Some(id.clone()), matches!(self.way, Way::Undecided)),
+            Kind::Request(id, method) => (Some(id.clone()), *method == Method::Initialize),
             _ => (None, true),
         };
         let initialized = id.is_none() && frame.method() == "notifications/initialized";
-        let sending = Sending { id: id.clone(), generation: self.generation, alone, again, initialized };
-        let weight = Weight::new(&self.on_the_way, frame.bytes().len());
+        let part = self.on_the_way.part(frame.bytes().len(), alone);
+        let sending = Sending { id: id.clone(), generation: self.generation, again, initialized, part };
         let (peer, head) = (self.peer.clone(), self.head.clone());
         let handle = match &self.way {
             Way::Legacy(url) => {
                 let url = url.clone();
-                self.running.spawn(async move {
-                    let _weight = weight;
-                    Event::Sent(sending, legacy::send(&peer, &url, &frame).await)
-                })
+                self.running
+                    .spawn(async move { Event::Sent(sending, legacy::send(&peer, &url, &frame).await) })
             }
             Way::Streamable(_) | Way::Undecided => {
-                let exchange = Exchange { peer, url: self.url(), head, frame };
-                self.running.spawn(async move {
-                    let _weight = weight;
-                    Event::Sent(sending, exchange.run().await)
-                })
+                let errand = Errand { peer, url: self.url(), head, frame };
+                self.running.spawn(async move { Event::Sent(sending, errand.run().await) })
             }
         };
-        self.alone += usize::from(alone);
         id.map(|id| self.asked.insert(id, handle));
     }
 
-    fn url(&self) -> Arc<Url> {
+    fn url(&self) -> Arc<Destination> {
         match &self.way {
             Way::Streamable(url) | Way::Legacy(url) => url.clone(),
-            Way::Undecided => Arc::new(self.peer.endpoint().url().clone()),
+            Way::Undecided => self.peer.destination().clone(),
         }
     }
 
     /// What follows from something's end. Why nothing can go on, if so.
     async fn settle(&mut self, event: Event) -> Option<Fault> {
         match event {
+            Event::Sent(_, Outcome::Futile(fault)) => return Some(fault),
             Event::Sent(sending, outcome) => self.sent(sending, outcome).await,
             Event::Closed(fault) => return Some(fault),
-            Event::Opened(opened) => {
-                self.alone -= 1;
+            Event::Opened(_part, opened) => {
                 let refused = self.refused.take();
                 match opened {
                     Ok(stream) => {
-                        self.way = Way::Legacy(Arc::new(stream.endpoint.clone()));
+                        self.way = Way::Legacy(stream.endpoint.clone());
                         let peer = self.peer.clone();
                         self.running.spawn(async move { Event::Closed(stream.read(peer).await) });
                         self.send_held(false);
                     }
-                    Err(fault) => self.fail_held(&refused.unwrap_or(fault)).await,
+                    Err(fault) => match refused {
+                        Some(refusal) if self.held.len() == 1 => {
+                            let frame = self.held.remove(0);
+                            self.peer.refuse(&frame, *refusal).await;
+                        }
+                        _ => self.fail_held(&fault).await,
+                    },
                 }
             }
-            Event::Begun(begun) => {
-                self.alone -= 1;
+            Event::Begun(_part, begun) => {
                 self.begins_again = false;
                 match begun {
                     Ok(head) => {
@@ -258,11 +238,13 @@ impl Conversation {
     }
 
     async fn sent(&mut self, sending: Sending, outcome: Outcome) {
-        let Sending { id, generation, alone, again, initialized } = sending;
-        self.alone -= usize::from(alone);
-        id.map(|id| self.asked.remove(&id));
+        let Sending { id, generation, again, initialized, part: _part } = sending;
+        // Its client may have used the id again meanwhile.
+        if let Some(id) = id.filter(|id| self.asked.get(id).is_some_and(AbortHandle::is_finished)) {
+            self.asked.remove(&id);
+        }
         match outcome {
-            Outcome::Failed => {}
+            Outcome::Failed | Outcome::Futile(_) => {}
             Outcome::Taken => {
                 if matches!(self.way, Way::Undecided) {
                     self.way = Way::Streamable(self.url());
@@ -281,14 +263,14 @@ impl Conversation {
                 self.held.push(frame);
                 self.begin_again();
             }
-            Outcome::NotTaken(frame, fault) => {
+            Outcome::NotTaken(frame, refusal) => {
                 let auto = self.peer.endpoint().transport() == RemoteTransport::Auto;
                 if auto && matches!(self.way, Way::Undecided) && self.initialize.is_some() {
-                    self.refused = Some(fault);
+                    self.refused = Some(refusal);
                     self.held.push(frame);
                     self.open_stream();
                 } else {
-                    self.peer.fail(&frame, &fault).await;
+                    self.peer.refuse(&frame, *refusal).await;
                 }
             }
         }
@@ -313,18 +295,22 @@ impl Conversation {
 
     /// Opens the old transport's stream; nothing is sent meanwhile.
     fn open_stream(&mut self) {
-        self.alone += 1;
-        let peer = self.peer.clone();
-        self.running.spawn(async move { Event::Opened(legacy::open(&peer).await.map(Box::new)) });
+        let (peer, part) = (self.peer.clone(), self.on_the_way.part(0, true));
+        self.running.spawn(async move {
+            let opened = legacy::open(&peer).await.map(Box::new);
+            Event::Opened(part, opened)
+        });
     }
 
     /// The server has forgotten the session: the handshake is performed once more; nothing is sent meanwhile.
     fn begin_again(&mut self) {
         let Some(initialize) = self.initialize.clone().filter(|_| !self.begins_again) else { return };
         self.begins_again = true;
-        self.alone += 1;
-        let (peer, url) = (self.peer.clone(), self.url());
-        self.running.spawn(async move { Event::Begun(begin(peer, url, &initialize).await) });
+        let (peer, url, part) = (self.peer.clone(), self.url(), self.on_the_way.part(0, true));
+        self.running.spawn(async move {
+            let begun = begin(peer, url, &initialize).await;
+            Event::Begun(part, begun)
+        });
     }
 
     fn send_held(&mut self, again: bool) {

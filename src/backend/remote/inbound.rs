@@ -69,7 +69,11 @@ impl Share {
         let all = (before + bytes).saturating_sub(self.bytes);
         self.inbound.held.fetch_sub(self.bytes, Ordering::Relaxed);
         self.bytes = bytes;
-        if bytes > max || all > max.saturating_mul(LARGEST) { Err(Fault::TooLong(max)) } else { Ok(()) }
+        match bytes {
+            _ if bytes > max => Err(Fault::TooLong(max)),
+            _ if all > max.saturating_mul(LARGEST) => Err(Fault::Crowded),
+            _ => Ok(()),
+        }
     }
 }
 

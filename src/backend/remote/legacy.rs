@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use tokio::time::timeout;
-use url::Url;
 
-use super::exchange::Outcome;
+use super::destination::Destination;
+use super::errand::Outcome;
 use super::fault::Fault;
 use super::reply::{self, Events, Form};
 use super::request::{Head, Peer};
@@ -20,16 +20,16 @@ const TAKEN: Duration = Duration::from_secs(10);
 
 /// The stream of a session, and where its messages go.
 pub(super) struct Stream {
-    pub(super) endpoint: Url,
+    pub(super) endpoint: Arc<Destination>,
     events: Events,
 }
 
 /// Opens a session.
 pub(super) async fn open(peer: &Arc<Peer>) -> Result<Stream, Fault> {
-    let url = peer.endpoint().url();
+    let url = peer.destination();
     let response = peer.listen(url, &Head::default(), None).await?;
     if !response.status().is_success() {
-        return Err(reply::refusal(response).await.0);
+        return Err(reply::refusal(response).await.fault);
     }
     match Form::of(&response) {
         Form::Events => {}
@@ -40,7 +40,9 @@ pub(super) async fn open(peer: &Arc<Peer>) -> Result<Stream, Fault> {
     let endpoint = async {
         while let Some(event) = events.next_event().await? {
             if event.name == EventName::Endpoint {
-                return beside(url, &event.data).ok_or(Fault::NoEndpoint);
+                let named =
+                    std::str::from_utf8(&event.data).ok().and_then(|text| url.named(text.trim()).ok());
+                return named.map(Arc::new).ok_or(Fault::NoEndpoint);
             }
         }
         Err(Fault::NoEndpoint)
@@ -69,13 +71,13 @@ impl Stream {
 }
 
 /// Sends one message; what it is answered with comes on the stream.
-pub(super) async fn send(peer: &Peer, endpoint: &Url, frame: &Frame) -> Outcome {
+pub(super) async fn send(peer: &Peer, endpoint: &Destination, frame: &Frame) -> Outcome {
     let posting = async {
         let response = peer.post(endpoint, &Head::default(), frame).await?;
         match response.status() {
             status if status.is_success() => Ok(()),
             StatusCode::NOT_FOUND => Err(Fault::Forgotten),
-            _ => Err(reply::refusal(response).await.0),
+            _ => Err(reply::refusal(response).await.fault),
         }
     };
     match timeout(TAKEN, posting).await.unwrap_or(Err(Fault::Late)) {
@@ -83,29 +85,6 @@ pub(super) async fn send(peer: &Peer, endpoint: &Url, frame: &Frame) -> Outcome 
         Err(fault) => {
             peer.fail(frame, &fault).await;
             Outcome::Failed
-        }
-    }
-}
-
-/// An endpoint of the same origin: any other would get to know the credential.
-fn beside(url: &Url, endpoint: &[u8]) -> Option<Url> {
-    let endpoint = url.join(std::str::from_utf8(endpoint).ok()?.trim()).ok()?;
-    (endpoint.origin() == url.origin()).then_some(endpoint)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_endpoint_may_be_relative_but_not_elsewhere() {
-        let url = Url::parse("https://a.example:8443/x/sse?k=1").unwrap();
-        let joined = |endpoint: &str| beside(&url, endpoint.as_bytes()).map(|url| url.to_string());
-        assert_eq!(joined("/m?s=1").as_deref(), Some("https://a.example:8443/m?s=1"));
-        assert_eq!(joined("m").as_deref(), Some("https://a.example:8443/x/m"));
-        assert_eq!(joined("https://a.example:8443/m").as_deref(), Some("https://a.example:8443/m"));
-        for elsewhere in ["https://a.example/m", "http://a.example:8443/m", "//b.example/m", "https://"] {
-            assert_eq!(joined(elsewhere), None, "{elsewhere}");
         }
     }
 }

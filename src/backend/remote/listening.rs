@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use tokio::time::sleep;
-use url::Url;
 
+use super::destination::Destination;
 use super::fault::Fault;
 use super::reply::{Events, Form};
 use super::request::{Head, Peer};
@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// Listens, and takes the stream up again when it breaks off.
-pub(super) async fn listen(peer: Arc<Peer>, url: Arc<Url>, head: Head) -> Silence {
+pub(super) async fn listen(peer: Arc<Peer>, url: Arc<Destination>, head: Head) -> Silence {
     let mut last: Option<String> = None;
     let mut pause = PAUSE;
     loop {

@@ -6,11 +6,13 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use reqwest::{Response, StatusCode};
+use tokio::time::timeout;
 
 use super::fault::Fault;
 use super::inbound::Share;
 use super::request::Peer;
-use crate::mcp::{Event, EventName, EventStream, Frame, Malformed};
+use super::unreachable::Unreachable;
+use crate::mcp::{Event, EventName, EventStream, Frame, Kind, RequestId};
 
 /// The forms of MCP that a reply can have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +21,14 @@ pub(super) enum Form {
     Events,
     /// None of them; what it says it is.
     Other(String),
+}
+
+/// What a server says that does not take a message.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) fault: Fault,
+    /// A JSON-RPC error of its own.
+    error: Option<Frame>,
 }
 
 /// A stream of events that is being read.
@@ -33,8 +43,11 @@ pub(super) struct Events {
 
 /// How much of a refusal is read.
 const MAX_REFUSAL: usize = 64 << 10;
-/// How long a server is left alone that does not say how long, and at most.
+/// How long it may take to come.
+const REFUSES: Duration = Duration::from_secs(5);
+/// How long a server is left alone that does not say how long, at least, and at most.
 const RETRY: Duration = Duration::from_secs(1);
+const MIN_RETRY: Duration = Duration::from_millis(100);
 const MAX_RETRY: Duration = Duration::from_secs(30);
 
 impl Form {
@@ -54,56 +67,78 @@ impl Form {
 /// The messages of a JSON document.
 pub(super) async fn json(peer: &Peer, response: Response) -> Result<Vec<Frame>, Fault> {
     let mut share = peer.inbound.share();
-    let bytes = body(peer, response, &mut share).await?;
-    match Frame::parse(bytes.clone()) {
-        Ok(frame) => Ok(vec![frame]),
-        Err(Malformed::Batch) => {
-            Ok(Frame::parse_all(bytes).unwrap_or_default().into_iter().filter_map(Result::ok).collect())
-        }
-        Err(_) => Err(Fault::Malformed),
-    }
+    let body = gather(response, peer.inbound.max_message(), |held| share.hold(held)).await;
+    let frames = messages(body.map_err(|cut| cut.told_to(peer))?);
+    if frames.is_empty() { Err(Fault::Malformed) } else { Ok(frames) }
 }
 
-async fn body(peer: &Peer, mut response: Response, share: &mut Share) -> Result<Bytes, Fault> {
-    let max = peer.inbound.max_message();
-    if response.content_length().is_some_and(|length| length > max as u64) {
-        return Err(Fault::TooLong(max));
-    }
-    let Some(whole) = response.chunk().await.map_err(|error| peer.tell(error))? else {
-        return Ok(Bytes::new());
-    };
-    share.hold(whole.len())?;
-    // One that comes in one piece is not copied.
-    let Some(second) = response.chunk().await.map_err(|error| peer.tell(error))? else { return Ok(whole) };
-    let mut gathered = BytesMut::from(whole);
-    gathered.extend_from_slice(&second);
-    share.hold(gathered.len())?;
-    while let Some(piece) = response.chunk().await.map_err(|error| peer.tell(error))? {
-        share.hold(gathered.len() + piece.len())?;
-        gathered.extend_from_slice(&piece);
-    }
-    Ok(gathered.freeze())
-}
-
-/// What a response says that is none of success: a JSON-RPC error of the server's own, if it holds one.
-pub(super) async fn refusal(mut response: Response) -> (Fault, Option<Frame>) {
+/// Reads what a response says whose status is not success.
+pub(super) async fn refusal(response: Response) -> Refusal {
     let status = response.status();
-    let fault = match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Fault::Credential(status),
-        status => Fault::Status(status),
-    };
-    let mut text = BytesMut::new();
-    while text.len() <= MAX_REFUSAL {
-        match response.chunk().await {
-            Ok(Some(piece)) => text.extend_from_slice(&piece),
-            Ok(None) => {
-                let error = Frame::parse(text.freeze()).ok().filter(Frame::is_error);
-                return (fault, error);
-            }
-            Err(_) => break,
+    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        // What it says of our credential is none of the client's, who has sent another.
+        return Refusal { fault: Fault::Credential(status), error: None };
+    }
+    let text = timeout(REFUSES, gather(response, MAX_REFUSAL, |_| Ok(()))).await;
+    let error = text.ok().and_then(Result::ok).and_then(|text| Frame::parse(text).ok());
+    Refusal { fault: Fault::Status(status), error: error.filter(Frame::is_error) }
+}
+
+/// Why a body has not come whole.
+enum Cut {
+    Fault(Fault),
+    Broken(Unreachable),
+}
+
+impl Cut {
+    fn told_to(self, peer: &Peer) -> Fault {
+        match self {
+            Self::Fault(fault) => fault,
+            Self::Broken(reason) => peer.tell(&reason),
         }
     }
-    (fault, None)
+}
+
+/// A whole body of at most `max` bytes. `hold` is asked before so many are held. One that comes in one piece is not
+/// copied.
+async fn gather(
+    mut response: Response,
+    max: usize,
+    mut hold: impl FnMut(usize) -> Result<(), Fault>,
+) -> Result<Bytes, Cut> {
+    if response.content_length().is_some_and(|length| length > max as u64) {
+        return Err(Cut::Fault(Fault::TooLong(max)));
+    }
+    let mut first = Bytes::new();
+    let mut gathered = BytesMut::new();
+    while let Some(piece) = response.chunk().await.map_err(|error| Cut::Broken(Unreachable::of(&error)))? {
+        let length = first.len() + gathered.len() + piece.len();
+        if length > max {
+            return Err(Cut::Fault(Fault::TooLong(max)));
+        }
+        hold(length).map_err(Cut::Fault)?;
+        if first.is_empty() && gathered.is_empty() {
+            first = piece;
+        } else {
+            gathered.extend_from_slice(&std::mem::take(&mut first));
+            gathered.extend_from_slice(&piece);
+        }
+    }
+    Ok(if gathered.is_empty() { first } else { gathered.freeze() })
+}
+
+impl Refusal {
+    /// Whether the server names the request that it refuses.
+    pub(super) fn answers(&self, id: &RequestId) -> bool {
+        let own = self.error.as_ref().map(Frame::kind);
+        matches!(own, Some(Kind::Response(Some(own))) if own == id)
+    }
+
+    /// The server's own error, if it is about this request or about none.
+    pub(super) fn error(&self, id: &RequestId) -> Option<Frame> {
+        let is_other = matches!(self.error.as_ref()?.kind(), Kind::Response(Some(own)) if own != id);
+        self.error.as_ref().filter(|_| !is_other).map(|error| error.addressed_to(id))
+    }
 }
 
 impl Events {
@@ -133,7 +168,7 @@ impl Events {
                 return Ok(Some(event));
             }
             self.share.hold(self.stream.held())?;
-            match self.response.chunk().await.map_err(|error| self.peer.tell(error))? {
+            match self.response.chunk().await.map_err(|error| self.peer.tell(&Unreachable::of(&error)))? {
                 Some(piece) => self.stream.feed(piece),
                 None => return Ok(None),
             }
@@ -153,21 +188,11 @@ impl Events {
 
     /// How long the server wants us to wait before that.
     pub(super) fn retry(&self) -> Duration {
-        self.stream.retry_ms().map_or(RETRY, Duration::from_millis).min(MAX_RETRY)
+        self.stream.retry_ms().map_or(RETRY, Duration::from_millis).clamp(MIN_RETRY, MAX_RETRY)
     }
 }
 
-/// What is no message is skipped, as on a child's stdout. Bytes of its own, so that a message does not keep what came
-/// with it.
-fn messages(data: Bytes) -> Vec<Frame> {
-    match Frame::parse(data.clone()) {
-        Ok(frame) => vec![frame],
-        Err(Malformed::Batch) => {
-            Frame::parse_all(data).unwrap_or_default().into_iter().filter_map(Result::ok).collect()
-        }
-        Err(Malformed::NotJson(_)) if std::str::from_utf8(&data).is_err() => {
-            Frame::parse(String::from_utf8_lossy(&data).into_owned().into()).into_iter().collect()
-        }
-        Err(_) => Vec::new(),
-    }
+/// The messages of a text. What is none is skipped, as on a child's stdout.
+fn messages(text: Bytes) -> Vec<Frame> {
+    Frame::read_all(text).into_iter().filter_map(Result::ok).collect()
 }

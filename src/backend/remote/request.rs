@@ -5,25 +5,28 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue};
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use tokio::time::timeout;
-use url::Url;
 
-use super::client::client;
+use super::LEAVE;
+use super::address::Reach;
+use super::destination::{Destination, Misplaced};
 use super::fault::Fault;
 use super::inbound::Inbound;
-use super::{LEAVE, Remotes, Tokens};
-use crate::catalog::{Credential, Endpoint, Sealed};
-use crate::mcp::{Frame, Repeated, ToolHeaders, called_tool};
+use super::oauth::{NoToken, Tokens};
+use super::reply::Refusal;
+use super::unreachable::Unreachable;
+use crate::catalog::{Credential, Endpoint, Grant, Sealed};
+use crate::mcp::{Frame, Kind, Repeated, ToolHeaders, called_tool};
 
 /// A remote server as one session knows it.
 #[derive(Debug)]
 pub(super) struct Peer {
     endpoint: Endpoint,
-    client: Client,
+    destination: Arc<Destination>,
     pub(super) inbound: Inbound,
     /// For each grant that its credentials may be.
-    tokens: Vec<(Arc<crate::catalog::Grant>, Arc<Tokens>)>,
+    tokens: Vec<(Arc<Grant>, Tokens)>,
     /// What its tools want repeated in headers.
     tools: Mutex<ToolHeaders>,
 }
@@ -44,14 +47,28 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const JSON_AND_EVENTS: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// What a client hears if a token cannot be used.
+const NO_TOKEN: &str = "the gateway gets no token for it; tell the operator";
 /// How long a stream may take to begin.
 const BEGINS: Duration = Duration::from_secs(30);
 
 impl Peer {
-    pub(super) fn new(endpoint: Endpoint, inbound: Inbound, remotes: &Remotes) -> Self {
-        let tokens = endpoint.grants().map(|grant| (grant.clone(), remotes.tokens(grant))).collect();
-        let client = client(endpoint.allows_private());
-        Self { endpoint, client, inbound, tokens, tools: Mutex::default() }
+    /// For requests on this runtime. `tokens` gets tokens by a grant.
+    pub(super) fn new(
+        endpoint: Endpoint,
+        inbound: Inbound,
+        tokens: impl Fn(&Arc<Grant>, Reach) -> Result<Tokens, Misplaced>,
+    ) -> Result<Self, Misplaced> {
+        let reach = if endpoint.allows_private() { Reach::Open } else { Reach::Guarded };
+        let pair = |grant: &Arc<Grant>| tokens(grant, reach).map(|tokens| (grant.clone(), tokens));
+        let tokens = endpoint.grants().map(pair).collect::<Result<_, _>>()?;
+        let destination = Arc::new(Destination::new(endpoint.url().clone(), reach)?);
+        Ok(Self { endpoint, destination, inbound, tokens, tools: Mutex::default() })
+    }
+
+    /// Where the settings say that it is.
+    pub(super) fn destination(&self) -> &Arc<Destination> {
+        &self.destination
     }
 
     pub(super) fn endpoint(&self) -> &Endpoint {
@@ -62,18 +79,27 @@ impl Peer {
     pub(super) async fn fail(&self, frame: &Frame, fault: &Fault) {
         let server = self.endpoint.server();
         tracing::warn!(%server, %fault, "a request to a remote server failed");
-        if let crate::mcp::Kind::Request(id, _) = frame.kind() {
+        if let Kind::Request(id, _) = frame.kind() {
             self.inbound.fail(id, server.as_str(), fault).await;
         }
     }
 
+    /// Answers a request that the server refuses: in its own words, if it has said any.
+    pub(super) async fn refuse(&self, frame: &Frame, refusal: Refusal) {
+        let Kind::Request(id, _) = frame.kind() else { return };
+        match refusal.error(id) {
+            Some(error) => drop(self.inbound.pass(error).await),
+            None => self.fail(frame, &refusal.fault).await,
+        }
+    }
+
     /// Sends one message. Comes back with whatever the server says to it.
-    pub(super) async fn post(&self, url: &Url, head: &Head, frame: &Frame) -> Result<Response, Fault> {
+    pub(super) async fn post(&self, to: &Destination, head: &Head, frame: &Frame) -> Result<Response, Fault> {
         let tool = Some(frame).filter(|_| self.endpoint.has_tool_credentials()).and_then(called_tool);
         let credential = self.endpoint.credential(tool.as_deref());
         let credential = credential.map_err(|missing| Fault::NoCredential(missing.to_string()))?;
         let repeated = self.repeated(frame);
-        self.send(credential, Method::POST, url, |mut request| {
+        self.send(credential, Method::POST, to, |mut request| {
             for (name, value) in &repeated {
                 request = request.header(name, value);
             }
@@ -84,9 +110,14 @@ impl Peer {
     }
 
     /// Opens a stream of events, or takes up one after the last event that came.
-    pub(super) async fn listen(&self, url: &Url, head: &Head, last: Option<&str>) -> Result<Response, Fault> {
+    pub(super) async fn listen(
+        &self,
+        to: &Destination,
+        head: &Head,
+        last: Option<&str>,
+    ) -> Result<Response, Fault> {
         let credential = self.endpoint.credential(None).map_err(|_| Fault::Unreachable)?;
-        let opening = self.send(credential, Method::GET, url, |request| {
+        let opening = self.send(credential, Method::GET, to, |request| {
             let request = head.add_to(request).header(ACCEPT, EVENTS);
             last.iter().fold(request, |request, last| request.header(LAST_EVENT_ID, *last))
         });
@@ -94,9 +125,9 @@ impl Peer {
     }
 
     /// Lets go of the session.
-    pub(super) async fn leave(&self, url: &Url, head: &Head) {
+    pub(super) async fn leave(&self, to: &Destination, head: &Head) {
         let Ok(credential) = self.endpoint.credential(None) else { return };
-        let leaving = self.send(credential, Method::DELETE, url, |request| head.add_to(request));
+        let leaving = self.send(credential, Method::DELETE, to, |request| head.add_to(request));
         let _ = timeout(LEAVE, leaving).await;
     }
 
@@ -130,61 +161,55 @@ impl Peer {
         &self,
         credential: Option<&Credential>,
         method: Method,
-        url: &Url,
+        to: &Destination,
         adorn: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Response, Fault> {
-        let request = |url: Url, own: Option<(&HeaderName, HeaderValue)>| {
+        let request = |to: &Destination, own: Option<(&HeaderName, HeaderValue)>| -> Result<_, Fault> {
             let mut headers = self.endpoint.headers().clone();
             own.map(|(name, value)| headers.insert(name, value));
-            adorn(self.client.request(method.clone(), url).headers(headers))
+            let request = to.request(method.clone()).map_err(|reason| self.tell(&reason))?;
+            Ok(adorn(request.headers(headers)))
         };
         match credential {
-            None => self.execute(request(url.clone(), None)).await,
+            None => self.execute(request(to, None)?).await,
             Some(Credential::Header(name, value)) => {
-                self.execute(request(url.clone(), Some((name, value.clone())))).await
+                self.execute(request(to, Some((name, value.clone())))?).await
             }
             Some(Credential::Query(name, value)) => {
-                let mut url = url.clone();
-                url.query_pairs_mut().append_pair(name, value.reveal());
-                self.execute(request(url, None)).await
+                self.execute(request(&to.with(name, value.reveal()), None)?).await
             }
             Some(Credential::Grant(grant)) => {
                 let bearer = |token: &Sealed| {
                     let mut value = HeaderValue::try_from(format!("Bearer {}", token.reveal())).ok();
                     value.iter_mut().for_each(|value| value.set_sensitive(true));
-                    value.map(|value| (&AUTHORIZATION, value)).ok_or(Fault::NoToken)
+                    value.map(|value| (&AUTHORIZATION, value)).ok_or(Fault::NoToken(NO_TOKEN))
                 };
                 let known = self.tokens.iter().find(|(own, _)| own == grant);
-                let (_, tokens) = known.ok_or(Fault::NoToken)?;
-                let lacking = |error| {
+                let (_, tokens) = known.ok_or(Fault::NoToken(NO_TOKEN))?;
+                let lacking = |error: NoToken| {
                     tracing::warn!(server = %self.endpoint.server(), %error, "no token for a remote server");
-                    Fault::NoToken
+                    Fault::NoToken(error.public())
                 };
-                let token = tokens.token(&self.client).await.map_err(lacking)?;
-                let response = self.execute(request(url.clone(), Some(bearer(&token)?))).await?;
+                let token = tokens.token().await.map_err(lacking)?;
+                let response = self.execute(request(to, Some(bearer(&token)?))?).await?;
                 if response.status() != StatusCode::UNAUTHORIZED {
                     return Ok(response);
                 }
-                let token = tokens.renew(&self.client, &token).await.map_err(lacking)?;
-                self.execute(request(url.clone(), Some(bearer(&token)?))).await
+                let token = tokens.renew(&token).await.map_err(lacking)?;
+                self.execute(request(to, Some(bearer(&token)?))?).await
             }
         }
     }
 
     async fn execute(&self, request: RequestBuilder) -> Result<Response, Fault> {
-        let response = request.send().await.map_err(|error| self.tell(error))?;
+        let response = request.send().await.map_err(|error| self.tell(&Unreachable::of(&error)))?;
         if response.status().is_redirection() { Err(Fault::Redirected) } else { Ok(response) }
     }
 
     /// Tells the operator what went wrong on the way, in more words than a client hears.
-    pub(super) fn tell(&self, error: reqwest::Error) -> Fault {
-        let fault = Fault::of(&error);
-        // Its URL may hold a credential.
-        let error = error.without_url();
-        let error = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
-        let error = error.map(ToString::to_string).collect::<Vec<_>>().join(": ");
-        tracing::warn!(server = %self.endpoint.server(), error, "a remote server does not answer");
-        fault
+    pub(super) fn tell(&self, reason: &Unreachable) -> Fault {
+        tracing::warn!(server = %self.endpoint.server(), %reason, "a remote server does not answer");
+        Fault::from(reason)
     }
 }
 

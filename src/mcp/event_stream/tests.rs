@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::pending::SHARED;
 use super::*;
 
 type Found = (Vec<(EventName, String)>, Option<TooLong>, Option<String>, Option<u64>);
@@ -119,7 +120,7 @@ fn after_what_was_too_long_comes_nothing_but_where_to_go_on() {
     }
     assert_eq!(stream.next_event(), Err(TooLong(3)));
     assert_eq!(stream.last_id(), Some("7"));
-    assert!(stream.event.own.is_none(), "what was read of it is gone");
+    assert!(stream.event.whole().is_none(), "what was read of it is gone");
 }
 
 proptest! {

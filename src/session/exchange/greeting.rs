@@ -1,10 +1,8 @@
 //! Our own first request to a backend, where there is one: the handshake for a client that reconnected, or
 //! the question which era the backend speaks. What clients send meanwhile is held.
 
-use tokio::time::Instant;
-
 use super::super::Transport;
-use super::super::outbox::StreamId;
+use super::offered::Admitted;
 use super::{Exchange, FromBackend, MAX_HELD, Stage, Unfit};
 use crate::mcp::{
     Code, Era, Failure, Frame, Kind, Misfit, RequestId, STATELESS_VERSIONS, agreed_revision, discover,
@@ -19,14 +17,14 @@ impl Exchange {
         frame
     }
 
-    pub(super) fn hold(&mut self, frame: Frame, stream: StreamId, now: Instant) -> Result<(), Unfit> {
+    pub(super) fn hold(&mut self, said: Admitted<'_>) -> Result<(), Unfit> {
         let Stage::Greeting { bytes, .. } = &self.stage else { return Ok(()) };
         // One message may be as large as the limit for messages allows.
-        if *bytes > 0 && *bytes + frame.bytes().len() > MAX_HELD {
+        if *bytes > 0 && *bytes + said.frame.bytes().len() > MAX_HELD {
             return Err(Unfit::TooMuch);
         }
-        let is_request = matches!(frame.kind(), Kind::Request(..));
-        let frame = if is_request { self.expect(frame, stream, now)? } else { frame };
+        let is_request = matches!(said.frame.kind(), Kind::Request(..));
+        let frame = if is_request { self.expect(said)? } else { said.frame };
         if let Stage::Greeting { held, bytes, .. } = &mut self.stage {
             *bytes += frame.bytes().len() + 1;
             held.push(frame);

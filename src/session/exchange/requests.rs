@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::outbox::StreamId;
-use crate::mcp::{Origin, RequestId};
+use crate::catalog::Offer;
+use crate::mcp::{Listed, Origin, RequestId};
 
 /// A table by id, in which deadlines, progress tokens and streams can be looked up too.
 #[derive(Debug)]
@@ -36,6 +37,9 @@ pub(super) struct Request {
     pub(super) origin: Option<Origin>,
     /// Under which name the backend reports progress.
     pub(super) token: Option<RequestId>,
+    /// What it asks for a list of, and what may be seen of that, where that is not everything.
+    pub(super) lists: Option<Listed>,
+    pub(super) offer: Offer,
     deadline: Option<Instant>,
 }
 
@@ -58,7 +62,15 @@ pub(super) struct Settled {
 
 impl Request {
     pub(super) fn new(stream: StreamId, purpose: Purpose) -> Self {
-        Self { stream, purpose, origin: None, token: None, deadline: None }
+        Self {
+            stream,
+            purpose,
+            origin: None,
+            token: None,
+            lists: None,
+            offer: Offer::EVERYTHING,
+            deadline: None,
+        }
     }
 
     /// The id that its client knows it by.

@@ -44,6 +44,7 @@ impl Exchange {
             }
             _ => subscription(&frame)
                 .and_then(|number| self.requests.get(&number))
+                .filter(|r| r.offer.may_tell(&frame))
                 .and_then(|r| Some((r.stream, r.origin.as_ref()?.restore_subscription(&frame)))),
         };
         restored.map_or(FromBackend::Drop, |(stream, frame)| {

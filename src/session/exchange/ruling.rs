@@ -1,8 +1,24 @@
 //! What becomes of a message.
 
+use tokio::time::Instant;
+
 use super::super::outbox::StreamId;
 use super::requests::Settled;
+use crate::catalog::Offer;
 use crate::mcp::{Failure, Frame};
+
+/// A message of a client, with what came beside it.
+#[derive(Debug)]
+pub(in crate::session) struct Said<'a> {
+    pub(in crate::session) frame: Frame,
+    /// Where its answers go.
+    pub(in crate::session) stream: StreamId,
+    /// The protocol version that the request's header named.
+    pub(in crate::session) revision: Option<&'a str>,
+    pub(in crate::session) now: Instant,
+    /// What it may use and see, beside what its session may.
+    pub(in crate::session) offer: &'a Offer,
+}
 
 /// What becomes of a client's message.
 #[derive(Debug)]

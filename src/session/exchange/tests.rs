@@ -2,6 +2,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::mcp::Failure;
 
 fn frame(text: &str) -> Frame {
     Frame::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap()
@@ -16,7 +17,7 @@ fn response(id: &str) -> Frame {
 }
 
 fn exchange() -> Exchange {
-    Exchange::new(Transport::Sse, Duration::from_secs(300))
+    Exchange::new(Transport::Sse, Duration::from_secs(300), Offer::EVERYTHING)
 }
 
 fn backend(exchange: &mut Exchange, frame: Frame) -> FromBackend {
@@ -24,7 +25,12 @@ fn backend(exchange: &mut Exchange, frame: Frame) -> FromBackend {
 }
 
 fn client(exchange: &mut Exchange, frame: Frame, revision: Option<&str>) -> Result<FromClient, Unfit> {
-    exchange.client_says(frame, StreamId::LISTENING, revision, Instant::now(), || "not begun".into())
+    let said = Said { revision, ..said(frame, StreamId::LISTENING, Instant::now()) };
+    exchange.client_says(said, || "not begun".into())
+}
+
+fn said(frame: Frame, stream: StreamId, now: Instant) -> Said<'static> {
+    Said { frame, stream, revision: None, now, offer: &Offer::EVERYTHING }
 }
 
 fn open() -> Exchange {
@@ -153,7 +159,7 @@ proptest! {
     fn every_request_ends_exactly_once(steps in prop::collection::vec((0u8..3, 0u8..12), 0..200)) {
         let mut open = exchange();
         let now = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async { Instant::now() });
-        let send = |open: &mut Exchange, frame| open.client_says(frame, StreamId::LISTENING, None, now, String::new);
+        let send = |open: &mut Exchange, frame| open.client_says(said(frame, StreamId::LISTENING, now), String::new);
         send(&mut open, request("\"i\"", "initialize")).unwrap();
         backend(&mut open, response("\"i\""));
         let (mut accepted, mut answered) = ([0usize; 12], [0usize; 12]);
@@ -177,9 +183,9 @@ proptest! {
 }
 
 fn streamable() -> Exchange {
-    let mut open = Exchange::new(Transport::Streamable, Duration::from_secs(300));
+    let mut open = Exchange::new(Transport::Streamable, Duration::from_secs(300), Offer::EVERYTHING);
     let stream = StreamId::for_test(1);
-    open.client_says(request("0", "initialize"), stream, None, Instant::now(), String::new).unwrap();
+    open.client_says(said(request("0", "initialize"), stream, Instant::now()), String::new).unwrap();
     let answer = frame(r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-11-25"}}"#);
     let FromBackend::Forward(addressed) = backend(&mut open, answer) else { panic!() };
     assert!(addressed.stream == stream && addressed.last);
@@ -188,7 +194,7 @@ fn streamable() -> Exchange {
 }
 
 fn call(exchange: &mut Exchange, text: &str, stream: u64) {
-    exchange.client_says(frame(text), StreamId::for_test(stream), None, Instant::now(), String::new).unwrap();
+    exchange.client_says(said(frame(text), StreamId::for_test(stream), Instant::now()), String::new).unwrap();
 }
 
 fn stream_of(exchange: &mut Exchange, text: &str, listening: bool) -> StreamId {
@@ -248,7 +254,7 @@ async fn a_question_that_nobody_takes_is_answered_once_its_time_is_up() {
 
 #[tokio::test]
 async fn what_is_called_off_before_it_was_sent_never_reaches_the_backend() {
-    let mut shared = Exchange::new(Transport::Stateless, Duration::from_secs(300));
+    let mut shared = Exchange::new(Transport::Stateless, Duration::from_secs(300), Offer::EVERYTHING);
     let probe = shared.probe();
     call(&mut shared, r#"{"jsonrpc":"2.0","id":1,"method":"a"}"#, 1);
     call(&mut shared, r#"{"jsonrpc":"2.0","id":1,"method":"b"}"#, 2);
@@ -263,7 +269,7 @@ async fn what_is_called_off_before_it_was_sent_never_reaches_the_backend() {
 
 #[tokio::test]
 async fn a_backend_may_call_off_subscriptions_only() {
-    let mut shared = Exchange::new(Transport::Stateless, Duration::from_secs(300));
+    let mut shared = Exchange::new(Transport::Stateless, Duration::from_secs(300), Offer::EVERYTHING);
     call(&mut shared, r#"{"jsonrpc":"2.0","id":"x","method":"tools/list"}"#, 1);
     call(&mut shared, r#"{"jsonrpc":"2.0","id":"x","method":"subscriptions/listen"}"#, 2);
     let off = |number| {
@@ -280,13 +286,8 @@ async fn a_backend_may_call_off_subscriptions_only() {
 #[tokio::test]
 async fn a_second_initialize_is_refused_once_the_first_has_settled() {
     let mut open = streamable();
-    let again = open.client_says(
-        request("9", "initialize"),
-        StreamId::for_test(2),
-        None,
-        Instant::now(),
-        String::new,
-    );
+    let again = said(request("9", "initialize"), StreamId::for_test(2), Instant::now());
+    let again = open.client_says(again, String::new);
     assert_eq!(again.unwrap_err(), Unfit::Begun);
 }
 
@@ -297,7 +298,7 @@ proptest! {
     fn shared_requests_never_cross(steps in prop::collection::vec((0u8..4, 0u64..8), 0..200)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let now = runtime.block_on(async { Instant::now() });
-        let mut shared = Exchange::new(Transport::Stateless, Duration::from_secs(300));
+        let mut shared = Exchange::new(Transport::Stateless, Duration::from_secs(300), Offer::EVERYTHING);
         // Open requests: number, client's id, stream.
         let mut open: Vec<(RequestId, u64, StreamId)> = Vec::new();
         let mut next_stream = 1;
@@ -308,7 +309,7 @@ proptest! {
                     let stream = StreamId::for_test(next_stream);
                     next_stream += 1;
                     let text = format!(r#"{{"jsonrpc":"2.0","id":{which},"method":"m","params":{{"_meta":{{"progressToken":{which}}}}}}}"#);
-                    let said = shared.client_says(frame(&text), stream, None, now, String::new).unwrap();
+                    let said = shared.client_says(said(frame(&text), stream, now), String::new).unwrap();
                     let FromClient::Forward(sent) = said else { panic!() };
                     let Kind::Request(number, _) = sent.kind() else { panic!() };
                     prop_assert!(open.iter().all(|(other, ..)| other != number));

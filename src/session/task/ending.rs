@@ -70,7 +70,7 @@ impl Task {
         let last_words = link.as_ref().and_then(|link| link.life.last_words());
         let (server, timeouts) = (self.session.plan.server(), &self.sessions.timeouts);
         let reason = end.reason(server, timeouts, exit, last_words.as_deref());
-        let failure = self.judge(&end, &reason).unwrap_or_else(|| Failure::new(Code::Internal, reason));
+        let failure = self.judge(&end, exit, &reason).unwrap_or_else(|| Failure::new(Code::Internal, reason));
         self.listed.unlist();
         let orderly = matches!(end, End::Drained | End::ShutDown | End::Lifetime);
         self.close(&failure, orderly);
@@ -88,9 +88,11 @@ impl Task {
     }
 
     /// Keeps what has become known of the server's era. What clients are told, if that is it.
-    fn judge(&self, end: &End, reason: &str) -> Option<Failure> {
+    fn judge(&self, end: &End, exit: Option<Exit>, reason: &str) -> Option<Failure> {
         let state = self.session.state();
+        // That a remote server is out of reach says nothing of its era.
         let silent = state.exchange.is_probing()
+            && exit != Some(Exit::Lost)
             && matches!(end, End::OtherEra | End::BackendExited(_) | End::BackendClosed);
         let (era, evidence) = match state.exchange.shown() {
             Some(era) => (era, Evidence::Answer),

@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use reqwest::{Response, StatusCode};
 use tokio::time::{sleep, timeout};
-use url::Url;
 
+use super::destination::Destination;
 use super::fault::Fault;
-use super::reply::{self, Events, Form};
+use super::reply::{self, Events, Form, Refusal};
 use super::request::{Head, Peer, SESSION_ID};
 use crate::mcp::{self, Frame, Kind, Method, RequestId, agreed_revision};
 
 /// A message, and where it goes.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(super) struct Errand {
     pub(super) peer: Arc<Peer>,
-    pub(super) url: Arc<Url>,
+    pub(super) url: Arc<Destination>,
     pub(super) head: Head,
     pub(super) frame: Frame,
 }
@@ -28,12 +28,14 @@ pub(super) enum Outcome {
     Taken,
     /// It came to nothing, which was told.
     Failed,
+    /// It came to nothing, and without it there is nothing to go on with.
+    Futile(Fault),
     /// The handshake was accepted, on these terms.
     Begun(Head),
     /// The server knows the session no more, and has not looked at the message.
     Forgotten(Frame),
-    /// The server takes no such message at this address, with the reason.
-    NotTaken(Frame, Fault),
+    /// The server takes no such message at this address.
+    NotTaken(Frame, Box<Refusal>),
 }
 
 /// How long a message may take to be taken that is not answered.
@@ -43,22 +45,22 @@ const RETRIES: u32 = 3;
 
 /// Performs the handshake once more for a client that has done so already, of which the server has forgotten it. What
 /// comes of it is the client's no more.
-pub(super) async fn begin(peer: Arc<Peer>, url: Arc<Url>, initialize: &Frame) -> Result<Head, Fault> {
+pub(super) async fn begin(peer: Arc<Peer>, url: Arc<Destination>, initialize: &Frame) -> Result<Head, Fault> {
     let (_, id) = mcp::initialize("");
     let frame = initialize.addressed_to(&id);
-    let exchange = Exchange { peer: peer.clone(), url: url.clone(), head: Head::default(), frame };
-    let head = match exchange.ask(&id).await? {
+    let errand = Errand { peer: peer.clone(), url: url.clone(), head: Head::default(), frame };
+    let head = match errand.ask(&id).await? {
         Outcome::Begun(head) => head,
-        Outcome::NotTaken(_, fault) => return Err(fault),
-        Outcome::Taken | Outcome::Failed | Outcome::Forgotten(_) => return Err(Fault::Refusing),
+        Outcome::NotTaken(_, refusal) => return Err(refusal.fault),
+        _ => return Err(Fault::Refusing),
     };
-    let exchange = Exchange { peer, url, head: head.clone(), frame: mcp::initialized() };
+    let errand = Errand { peer, url, head: head.clone(), frame: mcp::initialized() };
     // One that is not taken is a warning, as from any client.
-    exchange.run().await;
+    errand.run().await;
     Ok(head)
 }
 
-impl Exchange {
+impl Errand {
     pub(super) async fn run(self) -> Outcome {
         let outcome = match self.frame.kind() {
             Kind::Request(id, _) => self.ask(id).await,
@@ -68,6 +70,8 @@ impl Exchange {
         };
         match outcome {
             Ok(outcome) => outcome,
+            // An error in the server's place would be taken for a word of its own.
+            Err(fault) if mcp::is_probe(&self.frame) => Outcome::Futile(fault),
             Err(fault) => {
                 self.peer.fail(&self.frame, &fault).await;
                 Outcome::Failed
@@ -83,7 +87,7 @@ impl Exchange {
             StatusCode::NOT_FOUND if self.head.session.is_some() => {
                 Ok(Outcome::Forgotten(self.frame.clone()))
             }
-            _ => Err(reply::refusal(response).await.0),
+            _ => Err(reply::refusal(response).await.fault),
         }
     }
 
@@ -97,6 +101,10 @@ impl Exchange {
             return self.refused(response, id).await;
         }
         let session = response.headers().get(SESSION_ID).cloned();
+        // MCP 2025-11-25, transports, session management.
+        if session.as_ref().is_some_and(|id| !id.as_bytes().iter().all(u8::is_ascii_graphic)) {
+            return Err(Fault::Session);
+        }
         let answer = self.answer(response, id).await?;
         if !matches!(self.frame.kind(), Kind::Request(_, Method::Initialize)) || answer.is_error() {
             return Ok(Outcome::Taken);
@@ -112,15 +120,12 @@ impl Exchange {
             response.status(),
             StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
         );
-        match reply::refusal(response).await {
-            (_, Some(error)) if matches!(error.kind(), Kind::Response(own) if own.as_ref().is_none_or(|own| own == id)) =>
-            {
-                let _ = self.peer.inbound.pass(error.addressed_to(id)).await;
-                Ok(Outcome::Taken)
-            }
-            (fault, _) if may_be_older => Ok(Outcome::NotTaken(self.frame.clone(), fault)),
-            (fault, _) => Err(fault),
+        let refusal = reply::refusal(response).await;
+        if may_be_older && !refusal.answers(id) {
+            return Ok(Outcome::NotTaken(self.frame.clone(), Box::new(refusal)));
         }
+        self.peer.refuse(&self.frame, refusal).await;
+        Ok(Outcome::Failed)
     }
 
     /// Takes everything that comes to the session, up to the answer.
