@@ -7,8 +7,9 @@
 //! `launch` what with; `remote` one that is reached over the network, `credential` as whom; `variables` and
 //! `pattern` are forms of texts in the settings. `fingerprint` is what tells a backend from others. `container`
 //! knows the commands that start one, `recipe` how packages are fetched, `offer` is what clients get to see of a
-//! server, `trial` is for the operator.
+//! server; `trial` and `clear` are for the operator.
 
+mod clear;
 mod command;
 mod container;
 mod credential;

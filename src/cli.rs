@@ -40,7 +40,7 @@ enum Command {
     Check(SettingsArgs),
     /// Print the URL of a server and ready-to-paste client snippets
     Url {
-        /// The server's short name, or its command exactly as in the allowlist
+        /// The server's short name, or its command or URL exactly as in the allowlist
         command: String,
         /// What clients reach the gateway by, such as <https://gate.example.com>
         #[arg(long, value_name = "URL")]
@@ -79,6 +79,9 @@ struct SettingsArgs {
     /// The settings file
     #[arg(long, value_name = "FILE", env = "LOCKGATE_CONFIG")]
     config: Option<PathBuf>,
+    /// A file of a desktop client, whose servers (`mcpServers`, JSON) come to those of the settings file
+    #[arg(long, value_name = "FILE", env = "LOCKGATE_MCP_SERVERS")]
+    mcp_servers: Option<PathBuf>,
     /// Where to listen, such as 127.0.0.1:8000
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
@@ -136,6 +139,7 @@ impl SettingsArgs {
     fn load(&self) -> anyhow::Result<Settings> {
         let flags = Flags {
             file: self.config.clone(),
+            mcp_servers: self.mcp_servers.clone(),
             address: self.listen,
             host: self.host.clone(),
             port: self.port,

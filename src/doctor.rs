@@ -1,7 +1,8 @@
 //! What this host and these settings are good for, found out by doing it: the sandbox is rehearsed, and each
-//! server is started in it and asked who it is. No address is taken.
+//! server is started in it, or reached, and asked who it is. No address is taken.
 
 mod host;
+mod overheard;
 mod trial;
 
 use std::collections::BTreeMap;
@@ -16,9 +17,9 @@ pub use crate::backend::{Lack, Report, State};
 
 use crate::access::Operator;
 use crate::backend::{Starter, Unprepared};
-use crate::catalog::{Catalog, Means, Trial};
+use crate::catalog::{BadVariable, Catalog, Means, NoCredential, Refused, Trial};
 use crate::lifecycle::Lifecycle;
-use crate::settings::Settings;
+use crate::settings::{Server, Settings};
 
 /// Looks at one gateway that is to be.
 #[derive(Debug)]
@@ -32,14 +33,26 @@ pub struct Doctor<'s> {
 pub struct Finding {
     /// Its short name.
     pub name: String,
-    /// Its command, or its URL.
+    /// What it is.
+    pub kind: Kind,
+    /// Its command, or its URL without the values of the query.
     pub run: String,
-    /// Where its program was found.
+    /// Where its program was found, if it is a command.
     pub program: Option<PathBuf>,
     /// What keeps its sessions from what the command or the settings name.
     pub barrier: Option<String>,
     /// Whether it starts and answers.
     pub health: Health,
+}
+
+/// What a server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A program that is started.
+    Command,
+    /// One that is reached over the network.
+    Remote,
 }
 
 impl<'s> Doctor<'s> {
@@ -76,45 +89,58 @@ impl<'s> Doctor<'s> {
         Catalog::load(self.settings).map(drop).or_else(|e| if alone { Err(e.to_string()) } else { Ok(()) })
     }
 
-    /// Looks at one server, and starts it if wanted and possible. What was started has ended when this comes
-    /// back.
+    /// Looks at one server, and starts or reaches it if wanted and possible. What was started has ended when this
+    /// comes back. Must be called on a runtime of this thread alone.
     pub async fn server(&self, name: &str, starts: bool) -> Finding {
-        let run =
-            self.settings.servers.get(name).map(|server| server.target().to_owned()).unwrap_or_default();
-        let mut finding = Finding {
-            name: name.to_owned(),
-            run,
-            program: None,
-            barrier: None,
-            health: Health::NotStarted("it was not to be started".into()),
-        };
-        let failed = |reason| Health::Failed { step: Step::Settings, reason, last_line: None };
-        let (era, means) = match self.trial(name) {
-            Ok(Trial { era, means: Ok(means), .. }) => (era, means),
-            Ok(Trial { means: Err(lacking), .. }) => {
-                finding.health = Health::NotStarted(lacking.to_string());
-                return finding;
-            }
+        let server = self.settings.servers.get(name);
+        let kind =
+            if server.is_some_and(|server| server.url.is_some()) { Kind::Remote } else { Kind::Command };
+        let run = server.map(Server::shown).unwrap_or_default();
+        let found =
+            |health| Finding { name: name.to_owned(), kind, run, program: None, barrier: None, health };
+        let Trial { era, means, .. } = match self.trial(name) {
+            Ok(trial) => trial,
             Err(reason) => {
-                finding.health = failed(reason);
-                return finding;
+                return found(Health::Failed { step: Step::Settings, reason, last_line: None });
             }
         };
-        if let Means::Launch(launch) = &means {
-            finding.program = Some(launch.program().clone());
-        }
-        match &self.starter {
-            Ok(starter) => {
-                if let Means::Launch(launch) = &means {
-                    finding.barrier = starter.barrier(launch).map(|barrier| barrier.to_string());
-                }
-                if starts {
-                    finding.health = trial::run(starter, &means, era, &self.settings.timeouts).await;
-                }
+        let (Ok(starter), Ok(means)) = (&self.starter, &means) else {
+            let lacking = means.err().map(|refused| lacking(&refused));
+            return found(Health::NotStarted(
+                lacking.unwrap_or_else(|| "the gateway would not start".into()),
+            ));
+        };
+        match means {
+            _ if !starts && kind == Kind::Remote => {
+                found(Health::NotStarted("it was not to be reached".into()))
             }
-            Err(_) => finding.health = Health::NotStarted("the gateway would not start".into()),
+            Means::Endpoint(_) => found(match self.only_tenants(name) {
+                Some(reason) => Health::NotStarted(reason),
+                None => trial::run(starter, means, era, &self.settings.timeouts).await,
+            }),
+            Means::Launch(launch) => Finding {
+                program: Some(launch.program().clone()),
+                barrier: starter.barrier(launch).map(|barrier| barrier.to_string()),
+                ..found(match starts {
+                    true => trial::run(starter, means, era, &self.settings.timeouts).await,
+                    false => Health::NotStarted("it was not to be started".into()),
+                })
+            },
         }
-        finding
+    }
+
+    /// Why a remote server cannot be asked by nobody in particular, if that is so.
+    fn only_tenants(&self, name: &str) -> Option<String> {
+        self.settings.servers.get(name).filter(|server| server.auth.is_none())?;
+        let tenants = self.settings.tenants.iter().filter(|(_, tenant)| tenant.auth.contains_key(name));
+        let tenants: Vec<&str> = tenants.map(|(id, _)| id.as_str()).collect();
+        let told = || {
+            format!(
+                "it gets the credentials of tenants only ({}), and is tried as none of them",
+                tenants.join(", ")
+            )
+        };
+        (!tenants.is_empty()).then(told)
     }
 
     /// As if it were alone, so that a fault of one does not hide the others.
@@ -125,6 +151,19 @@ impl<'s> Doctor<'s> {
         let catalog = Catalog::load(&settings).map_err(|unusable| unusable.to_string())?;
         let mut trials = catalog.trials(&Operator::at_the_command_line());
         trials.pop().ok_or_else(|| format!("there is no [servers.{name}]"))
+    }
+}
+
+/// What a session of a client would bring.
+fn lacking(refused: &Refused) -> String {
+    match refused {
+        Refused::Variable(BadVariable::Missing(name)) => {
+            format!("each session has to bring {name}: a client sends it in the header ENV_{name}")
+        }
+        Refused::Credential(NoCredential(header)) => {
+            format!("each client has to bring a credential of its own, in the header {header}")
+        }
+        other => other.to_string(),
     }
 }
 

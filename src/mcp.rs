@@ -20,7 +20,7 @@ mod usage;
 mod version;
 
 pub use self::discover::{discover, era_shown, is_probe, list_tools};
-pub use self::error::{Code, Failure, error_code, error_frame};
+pub use self::error::{Code, Failure, error_code, error_frame, error_message};
 pub use self::event_stream::{Event, EventName, EventStream, TooLong};
 pub use self::frame::{Frame, Kind, Malformed, Method};
 pub use self::handshake::{agreed_revision, initialize, initialized, server_info, started_over};

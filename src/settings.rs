@@ -1,18 +1,20 @@
 //! Text becomes checked values here, before a socket or a process exists.
 //!
-//! Layers, later ones win: the compiled-in `config/default.toml`, the operator's file, what hosting
-//! platforms set (`HOST`, `PORT`), `LOCKGATE__SECTION__KEY`, flags. An unknown key, a contradiction or an
-//! unreadable file stops the start with the place, the key, the reason and a suggestion.
+//! Layers, later ones win: the compiled-in `config/default.toml`, the operator's file, a client's list of servers
+//! (`import`), what hosting platforms set (`HOST`, `PORT`), `LOCKGATE__SECTION__KEY`, flags. An unknown key, a
+//! contradiction or an unreadable file stops the start with the place, the key, the reason and a suggestion.
 
 mod access;
 mod admin;
 mod catalog;
 mod choice;
+mod import;
 mod invalid;
 mod layers;
 mod limits;
 mod listen;
 mod load;
+mod mask;
 mod offer;
 mod reload;
 mod remote;

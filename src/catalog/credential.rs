@@ -85,15 +85,27 @@ impl fmt::Debug for Sealed {
 }
 
 impl Credential {
-    /// What tells it from others.
-    pub(super) fn identity(&self) -> Vec<u8> {
+    /// What tells it from others; the first says what the others are.
+    pub(super) fn parts(&self) -> Vec<Vec<u8>> {
         match self {
-            Self::Header(name, value) => [name.as_str().as_bytes(), b":", value.as_bytes()].concat(),
-            Self::Query(name, value) => [name.as_bytes(), b"=", value.reveal().as_bytes()].concat(),
+            Self::Header(name, value) => {
+                vec![b"header".into(), name.as_str().into(), value.as_bytes().into()]
+            }
+            Self::Query(name, value) => {
+                ["query", name, value.reveal()].map(|text| text.as_bytes().to_vec()).into()
+            }
             Self::Grant(grant) => {
-                let Grant { token_url, client_id, client_secret, scope, .. } = &**grant;
+                let Grant { token_url, client_id, client_secret, scope, resource } = &**grant;
                 let scope = scope.as_deref().unwrap_or_default();
-                [token_url.as_str(), client_id, client_secret.reveal(), scope].join("\n").into_bytes()
+                let parts = [
+                    "grant",
+                    token_url.as_str(),
+                    client_id,
+                    client_secret.reveal(),
+                    scope,
+                    resource.as_str(),
+                ];
+                parts.map(|text| text.as_bytes().to_vec()).into()
             }
         }
     }
@@ -131,6 +143,14 @@ impl Auth {
     /// Where a client's own may come in.
     pub(super) fn passthrough(&self) -> Option<&HeaderName> {
         self.passthrough.as_ref()
+    }
+
+    /// Where tokens are asked for, if any are.
+    pub(super) fn token_url(&self) -> Option<&Url> {
+        match &self.own {
+            Some(Credential::Grant(grant)) => Some(&grant.token_url),
+            _ => None,
+        }
     }
 
     /// A client sends the bare credential, or the whole of what it would send to the remote server itself.
@@ -186,7 +206,7 @@ fn source(auth: &settings::Auth) -> Result<Option<String>, String> {
         (None, None) => return Ok(None),
     };
     let text = text.trim_end_matches(['\r', '\n']);
-    if text.is_empty() {
+    if text.trim().is_empty() {
         return Err("names an empty credential; without one, requests would go out as nobody's".into());
     }
     Ok(Some(text.to_owned()))

@@ -35,6 +35,11 @@ pub enum BadVariable {
         "this server needs the environment variable {0}, which nobody has set: send it in the header ENV_{0}, or ask the operator"
     )]
     Missing(String),
+    /// No header can hold it.
+    #[error(
+        "the value of environment variable {0} is refused: it goes to the remote server in a header, which can hold neither line breaks nor other control characters"
+    )]
+    Unsendable(String),
     /// Too many, or too large.
     #[error("too much environment: at most 64 variables and 32 KiB, names and values together")]
     TooMuch,

@@ -14,6 +14,10 @@ impl Pattern {
         self.0.contains('*')
     }
 
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Whether this name is meant.
     pub(super) fn fits(&self, name: &str) -> bool {
         let Some((first, rest)) = self.0.split_once('*') else { return *self.0 == *name };

@@ -1,6 +1,8 @@
 //! A server of the allowlist that is reached over the network.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -14,7 +16,6 @@ use crate::ids::{ServerName, TenantId};
 use crate::settings::{self, RemoteTransport, Server};
 
 /// Where it is, and what it gets to know.
-#[derive(Debug)]
 pub(super) struct Remote {
     url: Url,
     transport: RemoteTransport,
@@ -28,7 +29,7 @@ pub(super) struct Remote {
 }
 
 /// How a session reaches its remote server, and as whom.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Endpoint {
     server: ServerName,
     remote: Arc<Remote>,
@@ -70,8 +71,18 @@ impl Remote {
         for (name, text) in &server.query {
             query.push((name.clone(), Template::read(text).map_err(|reason| ("query", reason))?));
         }
+        let used = |name: &String| {
+            let templates = headers.iter().map(|(_, text)| text).chain(query.iter().map(|(_, text)| text));
+            templates.flat_map(Template::names).any(|own| own == name)
+        };
+        if let Some(unused) = server.env.keys().find(|name| !used(name)) {
+            let reason = format!(
+                "holds {unused}, but neither `headers` nor `query` has ${{{unused}}}; leave it out, or use it"
+            );
+            return Err(("env", reason));
+        }
         let mut by_tool = Vec::new();
-        for (tool, wanted) in &server.tool_auth {
+        for (tool, wanted) in by_precision(&server.tool_auth) {
             let wanted = auth(wanted).map_err(|reason| ("tool_auth", format!("for {tool:?} {reason}")))?;
             by_tool.push((Pattern::new(tool), wanted));
         }
@@ -95,11 +106,39 @@ impl Remote {
         })
     }
 
+    /// Where anything goes that may be a secret: a credential, or what the settings put into headers and the query.
+    pub(super) fn secrets_go_to(&self) -> impl Iterator<Item = &Url> {
+        let tools = self.by_tool.iter().map(|(_, auth)| auth);
+        let auths = || self.auth.iter().chain(tools.clone()).chain(self.by_tenant.values());
+        let told = !self.headers.is_empty() || !self.query.is_empty() || auths().next().is_some();
+        told.then_some(&self.url).into_iter().chain(auths().filter_map(Auth::token_url).collect::<Vec<_>>())
+    }
+
     /// The variables that its headers and its query hold: all that a session's have a meaning for.
     pub(super) fn variables(&self) -> Vec<String> {
         let headers = self.headers.iter().map(|(_, text)| text);
         let all = headers.chain(self.query.iter().map(|(_, text)| text));
         all.flat_map(Template::names).cloned().collect()
+    }
+}
+
+/// Exact names before patterns, and patterns that say more before those that say less: the first that fits counts.
+fn by_precision(auths: &BTreeMap<String, settings::Auth>) -> Vec<(&String, &settings::Auth)> {
+    let mut auths: Vec<_> = auths.iter().collect();
+    auths.sort_by_key(|(tool, _)| (tool.contains('*'), Reverse(tool.len())));
+    auths
+}
+
+/// Without what it gets to know: texts of the settings and variables may be secrets, and so may its URL's query.
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote").field("host", &self.url.host_str()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("server", &self.server).finish_non_exhaustive()
     }
 }
 
@@ -125,8 +164,12 @@ impl Endpoint {
         }
         let mut headers = HeaderMap::with_capacity(remote.headers.len());
         for (name, text) in &remote.headers {
-            let unfit = |_| BadVariable::Value(text.names().next().cloned().unwrap_or_default());
-            let mut value = HeaderValue::try_from(fill(text)?).map_err(unfit)?;
+            // The text around the variables was checked with the settings.
+            let unsendable = |_| {
+                let culprit = text.find(&variables, |value| HeaderValue::from_str(value).is_err());
+                BadVariable::Unsendable(culprit.cloned().unwrap_or_default())
+            };
+            let mut value = HeaderValue::try_from(fill(text)?).map_err(unsendable)?;
             value.set_sensitive(true);
             headers.insert(name.clone(), value);
         }
@@ -196,16 +239,26 @@ impl Endpoint {
         !self.by_tool.is_empty()
     }
 
-    /// All that tells it from others.
+    /// All that tells it from others, in lists of which each says how long it is.
     pub(super) fn parts(&self) -> Vec<Vec<u8>> {
-        let mut parts = vec![self.url.as_str().as_bytes().to_vec()];
+        let Remote { transport, allow_private, .. } = &*self.remote;
+        let mut parts = vec![self.url.as_str().into(), format!("{transport:?} {allow_private}").into_bytes()];
+        parts.push(self.headers.len().to_le_bytes().into());
         for (name, value) in &self.headers {
-            parts.extend([name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec()]);
+            parts.extend([name.as_str().into(), value.as_bytes().into()]);
         }
-        let of_tools = self.by_tool.iter().map(|(_, credential)| credential.as_ref().ok());
-        for credential in of_tools.chain([self.credential.as_ref()]) {
-            parts.push(credential.map(Credential::identity).unwrap_or_default());
+        parts.push(self.by_tool.len().to_le_bytes().into());
+        for (tool, credential) in &self.by_tool {
+            parts.push(tool.as_str().into());
+            match credential {
+                Ok(credential) => parts.extend(credential.parts()),
+                Err(NoCredential(header)) => parts.extend([b"none".into(), header.as_str().into()]),
+            }
         }
+        parts.extend(self.credential.iter().flat_map(Credential::parts));
         parts
     }
 }
+
+#[cfg(test)]
+mod tests;

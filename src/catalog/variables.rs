@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::environment::check_names;
 
-/// A text, cut where its variables stand.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A text, cut where its variables stand. It may hold a secret, so it is not to be shown.
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Template(Vec<Piece>);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Piece {
     Text(String),
     Variable(String),
@@ -25,7 +25,10 @@ impl Template {
         while let Some((before, after)) = rest.split_once("${") {
             let (name, after) = after.split_once('}').ok_or("holds a `${` without its `}`")?;
             let name = name.to_owned();
-            check_names([&name])?;
+            // Without what it holds: a text of the settings may be a secret.
+            check_names([&name]).map_err(
+                |_| "holds a `${…}` that is no variable: a name must match [A-Z_][A-Z0-9_]{0,127}",
+            )?;
             pieces.extend((!before.is_empty()).then(|| Piece::Text(before.to_owned())));
             pieces.push(Piece::Variable(name));
             rest = after;
@@ -40,6 +43,15 @@ impl Template {
             Piece::Variable(name) => Some(name),
             Piece::Text(_) => None,
         })
+    }
+
+    /// The first of its variables whose value is of this kind.
+    pub(super) fn find(
+        &self,
+        variables: &BTreeMap<String, String>,
+        is: impl Fn(&str) -> bool,
+    ) -> Option<&String> {
+        self.names().find(|name| variables.get(*name).is_some_and(|value| is(value)))
     }
 
     /// The text with its variables' values.
@@ -63,7 +75,7 @@ mod tests {
 
     #[test]
     fn variables_are_filled_in_once_and_missing_ones_are_named() {
-        let template = Template::read("a ${ONE}-${TWO}$x").unwrap();
+        let Ok(template) = Template::read("a ${ONE}-${TWO}$x") else { panic!("it is well-formed") };
         assert_eq!(template.names().collect::<Vec<_>>(), ["ONE", "TWO"]);
         let values = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
         assert_eq!(template.fill(&values(&[("ONE", "${TWO}"), ("TWO", "2")])).unwrap(), "a ${TWO}-2$x");

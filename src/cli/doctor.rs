@@ -7,7 +7,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::{SettingsArgs, harden};
-use crate::doctor::{Doctor, Finding, Health, Host, Report, State, Step};
+use crate::doctor::{Doctor, Finding, Health, Host, Kind, Report, State, Step};
 use crate::settings::Settings;
 
 /// Everything that was found out.
@@ -134,18 +134,24 @@ impl Page {
     }
 
     fn server(&self, finding: &Finding) {
+        let is_remote = finding.kind == Kind::Remote;
         let (mark, mut lines) = match &finding.health {
             Health::Answered { name, version, era, seconds } => {
                 let named = name.iter().chain(version).map(|text| printable(text)).collect::<Vec<_>>();
                 let who = if named.is_empty() { "it".to_owned() } else { named.join(" ") };
                 let era = format!("{era:?}").to_lowercase();
-                (Mark::Ok, vec![format!("{who} answered after {seconds:.1} s ({era} era)")])
+                let reached = if is_remote { " was reached, and" } else { "" };
+                (Mark::Ok, vec![format!("{who}{reached} answered after {seconds:.1} s ({era} era)")])
             }
-            Health::NotStarted(reason) => (Mark::Off, vec![format!("not started: {reason}")]),
+            Health::NotStarted(reason) => {
+                let step = if is_remote { "not tried" } else { "not started" };
+                (Mark::Off, vec![format!("{step}: {reason}")])
+            }
             Health::Failed { step, reason, last_line } => {
                 let step = match step {
                     Step::Settings => "it cannot be used",
                     Step::Start => "it cannot be started",
+                    Step::Answer if is_remote => "no session can be begun with it",
                     Step::Answer => "it does not answer",
                 };
                 let last = last_line.iter().map(|line| format!("its last line: {line}"));
@@ -157,7 +163,7 @@ impl Page {
         };
         lines.extend(finding.barrier.iter().map(|barrier| format!("out of reach: {barrier}")));
         let mark = if finding.is_fine() { mark } else { Mark::Failed };
-        lines.push(format!("command: {}", finding.run));
+        lines.push(format!("{}: {}", if is_remote { "url" } else { "command" }, finding.run));
         self.row(&finding.name, mark, &lines.iter().map(String::as_str).collect::<Vec<_>>());
     }
 

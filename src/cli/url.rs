@@ -3,24 +3,40 @@
 use std::process::ExitCode;
 
 use super::SettingsArgs;
+use crate::settings::Settings;
 
 pub(super) fn run(args: &SettingsArgs, command: &str, base: Option<&str>) -> anyhow::Result<ExitCode> {
     let settings = args.load()?;
     let local = format!("http://{}", settings.listen.address);
     let origin = format!("{}{}", base.unwrap_or(&local).trim_end_matches('/'), settings.listen.base_path);
-    let known = settings.servers.iter().any(|(name, server)| name == command || server.target() == command);
-    if !known {
+    let named = named(&settings, command);
+    if named.is_none() {
+        let key = if ["http://", "https://"].iter().any(|scheme| command.starts_with(scheme)) {
+            "url"
+        } else {
+            "run"
+        };
         eprintln!(
-            "lockgate: note: {command:?} is not on the allowlist; add it to the settings:\n\n    [servers.<name>]\n    run = {command:?}\n"
+            "lockgate: note: {command:?} is not on the allowlist; add it to the settings:\n\n    [servers.<name>]\n    {key} = {command:?}\n"
         );
     }
-    let place = format!("{origin}/{}", urlencoding::encode(command));
+    let place = format!("{origin}/{}", urlencoding::encode(named.unwrap_or(command)));
     let url = format!("{place}/mcp");
     println!("{url}\n\nTypeScript (@modelcontextprotocol/sdk):\n{}", typescript(&url));
     println!("\nPython (mcp 2):\n{}", python(&url));
     println!("\nShell:\n{}", try_it(&url, "<secret>"));
     println!("\nClients that only speak HTTP with SSE (2024-11-05) connect to:\n{place}/sse");
     Ok(ExitCode::SUCCESS)
+}
+
+/// What clients call a server by. A remote one has no command, so its URL stands for its short name.
+fn named<'s>(settings: &'s Settings, wanted: &'s str) -> Option<&'s str> {
+    settings.servers.iter().find_map(|(name, server)| match (&server.run, &server.url) {
+        _ if name == wanted => Some(wanted),
+        (Some(run), _) if run == wanted => Some(wanted),
+        (None, Some(url)) if url == wanted => Some(name.as_str()),
+        _ => None,
+    })
 }
 
 /// A line for the shell: asks the server to initialize and prints its reply.

@@ -1,4 +1,4 @@
-//! One server, started in the sandbox and asked who it is.
+//! One server, started in the sandbox or reached over the network, and asked who it is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,11 +6,12 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use super::overheard::Overheard;
 use crate::backend::{Backlog, Exit, Line, Link, Sent, StartFailed, Starter};
 use crate::catalog::Means;
 use crate::mcp::{
-    Era, Frame, HANDSHAKE_VERSIONS, Kind, RequestId, discover, era_shown, error_code, initialize,
-    initialized, server_info,
+    Era, Frame, HANDSHAKE_VERSIONS, Kind, RequestId, discover, era_shown, error_code, error_message,
+    initialize, initialized, server_info,
 };
 use crate::settings::Timeouts;
 
@@ -26,10 +27,10 @@ pub enum Health {
         version: Option<String>,
         /// The era that it was asked in.
         era: Era,
-        /// How long it took, from its start.
+        /// How long it took, from its start or from when it was first asked.
         seconds: f64,
     },
-    /// It was not tried; why.
+    /// It was not tried, or cannot be by nobody in particular; why.
     NotStarted(String),
     /// A step failed.
     Failed {
@@ -56,6 +57,8 @@ pub enum Step {
 
 /// Reads of what a process had written when it ended: a pipe holds 64 KiB.
 const READS_AT_THE_END: usize = 64;
+/// Characters of an error's text that are shown.
+const MAX_WORDS: usize = 200;
 /// From the end of its output to the end of a process.
 const EXIT_FOLLOWS: Duration = Duration::from_secs(1);
 
@@ -88,6 +91,8 @@ pub(super) async fn run(
         Err(_) => return failed(Step::Start, late(timeouts), None),
     };
     let mut talk = Conversation { link: &mut link, until };
+    let overheard = Overheard::default();
+    let listening = matches!(means, Means::Endpoint(_)).then(|| overheard.listen());
     let health = match talk.begin(era).await {
         Ok((era, info)) => {
             let (name, version) = info.unzip();
@@ -97,7 +102,15 @@ pub(super) async fn run(
             if matches!(silence, Silence::Ended(_)) {
                 link.life.hear_out().await;
             }
-            failed(Step::Answer, silence.reason(timeouts), link.life.last_words())
+            let words = link.life.last_words();
+            match listening {
+                None => failed(Step::Answer, silence.reason(timeouts), words),
+                Some(_) => {
+                    let ended = words.filter(|_| matches!(silence, Silence::Ended(_)));
+                    let reason = ended.or_else(|| overheard.reason());
+                    failed(Step::Answer, reason.unwrap_or_else(|| silence.reason(timeouts)), None)
+                }
+            }
         }
     };
     let Link { outlet, inlet: _inlet, life } = link;
@@ -126,7 +139,7 @@ enum Silence {
     Ended(Exit),
     Closed,
     Late,
-    Refused(i64),
+    Refused(i64, String),
     NotStateless,
 }
 
@@ -142,7 +155,8 @@ impl Conversation<'_> {
                 self.link.outlet.send(&mut backlog(initialized()));
                 return Ok((Era::Handshake, server_info(&answer)));
             }
-            refused = Some(Silence::Refused(error_code(&answer).unwrap_or_default()));
+            let words = error_message(&answer).unwrap_or_default();
+            refused = Some(Silence::Refused(error_code(&answer).unwrap_or_default(), words));
         }
         if era != Some(Era::Handshake) {
             let (question, id) = discover();
@@ -214,8 +228,12 @@ impl Silence {
             Self::Ended(exit) => format!("it {exit} before it answered"),
             Self::Closed => "it closed its stdout before it answered".into(),
             Self::Late => late(timeouts),
-            Self::Refused(code) => {
-                format!("it answered `initialize` with error {code}, and serves no other era either")
+            Self::Refused(code, words) => {
+                let words: String =
+                    words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_WORDS).collect();
+                format!(
+                    "it answered `initialize` with error {code} ({words}), and serves no other era either"
+                )
             }
             Self::NotStateless => {
                 "it does not serve 2026-07-28; take era = \"stateless\" out of its settings".into()

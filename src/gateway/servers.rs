@@ -14,16 +14,20 @@ pub(super) type Servers = BTreeMap<String, Server>;
 
 /// Has packages fetched ahead, children started ahead, and containers looked for that a killed gateway has left,
 /// in the background; what is done already is not done again. Resolves once it is told what keeps sessions from
-/// servers that are not as they were `before`.
+/// servers that are not as they were `before`, and which of those tell secrets to whoever listens.
 pub(super) async fn look_after(starter: Arc<Starter>, catalog: &Catalog, before: &Servers, now: &Servers) {
     starter.provide_ahead(catalog.fetches().into_values());
     starter.sweep_containers(catalog.engines());
     starter.keep_warm(catalog.warm());
+    let differs = |name: &str| before.get(name) != now.get(name);
+    for server in catalog.in_the_clear().into_iter().filter(|server| differs(server.as_str())) {
+        tracing::warn!(
+            "servers.{server}: what it is told goes over the network in the clear, credentials among it; use an \
+             https:// URL"
+        );
+    }
     let mut trials = catalog.trials(&Operator::at_the_command_line());
-    trials.retain(|trial| {
-        let name = trial.server.as_str();
-        before.get(name) != now.get(name)
-    });
+    trials.retain(|trial| differs(trial.server.as_str()));
     let launches = |trial: Trial| match trial.means {
         Ok(Means::Launch(launch)) => Some(launch),
         _ => None,

@@ -99,6 +99,12 @@ pub fn error_code(frame: &Frame) -> Option<i64> {
     code?.parse().ok()
 }
 
+/// The text of an error response.
+pub fn error_message(frame: &Frame) -> Option<String> {
+    let [message] = members(Some(frame).filter(|frame| frame.is_error())?.payload(), ["message"]).ok()?;
+    serde_json::from_str(message?).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +116,10 @@ mod tests {
         assert_eq!(
             frame.bytes(),
             r#"{"jsonrpc":"2.0","id":"a\/b","error":{"code":-32603,"message":"a \"quoted\"\nline"}}"#
+        );
+        assert_eq!(
+            (error_code(&frame), error_message(&frame).as_deref()),
+            (Some(-32603), Some("a \"quoted\"\nline"))
         );
     }
 }

@@ -121,13 +121,15 @@ impl Tenant {
             return Err(("sessions", reason.into()));
         }
         for (name, auth) in &self.auth {
-            if servers.get(name).is_none_or(|server| server.url.is_none()) {
-                return Err((
-                    "auth",
-                    format!("names {name:?}, but there is no [servers.{name}] with a `url`"),
-                ));
+            let Some(server) = servers.get(name).filter(|server| server.url.is_some()) else {
+                let reason = format!("names {name:?}, but there is no [servers.{name}] with a `url`");
+                return Err(("auth", reason));
+            };
+            if !self.servers.iter().any(|own| own == "*" || own == name) {
+                let reason = format!("names {name:?}, which this tenant may not use; add it to `servers`");
+                return Err(("auth", reason));
             }
-            auth.check().map_err(|reason| ("auth", format!("for {name:?} {reason}")))?;
+            server.check_auth(auth).map_err(|reason| ("auth", format!("for {name:?} {reason}")))?;
         }
         offer::check([("tools", &self.tools), ("resources", &self.resources), ("prompts", &self.prompts)])
     }

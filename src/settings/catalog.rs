@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::offer::{self, Selection};
-use super::remote::{Auth, RemoteTransport, check_header, parse_url};
+use super::remote::{Auth, Place, RemoteTransport, check_header, parse_url};
 
 /// One allowlisted server: a stdio command, or a remote endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -148,7 +148,7 @@ impl Server {
             return Err((key, "is for commands; leave it out beside `url`".into()));
         }
         parse_url(url).map_err(|reason| ("url", reason))?;
-        let mut seen = Vec::new();
+        let mut seen: Vec<String> = Vec::new();
         for (name, value) in &self.headers {
             check_header(name, value).map_err(|reason| ("headers", reason))?;
             let name = name.to_ascii_lowercase();
@@ -157,14 +157,32 @@ impl Server {
             }
             seen.push(name);
         }
-        self.auth.as_ref().map_or(Ok(()), Auth::check).map_err(|reason| ("auth", reason))?;
-        self.tool_auth.values().try_for_each(Auth::check).map_err(|reason| ("tool_auth", reason))?;
-        let taken = self.auth.iter().chain(self.tool_auth.values()).map(Auth::fills);
-        match taken.flatten().find(|name| seen.contains(name)) {
-            Some(name) => {
-                Err(("headers", format!("holds {name:?}, which `auth` fills, too; leave out one of the two")))
-            }
-            None => Ok(()),
+        if self.query.contains_key("") {
+            return Err(("query", "holds a parameter without a name; give it one".into()));
         }
+        self.auth.iter().try_for_each(|auth| self.check_auth(auth)).map_err(|reason| ("auth", reason))?;
+        self.tool_auth.iter().try_for_each(|(tool, auth)| {
+            self.check_auth(auth).map_err(|reason| ("tool_auth", format!("for {tool:?} {reason}")))
+        })
+    }
+
+    /// Whether a credential says all that it must, and nothing else of this server stands where it goes.
+    pub(super) fn check_auth(&self, auth: &Auth) -> Result<(), String> {
+        auth.check()?;
+        let in_url = || self.url.as_deref().and_then(|url| parse_url(url).ok());
+        let (name, key) = match auth.place() {
+            Place::Header(name) => {
+                let taken = self.headers.keys().any(|own| own.eq_ignore_ascii_case(&name));
+                (name, taken.then_some("headers"))
+            }
+            Place::Query(name) => {
+                let in_url = in_url().is_some_and(|url| url.query_pairs().any(|(own, _)| own == name));
+                let key = self.query.contains_key(&name).then_some("query").or(in_url.then_some("url"));
+                (name, key)
+            }
+        };
+        key.map_or(Ok(()), |key| {
+            Err(format!("fills {name:?}, which `{key}` of the server sets, too; leave out one of the two"))
+        })
     }
 }

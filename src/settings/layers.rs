@@ -1,11 +1,13 @@
-//! Where settings come from: the operator's file and the environment, each a layer over what was before.
+//! Where settings come from: the operator's file, a client's list of servers, and the environment, each a layer over
+//! what was before.
 
 use std::path::Path;
 
 use config::{Config, Environment, File, FileFormat, Map, Source, Value};
 
-use super::Platform;
+use super::import;
 use super::invalid::{Invalid, describe, without_source};
+use super::{Flags, Platform};
 
 /// The layer of the environment, as an error names it.
 pub(super) const VARIABLES: &str = "the environment (LOCKGATE__…)";
@@ -27,15 +29,18 @@ impl Source for Layer {
     }
 }
 
-/// Reads the operator's file, if there is one, and then the environment.
-pub(super) fn layers(file: Option<&Path>, platform: &Platform) -> Result<Layers, Invalid> {
+/// Reads the operator's file, if there is one, a client's list of servers, if there is one, and then the environment.
+pub(super) fn layers(flags: &Flags, platform: &Platform) -> Result<Layers, Invalid> {
     let mut layers = Layers::new();
-    if let Some(path) = file {
+    if let Some(path) = &flags.file {
         let place = path.display().to_string();
         let text = std::fs::read_to_string(path)
             .map_err(|e| Invalid::Unreadable { place: place.clone(), reason: e.to_string() })?;
         let layer = collect(&place, File::from_str(&text, FileFormat::Toml))?;
         layers.push((place, layer));
+    }
+    if let Some(path) = &flags.mcp_servers {
+        layers.push(imported(path, &layers)?);
     }
     let variables: Map<String, String> = platform
         .variables
@@ -56,6 +61,24 @@ pub(super) fn layers(file: Option<&Path>, platform: &Platform) -> Result<Layers,
         layers.push((VARIABLES.to_owned(), collect(VARIABLES, source)?));
     }
     Ok(layers)
+}
+
+/// A client's list of servers. None of them may be in the operator's file, too: of two entries, half of each would be
+/// in effect.
+fn imported(path: &Path, others: &Layers) -> Result<(String, Map<String, Value>), Invalid> {
+    let place = path.display().to_string();
+    let layer = import::read(path, &place)?;
+    let servers =
+        |layer: &Map<String, Value>| layer.get("servers").and_then(|value| value.clone().into_table().ok());
+    for name in servers(&layer).unwrap_or_default().into_keys() {
+        if let Some((other, _)) =
+            others.iter().find(|(_, layer)| servers(layer).is_some_and(|all| all.contains_key(&name)))
+        {
+            let reason = format!("is set in {other}, too; rename one of the two, or leave it out");
+            return Err(Invalid::Value { key: format!("servers.{name}"), reason, place });
+        }
+    }
+    Ok((place, layer))
 }
 
 /// Reads one source to a tree; dotted environment names have become tables by then.

@@ -15,6 +15,8 @@ use super::{DEFAULTS, Server, Settings};
 pub struct Flags {
     /// The operator's file.
     pub file: Option<PathBuf>,
+    /// A client's list of servers, in JSON.
+    pub mcp_servers: Option<PathBuf>,
     /// Where to listen, whole.
     pub address: Option<SocketAddr>,
     /// Where to listen, the address alone.
@@ -39,7 +41,7 @@ impl Settings {
     /// With the place, the key, the reason and a suggestion.
     pub fn load(flags: &Flags, platform: &Platform) -> Result<Self, Invalid> {
         let defaults = collect("config/default.toml", File::from_str(DEFAULTS, FileFormat::Toml))?;
-        let layers = layers(flags.file.as_deref(), platform)?;
+        let layers = layers(flags, platform)?;
         for (place, layer) in &layers {
             if let Some((key, suggestion)) = super::unknown::unknown_key(layer, &defaults) {
                 return Err(Invalid::Unknown { place: place.clone(), key, suggestion });
@@ -273,6 +275,15 @@ mod tests {
             let error = load(file, &[]).unwrap_err();
             assert!(error.contains(expected) && !error.contains("hunter2"), "{error}");
         }
+    }
+
+    #[test]
+    fn the_remote_server_of_the_documentation_can_be_pasted() {
+        let from = DEFAULTS.find("# [servers.docs]").unwrap();
+        let lines = DEFAULTS[from..].lines().take_while(|line| !line.is_empty());
+        let example: String = lines.map(|line| line.trim_start_matches("# ").to_owned() + "\n").collect();
+        let settings = load(&example, &[]).unwrap();
+        assert_eq!(settings.servers["docs"].tool_auth.len(), 1);
     }
 
     #[test]

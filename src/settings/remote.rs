@@ -44,6 +44,13 @@ pub struct Auth {
     pub scope: Option<String>,
 }
 
+/// Where a credential goes: a header, in lower case, or a parameter of the query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Header(String),
+    Query(String),
+}
+
 /// The form of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String")]
@@ -127,14 +134,19 @@ impl Auth {
                 "holds the header {name:?}, which the gateway sets by itself; choose another"
             ));
         }
-        self.token_url.as_deref().map_or(Ok(()), |text| parse_url(text).map(drop))
+        if self.query.as_ref().is_some_and(String::is_empty) {
+            return Err("has an empty `query`; name the parameter that it goes into".into());
+        }
+        let token_url = self.token_url.as_deref().map(parse_url).transpose();
+        token_url.map(drop).map_err(|reason| format!("has a `token_url` that {reason}"))
     }
 
-    /// The header that it fills, in lower case.
-    pub(super) fn fills(&self) -> Option<String> {
-        match self.scheme {
-            Scheme::ApiKey => self.header.as_ref().map(|name| name.to_ascii_lowercase()),
-            Scheme::Bearer | Scheme::Basic | Scheme::OAuth => Some("authorization".into()),
+    /// Where it goes.
+    pub(super) fn place(&self) -> Place {
+        match (self.scheme, &self.header, &self.query) {
+            (Scheme::ApiKey, _, Some(name)) => Place::Query(name.clone()),
+            (Scheme::ApiKey, Some(name), None) => Place::Header(name.to_ascii_lowercase()),
+            _ => Place::Header("authorization".into()),
         }
     }
 
@@ -175,6 +187,9 @@ pub(super) fn is_ours(name: &str) -> bool {
 
 /// The address of something that speaks HTTP.
 pub(super) fn parse_url(text: &str) -> Result<Url, String> {
+    if text.contains("${") {
+        return Err("holds a `${…}`, which is filled in in `headers` and `query` only; write it there".into());
+    }
     let url = Url::parse(text).map_err(|fault| format!("is no URL: {fault}"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return Err("must begin with https:// or http:// and a host".into());
@@ -202,3 +217,6 @@ pub(super) fn check_header(name: &str, value: &str) -> Result<(), String> {
         .map(drop)
         .map_err(|_| format!("holds a value for {name:?} that no header can have"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -108,7 +108,7 @@ fn unknown_in(path: &str, table: &Map<String, Value>, keys: &[&str]) -> Option<(
     Some((format!("{path}.{key}"), suggestion(key, keys)))
 }
 
-fn suggestion(key: &str, known: &[&str]) -> String {
+pub(super) fn suggestion(key: &str, known: &[&str]) -> String {
     let near = known
         .iter()
         .map(|name| (strsim::damerau_levenshtein(key, name), name))
