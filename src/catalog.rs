@@ -42,8 +42,9 @@ pub use self::target::{BadTarget, Target};
 pub use self::trial::Trial;
 
 use self::command::Command;
+use self::credential::Header;
 use self::environment::Policy;
-use self::remote::{Remote, Unreached};
+use self::remote::Remote;
 use crate::access::Permit;
 use crate::ids::{ServerName, TenantId};
 use crate::mcp::Era;
@@ -169,7 +170,8 @@ impl Catalog {
         self.entry(permit, target).map(|entry| entry.name.clone())
     }
 
-    /// What to start for this caller, or what to reach. `header` is what a header of the request says.
+    /// What to start for this caller, or what to reach. `header` is what a header of the
+    /// request says: nothing if it is not there, and no text if it cannot be told.
     ///
     /// # Errors
     /// If the target is refused, or a variable, or what the remote server needs is missing.
@@ -178,7 +180,7 @@ impl Catalog {
         permit: &Permit,
         target: &Target,
         overrides: Overrides,
-        header: impl Fn(&HeaderName) -> Option<String>,
+        header: impl Fn(&HeaderName) -> Option<Option<String>>,
     ) -> Result<LaunchPlan, Refused> {
         let entry = self.entry(permit, target)?;
         let overrides = entry.policy.filter(overrides)?;
@@ -275,7 +277,7 @@ impl Entry {
         &self,
         tenant: Option<&TenantId>,
         added: BTreeMap<String, String>,
-        header: &impl Fn(&HeaderName) -> Option<String>,
+        header: &impl Header,
     ) -> Result<Means, Refused> {
         match &self.backing {
             Backing::Command(command) => Ok(Means::Launch(Launch::serving(&self.name, command, added))),
@@ -283,15 +285,6 @@ impl Entry {
                 let endpoint = Endpoint::new(&self.name, remote, tenant, &added, header)?;
                 Ok(Means::Endpoint(Box::new(endpoint)))
             }
-        }
-    }
-}
-
-impl From<Unreached> for Refused {
-    fn from(reason: Unreached) -> Self {
-        match reason {
-            Unreached::Variable(fault) => fault.into(),
-            Unreached::Credential(fault) => fault.into(),
         }
     }
 }

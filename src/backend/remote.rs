@@ -58,7 +58,7 @@ pub(super) struct Remotes {
     max_message: usize,
     /// What may be on the way to one of them, in bytes: one message that is not taken leaves room for others.
     max_on_the_way: usize,
-    tokens: Mutex<HashMap<Arc<Grant>, Tokens>>,
+    tokens: Mutex<HashMap<(Arc<Grant>, Reach), Tokens>>,
 }
 
 /// Messages towards a remote server.
@@ -131,7 +131,8 @@ impl Remotes {
     /// Who asks for tokens by this grant, for all sessions.
     fn tokens(&self, grant: &Arc<Grant>, reach: Reach, lifecycle: &Lifecycle) -> Result<Tokens, Misplaced> {
         let mut all = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = all.get(grant) {
+        let key = (grant.clone(), reach);
+        if let Some(known) = all.get(&key) {
             return Ok(known.clone());
         }
         let asked_with = oauth::Grant {
@@ -145,7 +146,7 @@ impl Remotes {
         if all.len() >= MAX_GRANTS {
             all.retain(|_, tokens| tokens.are_in_use());
         }
-        all.insert(grant.clone(), tokens.clone());
+        all.insert(key, tokens.clone());
         Ok(tokens)
     }
 }

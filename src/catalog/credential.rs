@@ -61,9 +61,14 @@ enum Form {
     Grant,
 }
 
+/// What a header of the request says: nothing if it is not there, and no text if it cannot be told.
+pub(super) trait Header: Fn(&HeaderName) -> Option<Option<String>> {}
+
+impl<F: Fn(&HeaderName) -> Option<Option<String>>> Header for F {}
+
 /// A client must bring a credential of its own, in this header.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this needs a credential of yours for the remote server: send it in the header {0}")]
+#[error("the remote server needs a credential of yours; send it once, in the header {0}")]
 pub struct NoCredential(pub HeaderName);
 
 impl Sealed {
@@ -133,16 +138,18 @@ impl Auth {
         Ok(Self { form, own, passthrough: name(&auth.passthrough) })
     }
 
-    /// The client's own credential if it may send one and does, else the operator's. `header` is what a header of
-    /// the request says.
-    pub(super) fn choose(&self, header: &impl Fn(&HeaderName) -> Option<String>) -> Option<Credential> {
-        let theirs = self.passthrough.as_ref().and_then(|name| self.passed(name, &header(name)?));
-        theirs.or_else(|| self.own.clone())
-    }
-
-    /// Where a client's own may come in.
-    pub(super) fn passthrough(&self) -> Option<&HeaderName> {
-        self.passthrough.as_ref()
+    /// The client's own credential if it may send one and does, else the operator's.
+    ///
+    /// # Errors
+    /// If there is neither, or the client's cannot be used: another's must not go in its place.
+    pub(super) fn choose(&self, header: &impl Header) -> Result<Credential, NoCredential> {
+        let is_blank = |text: &Option<String>| text.as_ref().is_some_and(|text| text.trim().is_empty());
+        let sent = self.passthrough.as_ref().and_then(header).filter(|text| !is_blank(text));
+        let chosen = match sent {
+            Some(text) => text.and_then(|text| self.passed(&text)),
+            None => self.own.clone(),
+        };
+        chosen.ok_or_else(|| NoCredential(self.passthrough.clone().unwrap_or(AUTHORIZATION)))
     }
 
     /// Where tokens are asked for, if any are.
@@ -154,7 +161,7 @@ impl Auth {
     }
 
     /// A client sends the bare credential, or the whole of what it would send to the remote server itself.
-    fn passed(&self, name: &HeaderName, text: &str) -> Option<Credential> {
+    fn passed(&self, text: &str) -> Option<Credential> {
         let text = text.trim();
         let bare = match (text.split_once(' '), &self.form) {
             (Some((scheme, rest)), Form::Bearer) if scheme.eq_ignore_ascii_case("bearer") => rest.trim(),
@@ -162,13 +169,9 @@ impl Auth {
                 return sensitive(&format!("Basic {}", rest.trim()))
                     .map(|value| Credential::Header(AUTHORIZATION, value));
             }
-            // What lets clients into the gateway comes with its scheme.
-            (Some((scheme, rest)), _) if *name == AUTHORIZATION && scheme.eq_ignore_ascii_case("bearer") => {
-                rest.trim()
-            }
             _ => text,
         };
-        if bare.is_empty() { None } else { self.form.credential(bare) }
+        self.form.credential(bare)
     }
 }
 

@@ -9,13 +9,13 @@ impl Pattern {
         Self(text.into())
     }
 
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// Whether it may mean several names.
     pub(super) fn has_star(&self) -> bool {
         self.0.contains('*')
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
     }
 
     /// Whether this name is meant.

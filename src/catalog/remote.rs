@@ -8,10 +8,10 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-use super::BadVariable;
-use super::credential::{Auth, Credential, Grant, NoCredential};
+use super::credential::{Auth, Credential, Grant, Header, NoCredential};
 use super::pattern::Pattern;
 use super::variables::Template;
+use super::{BadVariable, Refused};
 use crate::ids::{ServerName, TenantId};
 use crate::settings::{self, RemoteTransport, Server};
 
@@ -40,15 +40,6 @@ pub struct Endpoint {
     by_tool: Vec<(Pattern, Result<Credential, NoCredential>)>,
 }
 
-/// Why a remote server cannot be reached for somebody.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unreached {
-    #[error(transparent)]
-    Variable(#[from] BadVariable),
-    #[error(transparent)]
-    Credential(#[from] NoCredential),
-}
-
 impl Remote {
     /// Reads what the settings say, which were checked, and the credentials that they name.
     ///
@@ -64,7 +55,9 @@ impl Remote {
         let auth = |auth: &settings::Auth| Auth::load(auth, &url);
         let mut headers = Vec::new();
         for (name, text) in &server.headers {
-            let name = name.parse().map_err(|_| ("headers", format!("holds {name:?}, which is no name")))?;
+            let name = name
+                .parse()
+                .map_err(|_| ("headers", format!("holds {name:?}, which is no name of a header")))?;
             headers.push((name, Template::read(text).map_err(|reason| ("headers", reason))?));
         }
         let mut query = Vec::new();
@@ -143,8 +136,7 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// For a session of this tenant, with these variables beside the server's. `header` is what a header of the
-    /// request says.
+    /// For a session of this tenant, with these variables beside the server's.
     ///
     /// # Errors
     /// If a variable or a credential is missing that the client could have sent.
@@ -153,12 +145,13 @@ impl Endpoint {
         remote: &Arc<Remote>,
         tenant: Option<&TenantId>,
         added: &BTreeMap<String, String>,
-        header: &impl Fn(&HeaderName) -> Option<String>,
-    ) -> Result<Self, Unreached> {
+        header: &impl Header,
+    ) -> Result<Self, Refused> {
         let mut variables = remote.environment.clone();
         variables.extend(added.clone());
         let mut url = remote.url.clone();
-        let fill = |text: &Template| text.fill(&variables).map_err(BadVariable::Missing);
+        let fill =
+            |text: &Template| text.fill(&variables).map_err(BadVariable::Missing).map_err(Refused::from);
         for (name, text) in &remote.query {
             url.query_pairs_mut().append_pair(name, &fill(text)?);
         }
@@ -173,18 +166,11 @@ impl Endpoint {
             value.set_sensitive(true);
             headers.insert(name.clone(), value);
         }
+        // Whoever has one of its own has no other's (D3.7, D3.10): what is missing there is not made up for.
         let auth = tenant.and_then(|tenant| remote.by_tenant.get(tenant)).or(remote.auth.as_ref());
-        let chosen = auth.and_then(|auth| auth.choose(header));
-        let credential = chosen.or_else(|| remote.auth.as_ref().and_then(|auth| auth.choose(header)));
-        if let (None, Some(name)) = (&credential, auth.and_then(Auth::passthrough)) {
-            return Err(NoCredential(name.clone()).into());
-        }
-        let of_tool = |(tool, auth): &(Pattern, Auth)| {
-            let chosen = auth.choose(header).or_else(|| credential.clone());
-            let lacking = || auth.passthrough().map(|name| Err(NoCredential(name.clone())));
-            Some((tool.clone(), chosen.map(Ok).or_else(lacking)?))
-        };
-        let by_tool = remote.by_tool.iter().filter_map(of_tool).collect();
+        let credential = auth.map(|auth| auth.choose(header)).transpose()?;
+        let of_tool = |(tool, auth): &(Pattern, Auth)| (tool.clone(), auth.choose(header));
+        let by_tool = remote.by_tool.iter().map(of_tool).collect();
         Ok(Self { server: server.clone(), remote: remote.clone(), url, headers, credential, by_tool })
     }
 
@@ -213,15 +199,19 @@ impl Endpoint {
         &self.headers
     }
 
-    /// What it is given to know who asks; for the call of a tool, if it is one.
+    /// What it is given to know who asks.
+    pub fn credential(&self) -> Option<&Credential> {
+        self.credential.as_ref()
+    }
+
+    /// The same for the call of a tool.
     ///
     /// # Errors
     /// If the tool needs one that the client has not sent.
-    pub fn credential(&self, tool: Option<&str>) -> Result<Option<&Credential>, &NoCredential> {
-        let own = tool.and_then(|tool| self.by_tool.iter().find(|(pattern, _)| pattern.fits(tool)));
-        match own {
+    pub fn credential_for(&self, tool: &str) -> Result<Option<&Credential>, &NoCredential> {
+        match self.by_tool.iter().find(|(pattern, _)| pattern.fits(tool)) {
             Some((_, credential)) => credential.as_ref().map(Some),
-            None => Ok(self.credential.as_ref()),
+            None => Ok(self.credential()),
         }
     }
 

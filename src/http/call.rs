@@ -98,11 +98,12 @@ impl<'r> Call<'r> {
         })
     }
 
-    /// What the only header of this name says, if it is text.
-    pub fn only(&self, name: &http::HeaderName) -> Option<String> {
+    /// What the header of this name says: `None` if it is not there, `Some(None)` if it is there twice or no text.
+    pub fn only(&self, name: &http::HeaderName) -> Option<Option<String>> {
         let mut values = self.request.headers().get_all(name.as_str());
-        let first = values.next().filter(|_| values.next().is_none())?;
-        first.to_str().ok().map(str::to_owned)
+        let first = values.next()?;
+        let only = Some(first).filter(|_| values.next().is_none());
+        Some(only.and_then(|value| value.to_str().ok()).map(str::to_owned))
     }
 
     /// The session that the query names, as `sessionId` or `session_id`.

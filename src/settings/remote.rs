@@ -125,6 +125,11 @@ impl Auth {
             return Err("has the scheme \"apiKey\"; say where it goes, by either `header` or `query`".into());
         }
         self.check_source()?;
+        if self.passthrough.as_ref().is_some_and(|name| name.eq_ignore_ascii_case("authorization")) {
+            let reason = "has the passthrough \"Authorization\", in which clients show their secret for the gateway; \
+                          choose another header";
+            return Err(reason.into());
+        }
         for name in self.header.iter().chain(&self.passthrough) {
             name.parse::<HeaderName>()
                 .map_err(|_| format!("holds {name:?}, which is no name of a header"))?;
@@ -155,7 +160,7 @@ impl Auth {
         match (&self.env, &self.file) {
             (Some(_), Some(_)) => Err("has both `env` and `file`; leave out one of the two".into()),
             (None, None) if self.passthrough.is_none() => {
-                Err("says not where the credential is; add `env = \"NAME\"` or `file = \"/path\"`".into())
+                Err("does not say where the credential is; add `env = \"NAME\"` or `file = \"/path\"`".into())
             }
             (Some(empty), _) | (_, Some(empty)) if empty.is_empty() => {
                 Err("has an empty `env` or `file`; name where the credential is".into())

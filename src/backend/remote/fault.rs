@@ -33,9 +33,9 @@ pub(super) enum Fault {
     /// It wants another credential, or none of ours.
     #[error("refused the gateway's credential (HTTP {0}); tell the operator")]
     Credential(StatusCode),
-    /// The client must send one of its own, and has not.
+    /// The client must send one of its own, and has not, or it cannot be told what for.
     #[error("was not called: {0}")]
-    NoCredential(String),
+    NotCalled(String),
     /// There is no token for it.
     #[error("cannot be called: {0}")]
     NoToken(&'static str),

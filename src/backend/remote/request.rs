@@ -95,9 +95,7 @@ impl Peer {
 
     /// Sends one message. Comes back with whatever the server says to it.
     pub(super) async fn post(&self, to: &Destination, head: &Head, frame: &Frame) -> Result<Response, Fault> {
-        let tool = Some(frame).filter(|_| self.endpoint.has_tool_credentials()).and_then(called_tool);
-        let credential = self.endpoint.credential(tool.as_deref());
-        let credential = credential.map_err(|missing| Fault::NoCredential(missing.to_string()))?;
+        let credential = self.credential_for(frame)?;
         let repeated = self.repeated(frame);
         self.send(credential, Method::POST, to, |mut request| {
             for (name, value) in &repeated {
@@ -116,8 +114,7 @@ impl Peer {
         head: &Head,
         last: Option<&str>,
     ) -> Result<Response, Fault> {
-        let credential = self.endpoint.credential(None).map_err(|_| Fault::Unreachable)?;
-        let opening = self.send(credential, Method::GET, to, |request| {
+        let opening = self.send(self.endpoint.credential(), Method::GET, to, |request| {
             let request = head.add_to(request).header(ACCEPT, EVENTS);
             last.iter().fold(request, |request, last| request.header(LAST_EVENT_ID, *last))
         });
@@ -126,9 +123,24 @@ impl Peer {
 
     /// Lets go of the session.
     pub(super) async fn leave(&self, to: &Destination, head: &Head) {
-        let Ok(credential) = self.endpoint.credential(None) else { return };
-        let leaving = self.send(credential, Method::DELETE, to, |request| head.add_to(request));
+        let leaving =
+            self.send(self.endpoint.credential(), Method::DELETE, to, |request| head.add_to(request));
         let _ = timeout(LEAVE, leaving).await;
+    }
+
+    /// As whom a message goes. Where tools differ in that, no server may take it for the call of another.
+    fn credential_for(&self, frame: &Frame) -> Result<Option<&Credential>, Fault> {
+        if !self.endpoint.has_tool_credentials() {
+            return Ok(self.endpoint.credential());
+        }
+        frame.check_use(|_, _| true).map_err(|misuse| Fault::NotCalled(misuse.to_string()))?;
+        match called_tool(frame) {
+            Some(tool) => {
+                let credential = self.endpoint.credential_for(&tool);
+                credential.map_err(|missing| Fault::NotCalled(missing.to_string()))
+            }
+            None => Ok(self.endpoint.credential()),
+        }
     }
 
     /// Keeps what an answer to this request tells of the server's tools.

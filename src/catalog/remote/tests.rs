@@ -36,8 +36,23 @@ fn catalog(server: &str, more: &str) -> Catalog {
 fn plan(catalog: &Catalog, variables: &Sent, headers: &Sent) -> Result<(Endpoint, Fingerprint), Refused> {
     let mut overrides = Overrides::default();
     variables.iter().for_each(|(name, value)| overrides.add(name, value.as_bytes()).unwrap());
-    let header =
-        |name: &HeaderName| headers.iter().find(|(own, _)| own == name).map(|(_, value)| (*value).to_owned());
+    let find = |name: &HeaderName| headers.iter().find(|(own, _)| own == name);
+    planned(catalog, overrides, |name| find(name).map(|(_, value)| Some((*value).to_owned())))
+}
+
+/// The same with no variables, and headers that may be unreadable.
+fn plan_with(
+    catalog: &Catalog,
+    header: impl Fn(&HeaderName) -> Option<Option<String>>,
+) -> Result<(Endpoint, Fingerprint), Refused> {
+    planned(catalog, Overrides::default(), header)
+}
+
+fn planned(
+    catalog: &Catalog,
+    overrides: Overrides,
+    header: impl Fn(&HeaderName) -> Option<Option<String>>,
+) -> Result<(Endpoint, Fingerprint), Refused> {
     let target = Target::decode("d").unwrap();
     let plan = catalog.plan(&Permit::for_test(&["d"], &[]), &target, overrides, header)?;
     match plan.means() {
@@ -67,7 +82,7 @@ fn sent(credential: Option<&Credential>) -> String {
 }
 
 fn own(endpoint: &Endpoint) -> String {
-    sent(endpoint.credential(None).unwrap())
+    sent(endpoint.credential())
 }
 
 #[test]
@@ -115,7 +130,7 @@ fn nothing_that_can_be_printed_shows_a_secret() {
     );
     let catalog = catalog(&auths, "");
     let (endpoint, _) = plan(&catalog, &[("B", "hunter2")], &[]).unwrap();
-    let tools = ["a", "b", "c"].map(|tool| format!("{:?}", endpoint.credential(Some(tool))));
+    let tools = ["a", "b", "c"].map(|tool| format!("{:?}", endpoint.credential_for(tool)));
     let shown = format!("{catalog:?}{endpoint:?}{tools:?}{:?}", endpoint.headers());
     for hidden in ["hunter2", "dTpodW50ZXIy"] {
         assert!(!shown.contains(hidden), "{shown}");

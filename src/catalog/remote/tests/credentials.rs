@@ -77,7 +77,7 @@ fn a_clients_own_comes_before_the_tools_and_that_before_the_tenants_and_the_serv
     let with = catalog(&format!("{of_server}\n{of_tool}"), &of_tenant);
     let asked = |catalog: &Catalog, headers: &Sent| {
         let endpoint = endpoint(catalog, headers);
-        let of = |tool: &str| sent(endpoint.credential(Some(tool)).unwrap());
+        let of = |tool: &str| sent(endpoint.credential_for(tool).unwrap());
         assert_eq!(of("other"), own(&endpoint), "another tool is called with the server's");
         (own(&endpoint), of("t"))
     };
@@ -89,6 +89,9 @@ fn a_clients_own_comes_before_the_tools_and_that_before_the_tenants_and_the_serv
     assert_eq!(asked(&with, &[("x-mine", "mine")]), pair("mine", "tool"));
     // Where a client may send its own is said by whoever's credential it replaces.
     assert_eq!(asked(&with, &[("x-own", "mine")]), pair("tenant", "tool"));
+    // What cannot be used is not made up for by another's.
+    let doubled = plan_with(&without, |name| (name == "x-own").then_some(None));
+    assert_eq!(doubled.unwrap_err(), NoCredential(HeaderName::from_static("x-own")).into());
     // Empty is not sent.
     assert_eq!(asked(&without, &[("x-own", "  ")]), pair("server", "tool"));
 }
@@ -121,11 +124,17 @@ fn without_a_credential_that_it_needs_nothing_is_asked_for() {
     let refused = plan(&catalog("auth = { scheme = \"bearer\", passthrough = \"X-Own\" }", ""), &[], &[]);
     let told = refused.unwrap_err().to_string();
     assert!(told.contains("needs a credential of yours") && told.contains("in the header x-own"), "{told}");
+    // No other's goes in its place.
+    let (_file, secret) = holding("server");
+    let both = format!(
+        "auth = {{ scheme = \"bearer\", {secret} }}\ntool_auth = {{ t = {{ scheme = \"bearer\", passthrough = \"X-Tool\" }} }}"
+    );
+    assert_eq!(endpoint(&catalog(&both, ""), &[]).credential_for("t").unwrap_err().0, "x-tool");
     // A tool that needs one of its own does not keep the others from being called.
     let tool = "tool_auth = { t = { scheme = \"bearer\", passthrough = \"X-Tool\" } }";
     let endpoint = endpoint(&catalog(tool, ""), &[]);
     assert_eq!(own(&endpoint), "nothing");
-    assert_eq!(endpoint.credential(Some("t")).unwrap_err().0, "x-tool");
+    assert_eq!(endpoint.credential_for("t").unwrap_err().0, "x-tool");
 }
 
 #[test]
@@ -140,7 +149,7 @@ fn of_patterns_that_fit_a_tool_the_most_precise_counts() {
     );
     let endpoint = endpoint(&catalog(&tools, ""), &[]);
     for (tool, expected) in [("get_x", "one"), ("get_y", "some"), ("put", "all")] {
-        let credential = endpoint.credential(Some(tool)).unwrap();
+        let credential = endpoint.credential_for(tool).unwrap();
         assert_eq!(sent(credential), format!("authorization: Bearer {expected}"), "{tool}");
     }
 }
