@@ -96,7 +96,7 @@ fn what_only_a_remote_server_can_have_is_refused_beside_a_command() {
 }
 
 /// What is wrong with a credential, wherever it stands.
-const FAULTS: [(&str, &str); 26] = [
+const FAULTS: [(&str, &str); 27] = [
     // Seeds D3.8 and D3.14: nothing goes out as nobody's because of a word that nobody knows.
     ("scheme = \"\", env = \"E\"", "must be \"bearer\", \"basic\", \"apiKey\" or \"oauth\""),
     ("scheme = \"Bearer\", env = \"E\"", "must be \"bearer\", \"basic\", \"apiKey\" or \"oauth\""),
@@ -104,8 +104,8 @@ const FAULTS: [(&str, &str); 26] = [
     ("env = \"E\"", "missing configuration field"),
     ("schema = \"bearer\"", ".schema`: did you mean `scheme`?"),
     ("scheme = \"bearer\", token = \"hunter2\"", ".token`: did you mean"),
-    ("scheme = \"bearer\"", "says not where the credential is; add `env"),
-    ("scheme = \"basic\"", "says not where the credential is; add `env"),
+    ("scheme = \"bearer\"", "does not say where the credential is; add `env"),
+    ("scheme = \"basic\"", "does not say where the credential is; add `env"),
     ("scheme = \"bearer\", env = \"\"", "has an empty `env` or `file`; name where the credential is"),
     ("scheme = \"bearer\", file = \"\"", "has an empty `env` or `file`; name where the credential is"),
     (
@@ -126,6 +126,10 @@ const FAULTS: [(&str, &str); 26] = [
     ("scheme = \"apiKey\", env = \"E\", query = \"\"", "has an empty `query`; name the parameter"),
     ("scheme = \"bearer\", env = \"E\", passthrough = \"\"", "holds \"\", which is no name of a header"),
     (
+        "scheme = \"bearer\", env = \"E\", passthrough = \"authorization\"",
+        "in which clients show their secret for the gateway; choose another header",
+    ),
+    (
         "scheme = \"oauth\", env = \"E\", client_id = \"hunter2\"",
         "has the scheme \"oauth\", which needs `token_url`",
     ),
@@ -136,7 +140,7 @@ const FAULTS: [(&str, &str); 26] = [
     ),
     (
         "scheme = \"oauth\", client_id = \"c\", token_url = \"https://b.example\"",
-        "says not where the credential is",
+        "does not say where the credential is",
     ),
     (
         "scheme = \"oauth\", env = \"E\", client_id = \"c\", token_url = \"https://b.example\", passthrough = \"A\"",
@@ -159,7 +163,7 @@ fn a_credential_that_is_not_whole_stops_the_start_wherever_it_stands() {
         }
     }
     let error = error(&format!("[servers.d]\n{URL}\ntool_auth = {{ \"a*\" = {{ scheme = \"bearer\" }} }}"));
-    assert!(error.contains("`servers.d.tool_auth` for \"a*\" says not where"), "{error}");
+    assert!(error.contains("`servers.d.tool_auth` for \"a*\" does not say where"), "{error}");
 }
 
 #[test]
