@@ -19,6 +19,7 @@ mod legacy;
 mod listening;
 mod oauth;
 mod on_the_way;
+mod outbound;
 mod reply;
 mod request;
 #[cfg(test)]
@@ -32,6 +33,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -40,16 +42,17 @@ use tokio_util::task::AbortOnDropHandle;
 use self::address::Reach;
 use self::conversation::Conversation;
 use self::destination::Destination;
-use self::inbound::Inbound;
+use self::inbound::{Inbound, Message};
 use self::oauth::Tokens;
-use self::request::Peer;
+use self::outbound::Outbound;
+use self::request::{Peer, Waits};
 use super::backlog::Backlog;
 use super::child::{Exit, Line};
 use super::link::{Link, Sent};
 use crate::catalog::{Endpoint, Grant};
 use crate::lifecycle::Lifecycle;
 use crate::mcp::Frame;
-use crate::settings::Settings;
+use crate::settings::{Settings, Timeouts};
 
 /// Begins conversations, and keeps what they have in common.
 #[derive(Debug)]
@@ -59,6 +62,10 @@ pub(super) struct Remotes {
     /// What may be on the way to one of them, in bytes: one message that is not taken leaves room for others.
     max_on_the_way: usize,
     tokens: Mutex<HashMap<(Arc<Grant>, Reach), Tokens>>,
+    /// Connections for requests, and for what stays.
+    calls: Outbound,
+    streams: Outbound,
+    timeouts: Timeouts,
 }
 
 /// Messages towards a remote server.
@@ -68,9 +75,9 @@ pub(super) struct Outlet(mpsc::Sender<Frame>);
 /// Messages from a remote server.
 #[derive(Debug)]
 pub(super) struct Inlet {
-    lines: mpsc::Receiver<Line>,
+    messages: mpsc::Receiver<Message>,
     /// The one that was waited for.
-    next: Option<Line>,
+    next: Option<Message>,
     ended: bool,
 }
 
@@ -90,16 +97,28 @@ pub(super) struct Life {
 const BETWEEN: usize = 8;
 /// How long a remote server may take to let go of a session.
 const LEAVE: Duration = Duration::from_secs(10);
+/// Of the descriptors that there may be, one in so many for each kind of connection to remote servers, and no more than
+/// so many.
+const PART: u64 = 8;
+const MOST: usize = 1 << 16;
+/// How much longer than its session a request may wait for its answer.
+const GRACE: Duration = Duration::from_secs(5);
 /// Grants that are remembered, before those are forgotten that nobody uses.
 const MAX_GRANTS: usize = 256;
 
 impl Remotes {
     pub(super) fn new(settings: &Settings) -> Self {
+        // As many of each kind as leaves the greater part to clients and children.
+        let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let connections = usize::try_from(descriptors / PART).unwrap_or(usize::MAX).clamp(16, MOST);
         let bytes = |size: bytesize::ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
         Self {
             max_message: bytes(settings.limits.line),
             max_on_the_way: bytes(settings.limits.queue) + bytes(settings.limits.message),
             tokens: Mutex::default(),
+            calls: Outbound::new(connections),
+            streams: Outbound::new(connections),
+            timeouts: settings.timeouts.clone(),
         }
     }
 
@@ -109,9 +128,14 @@ impl Remotes {
     /// If no server may be where it is.
     pub(super) fn reach(&self, endpoint: Endpoint, lifecycle: &Lifecycle) -> Result<Link, Misplaced> {
         let (outlet, frames) = mpsc::channel(BETWEEN);
-        let (inbound, lines) = Inbound::new(self.max_message, BETWEEN);
-        let peer =
-            Arc::new(Peer::new(endpoint, inbound, |grant, reach| self.tokens(grant, reach, lifecycle))?);
+        let (inbound, messages) = Inbound::new(self.max_message, BETWEEN);
+        let lines = [&self.calls, &self.streams].map(|all| all.of(endpoint.tenant()));
+        let request = endpoint.timeout().unwrap_or(self.timeouts.request);
+        // The session gives it up first, and tells its client so.
+        let request = (!request.is_zero()).then(|| request + GRACE);
+        let waits = Waits { request, start: self.timeouts.start };
+        let tokens = |grant: &Arc<Grant>, reach| self.tokens(grant, reach, lifecycle);
+        let peer = Arc::new(Peer::new(endpoint, inbound, lines, waits, tokens)?);
         let (ending, ended) = (CancellationToken::new(), CancellationToken::new());
         let reason = Arc::new(OnceLock::new());
         let conversation = Conversation::new(peer, frames, self.max_on_the_way);
@@ -124,7 +148,7 @@ impl Remotes {
                 drop(ended);
             }
         });
-        let inlet = Inlet { lines, next: None, ended: false };
+        let inlet = Inlet { messages, next: None, ended: false };
         Ok(Link::to_remote(Outlet(outlet), inlet, Life { ending, ended, reason, task }))
     }
 
@@ -176,18 +200,19 @@ impl Outlet {
 impl Inlet {
     pub(super) async fn read(&mut self) {
         if self.next.is_none() {
-            self.next = self.lines.recv().await;
+            self.next = self.messages.recv().await;
             self.ended = self.next.is_none();
         }
     }
 
     pub(super) fn try_read(&mut self) -> bool {
-        self.next = self.next.take().or_else(|| self.lines.try_recv().ok());
+        self.next = self.next.take().or_else(|| self.messages.try_recv().ok());
         self.next.is_some()
     }
 
     pub(super) fn next_line(&mut self) -> Option<Line> {
-        self.next.take().or_else(|| self.lines.try_recv().ok())
+        let next = self.next.take().or_else(|| self.messages.try_recv().ok());
+        next.map(|message| Line::Message(message.frame))
     }
 
     pub(super) fn has_ended(&self) -> bool {

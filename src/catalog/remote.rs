@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
@@ -26,12 +27,15 @@ pub(super) struct Remote {
     auth: Option<Auth>,
     by_tool: Vec<(Pattern, Auth)>,
     by_tenant: BTreeMap<TenantId, Auth>,
+    timeout: Option<Duration>,
 }
 
 /// How a session reaches its remote server, and as whom.
 #[derive(Clone)]
 pub struct Endpoint {
     server: ServerName,
+    /// Whom it is for; `None` for the operator.
+    tenant: Option<TenantId>,
     remote: Arc<Remote>,
     url: Url,
     headers: HeaderMap,
@@ -95,6 +99,7 @@ impl Remote {
             auth: server.auth.as_ref().map(auth).transpose().map_err(|reason| ("auth", reason))?,
             by_tool,
             by_tenant,
+            timeout: server.timeout,
             url,
         })
     }
@@ -171,12 +176,30 @@ impl Endpoint {
         let credential = auth.map(|auth| auth.choose(header)).transpose()?;
         let of_tool = |(tool, auth): &(Pattern, Auth)| (tool.clone(), auth.choose(header));
         let by_tool = remote.by_tool.iter().map(of_tool).collect();
-        Ok(Self { server: server.clone(), remote: remote.clone(), url, headers, credential, by_tool })
+        Ok(Self {
+            server: server.clone(),
+            tenant: tenant.cloned(),
+            remote: remote.clone(),
+            url,
+            headers,
+            credential,
+            by_tool,
+        })
     }
 
     /// The server that is reached.
     pub fn server(&self) -> &ServerName {
         &self.server
+    }
+
+    /// Whom it is for; `None` for the operator.
+    pub fn tenant(&self) -> Option<&TenantId> {
+        self.tenant.as_ref()
+    }
+
+    /// How long a request may take, if that is not what all may.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.remote.timeout
     }
 
     /// Where it takes requests, but for a credential in the query.

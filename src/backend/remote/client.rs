@@ -3,7 +3,7 @@
 //! A connection lives on the runtime that made it, and a session on the worker that holds its stream, so clients
 //! that are shared between threads would have each answer cross one more.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use reqwest::redirect::{Action, Attempt, Policy};
@@ -33,7 +33,20 @@ pub(super) enum Stay {
 
 thread_local! {
     static CLIENTS: RefCell<Clients> = RefCell::default();
+    /// Requests that share connections at present.
+    static SHARING: Cell<usize> = const { Cell::new(0) };
 }
+
+/// How one request goes: on a connection that it shares, or on one of its own. Of HTTP/2 there is one connection for
+/// each host, on which a server lets perhaps a hundred requests live; so when many take long, the next have their own
+/// and nobody waits for others. For use on one thread.
+#[derive(Debug)]
+pub(super) struct Lane {
+    stay: Stay,
+}
+
+/// Requests of one thread that share connections at once.
+const MAX_SHARING: usize = 32;
 
 /// Until there is a connection: the name, TCP and TLS together.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -61,6 +74,35 @@ pub(super) fn of_thread(reach: Reach, stay: Stay) -> Result<Client, Unreachable>
         clients.made.push(((reach, stay), client.clone()));
         Ok(client)
     })
+}
+
+impl Lane {
+    /// For a request that is answered when it is done.
+    pub(super) fn new() -> Self {
+        let sharing = SHARING.get();
+        if sharing >= MAX_SHARING {
+            return Self { stay: Stay::Long };
+        }
+        SHARING.set(sharing + 1);
+        Self { stay: Stay::Short }
+    }
+
+    /// For a request that stays.
+    pub(super) fn own() -> Self {
+        Self { stay: Stay::Long }
+    }
+
+    pub(super) fn stay(&self) -> Stay {
+        self.stay
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        if self.stay == Stay::Short {
+            SHARING.set(SHARING.get().saturating_sub(1));
+        }
+    }
 }
 
 fn make(reach: Reach, stay: Stay) -> Result<Client, Unreachable> {

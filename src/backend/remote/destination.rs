@@ -76,9 +76,7 @@ impl Destination {
     ///
     /// # Errors
     /// If the host has nothing to make connections with.
-    pub(in crate::backend) fn request(&self, method: Method) -> Result<RequestBuilder, Unreachable> {
-        // Only streams are got.
-        let stay = if method == Method::GET { Stay::Long } else { Stay::Short };
+    pub(super) fn request(&self, method: Method, stay: Stay) -> Result<RequestBuilder, Unreachable> {
         Ok(client::of_thread(self.reach, stay)?.request(method, self.url.clone()))
     }
 }

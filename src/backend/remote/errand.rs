@@ -6,8 +6,10 @@ use std::time::Duration;
 use reqwest::{Response, StatusCode};
 use tokio::time::{sleep, timeout};
 
+use super::client::Lane;
 use super::destination::Destination;
 use super::fault::Fault;
+use super::inbound::Arrived;
 use super::reply::{self, Events, Form, Refusal};
 use super::request::{Head, Peer, SESSION_ID};
 use crate::mcp::{self, Frame, Kind, Method, RequestId, agreed_revision};
@@ -39,9 +41,11 @@ pub(super) enum Outcome {
 }
 
 /// How long a message may take to be taken that is not answered.
-const TAKEN: Duration = Duration::from_secs(10);
+pub(super) const TAKEN: Duration = Duration::from_secs(10);
 /// How often a stream is taken up again that brings nothing.
 const RETRIES: u32 = 3;
+/// How often the pause before that doubles.
+const MAX_DOUBLINGS: u32 = 6;
 
 /// Performs the handshake once more for a client that has done so already, of which the server has forgotten it. What
 /// comes of it is the client's no more.
@@ -49,7 +53,7 @@ pub(super) async fn begin(peer: Arc<Peer>, url: Arc<Destination>, initialize: &F
     let (_, id) = mcp::initialize("");
     let frame = initialize.addressed_to(&id);
     let errand = Errand { peer: peer.clone(), url: url.clone(), head: Head::default(), frame };
-    let head = match errand.ask(&id).await? {
+    let head = match within(Some(peer.start()), errand.call(&id)).await? {
         Outcome::Begun(head) => head,
         Outcome::NotTaken(_, refusal) => return Err(refusal.fault),
         _ => return Err(Fault::Refusing),
@@ -60,13 +64,23 @@ pub(super) async fn begin(peer: Arc<Peer>, url: Arc<Destination>, initialize: &F
     Ok(head)
 }
 
+/// What comes of it within this time.
+pub(super) async fn within<T>(
+    limit: Option<Duration>,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    match limit {
+        Some(limit) => timeout(limit, work).await.unwrap_or(Err(Fault::Late)),
+        None => work.await,
+    }
+}
+
 impl Errand {
     pub(super) async fn run(self) -> Outcome {
         let outcome = match self.frame.kind() {
-            Kind::Request(id, _) => self.ask(id).await,
-            Kind::Notification(_) | Kind::Response(_) => {
-                timeout(TAKEN, self.tell()).await.unwrap_or(Err(Fault::Late))
-            }
+            Kind::Request(id, Method::Listen) => self.subscribe(id).await,
+            Kind::Request(id, _) => within(self.peer.patience(), self.call(id)).await,
+            Kind::Notification(_) | Kind::Response(_) => within(Some(TAKEN), self.tell()).await,
         };
         match outcome {
             Ok(outcome) => outcome,
@@ -79,9 +93,22 @@ impl Errand {
         }
     }
 
+    async fn call(&self, id: &RequestId) -> Result<Outcome, Fault> {
+        let _right = self.peer.calls.right().await;
+        self.ask(id, &Lane::new()).await
+    }
+
+    /// What is answered when its client wants no more.
+    async fn subscribe(&self, id: &RequestId) -> Result<Outcome, Fault> {
+        let _right = self.peer.streams.try_right().ok_or(Fault::Crowded)?;
+        self.ask(id, &Lane::own()).await
+    }
+
     /// A notification, or an answer of the client.
     async fn tell(&self) -> Result<Outcome, Fault> {
-        let response = self.peer.post(&self.url, &self.head, &self.frame).await?;
+        let _right = self.peer.calls.right().await;
+        let lane = Lane::new();
+        let response = self.peer.post(&self.url, lane.stay(), &self.head, &self.frame).await?;
         match response.status() {
             status if status.is_success() => Ok(Outcome::Taken),
             StatusCode::NOT_FOUND if self.head.session.is_some() => {
@@ -91,8 +118,8 @@ impl Errand {
         }
     }
 
-    async fn ask(&self, id: &RequestId) -> Result<Outcome, Fault> {
-        let response = self.peer.post(&self.url, &self.head, &self.frame).await?;
+    async fn ask(&self, id: &RequestId, lane: &Lane) -> Result<Outcome, Fault> {
+        let response = self.peer.post(&self.url, lane.stay(), &self.head, &self.frame).await?;
         let status = response.status();
         if status == StatusCode::NOT_FOUND && self.head.session.is_some() {
             return Ok(Outcome::Forgotten(self.frame.clone()));
@@ -121,6 +148,10 @@ impl Errand {
             StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
         );
         let refusal = reply::refusal(response).await;
+        // What was asked is whether it knows how to answer: a status says nothing of that.
+        if mcp::is_probe(&self.frame) && refusal.error(id).is_none() {
+            return Err(refusal.fault);
+        }
         if may_be_older && !refusal.answers(id) {
             return Ok(Outcome::NotTaken(self.frame.clone(), Box::new(refusal)));
         }
@@ -133,8 +164,8 @@ impl Errand {
         match Form::of(&response) {
             _ if response.status() == StatusCode::ACCEPTED => Err(Fault::NoReply(response.status())),
             Form::Json => {
-                let frames = reply::json(&self.peer, response).await?;
-                self.take(frames, id).await.ok_or(Fault::Unanswered)
+                let arrived = reply::json(&self.peer, response).await?;
+                self.take(arrived, id).await.ok_or(Fault::Unanswered)
             }
             Form::Events => self.answer_among(response, id).await,
             Form::Other(kind) => Err(Fault::Form(kind)),
@@ -144,20 +175,20 @@ impl Errand {
     /// A stream that ends before the answer is taken up where it broke off, if the server offers that.
     async fn answer_among(&self, response: Response, id: &RequestId) -> Result<Frame, Fault> {
         let mut events = Events::new(&self.peer, response);
-        let mut tries = 0;
+        let (mut tries, mut resumed) = (0, 0);
         loop {
             match events.next().await {
-                Ok(Some(frames)) => {
+                Ok(Some(arrived)) => {
                     tries = 0;
-                    if let Some(answer) = self.take(frames, id).await {
+                    if let Some(answer) = self.take(arrived, id).await {
                         return Ok(answer);
                     }
                 }
                 Ok(None) | Err(Fault::Broken) => {
                     let last = events.last_id().filter(|_| tries < RETRIES).map(str::to_owned);
                     let last = last.ok_or(Fault::Unanswered)?;
-                    tries += 1;
-                    sleep(events.retry()).await;
+                    sleep(events.retry() * 2u32.pow(MAX_DOUBLINGS.min(resumed))).await;
+                    (tries, resumed) = (tries + 1, resumed + 1);
                     match self.peer.listen(&self.url, &self.head, Some(&last)).await {
                         Ok(response)
                             if response.status().is_success() && Form::of(&response) == Form::Events =>
@@ -174,23 +205,19 @@ impl Errand {
         }
     }
 
-    /// Hands messages to the session. An answer to anything but this request is none of anybody's.
-    async fn take(&self, frames: Vec<Frame>, id: &RequestId) -> Option<Frame> {
-        for frame in frames {
-            let answers = match frame.kind() {
-                Kind::Response(Some(own)) if own == id => true,
-                Kind::Response(_) => continue,
-                Kind::Request(..) | Kind::Notification(_) => false,
-            };
-            if answers {
-                self.peer.learn(&self.frame, &frame);
+    /// Hands messages to the session, up to the answer. An answer to anything but this request is none of anybody's.
+    async fn take(&self, arrived: Arrived, id: &RequestId) -> Option<Frame> {
+        let mut answer = None;
+        let wanted = |frame: &Frame| match frame.kind() {
+            Kind::Response(Some(own)) if own == id && answer.is_none() => {
+                self.peer.learn(&self.frame, frame);
+                answer = Some(frame.clone());
+                true
             }
-            let kept = answers.then(|| frame.clone());
-            let _ = self.peer.inbound.pass(frame).await;
-            if kept.is_some() {
-                return kept;
-            }
-        }
-        None
+            Kind::Response(_) => false,
+            Kind::Request(..) | Kind::Notification(_) => answer.is_none(),
+        };
+        let _ = arrived.pass(wanted).await;
+        answer
     }
 }

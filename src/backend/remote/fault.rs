@@ -50,8 +50,8 @@ pub(super) enum Fault {
     /// It answers with JSON that is no message.
     #[error("answered with what is no JSON-RPC message; tell the operator")]
     Malformed,
-    /// It is, together with others.
-    #[error("sent too much at once; make fewer calls at a time")]
+    /// There are too many of a kind under way that stays.
+    #[error("is subscribed to often enough by this tenant; end a subscription first")]
     Crowded,
     /// What it calls the session cannot be sent back.
     #[error("gave a session id that cannot be sent back; tell the operator")]

@@ -17,7 +17,7 @@ use crate::mcp::Kind;
 pub(super) enum Silence {
     /// The server has none, or nobody listens.
     None,
-    /// The server knows the session no more.
+    /// The server had one, and knows the session no more.
     Forgotten,
 }
 
@@ -27,33 +27,31 @@ const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// Listens, and takes the stream up again when it breaks off.
 pub(super) async fn listen(peer: Arc<Peer>, url: Arc<Destination>, head: Head) -> Silence {
+    let server = peer.endpoint().server();
+    let Some(_right) = peer.streams.try_right() else {
+        tracing::warn!(%server, "a remote server is not listened to: this tenant has as many streams as it may have");
+        return Silence::None;
+    };
     let mut last: Option<String> = None;
     let mut pause = PAUSE;
+    let mut had_one = false;
     loop {
         match peer.listen(&url, &head, last.as_deref()).await {
             Ok(response) if response.status().is_success() && Form::of(&response) == Form::Events => {
+                had_one = true;
                 let mut events = Events::new(&peer, response);
-                loop {
-                    match events.next().await {
-                        Ok(Some(frames)) => {
-                            pause = PAUSE;
-                            // An answer belongs to the stream of its request.
-                            let unasked =
-                                frames.into_iter().filter(|f| !matches!(f.kind(), Kind::Response(_)));
-                            for frame in unasked {
-                                if peer.inbound.pass(frame).await.is_err() {
-                                    return Silence::None;
-                                }
-                            }
-                        }
-                        Ok(None) | Err(Fault::Broken) => break,
-                        Err(_) => return Silence::None,
+                match hear(&mut events, &mut pause).await {
+                    Ok(()) => return Silence::None,
+                    Err(Fault::Ended | Fault::Broken) => {}
+                    Err(fault) => {
+                        tracing::warn!(%server, %fault, "what a remote server says unasked is lost in part");
                     }
                 }
                 last = events.last_id().map(str::to_owned).or(last);
                 pause = pause.max(events.retry());
             }
-            Ok(response) if response.status() == StatusCode::NOT_FOUND && head.session.is_some() => {
+            // Many servers have no such stream, and say so by this status, too.
+            Ok(response) if response.status() == StatusCode::NOT_FOUND && had_one => {
                 return Silence::Forgotten;
             }
             Ok(response) if !response.status().is_server_error() => return Silence::None,
@@ -62,4 +60,18 @@ pub(super) async fn listen(peer: Arc<Peer>, url: Arc<Destination>, head: Head) -
         sleep(pause).await;
         pause = (pause * 2).min(MAX_PAUSE);
     }
+}
+
+/// Takes what comes to the session, until that takes no more. An error is the end of the stream, or why it is of no
+/// more use.
+async fn hear(events: &mut Events, pause: &mut Duration) -> Result<(), Fault> {
+    while let Some(arrived) = events.next().await? {
+        *pause = PAUSE;
+        // An answer belongs to the stream of its request.
+        let unasked = arrived.pass(|frame| !matches!(frame.kind(), Kind::Response(_)));
+        if unasked.await.is_err() {
+            return Ok(());
+        }
+    }
+    Err(Fault::Ended)
 }

@@ -10,6 +10,7 @@ pub(super) struct OnTheWay(Arc<Counts>);
 #[derive(Debug, Default)]
 struct Counts {
     bytes: AtomicUsize,
+    requests: AtomicUsize,
     /// How many there are that nothing may overtake.
     alone: AtomicUsize,
 }
@@ -19,26 +20,38 @@ struct Counts {
 pub(super) struct Part {
     counts: Arc<Counts>,
     bytes: usize,
-    alone: bool,
+    requests: usize,
+    alone: usize,
 }
 
+/// Requests of one session that may be on the way at once: each may take a connection.
+const MAX_REQUESTS: usize = 64;
+
 impl OnTheWay {
-    /// So much of a message, which nothing may overtake if it goes `alone`.
-    pub(super) fn part(&self, bytes: usize, alone: bool) -> Part {
+    /// A message of so many bytes.
+    pub(super) fn part(&self, bytes: usize, is_request: bool, is_alone: bool) -> Part {
+        let (requests, alone) = (usize::from(is_request), usize::from(is_alone));
         self.0.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.0.alone.fetch_add(usize::from(alone), Ordering::Relaxed);
-        Part { counts: self.0.clone(), bytes, alone }
+        self.0.requests.fetch_add(requests, Ordering::Relaxed);
+        self.0.alone.fetch_add(alone, Ordering::Relaxed);
+        Part { counts: self.0.clone(), bytes, requests, alone }
     }
 
-    /// Whether another message may go.
+    /// Whether there is something that nothing may overtake.
+    pub(super) fn is_reserved(&self) -> bool {
+        self.0.alone.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether another request may go, where there may be so many bytes.
     pub(super) fn has_room(&self, max: usize) -> bool {
-        self.0.alone.load(Ordering::Relaxed) == 0 && self.0.bytes.load(Ordering::Relaxed) < max
+        self.0.bytes.load(Ordering::Relaxed) < max && self.0.requests.load(Ordering::Relaxed) < MAX_REQUESTS
     }
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
         self.counts.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.counts.alone.fetch_sub(usize::from(self.alone), Ordering::Relaxed);
+        self.counts.requests.fetch_sub(self.requests, Ordering::Relaxed);
+        self.counts.alone.fetch_sub(self.alone, Ordering::Relaxed);
     }
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use reqwest::{Response, StatusCode};
 use tokio::time::timeout;
 
 use super::fault::Fault;
-use super::inbound::Share;
+use super::inbound::{Arrived, Share};
 use super::request::Peer;
 use super::unreachable::Unreachable;
 use crate::mcp::{Event, EventName, EventStream, Frame, Kind, RequestId};
@@ -65,11 +66,11 @@ impl Form {
 }
 
 /// The messages of a JSON document.
-pub(super) async fn json(peer: &Peer, response: Response) -> Result<Vec<Frame>, Fault> {
+pub(super) async fn json(peer: &Peer, response: Response) -> Result<Arrived, Fault> {
     let mut share = peer.inbound.share();
-    let body = gather(response, peer.inbound.max_message(), |held| share.hold(held)).await;
+    let body = gather(response, peer.inbound.max_message(), Some(&mut share)).await;
     let frames = messages(body.map_err(|cut| cut.told_to(peer))?);
-    if frames.is_empty() { Err(Fault::Malformed) } else { Ok(frames) }
+    if frames.is_empty() { Err(Fault::Malformed) } else { Ok(Arrived::new(frames, share)) }
 }
 
 /// Reads what a response says whose status is not success.
@@ -79,7 +80,7 @@ pub(super) async fn refusal(response: Response) -> Refusal {
         // What it says of our credential is none of the client's, who has sent another.
         return Refusal { fault: Fault::Credential(status), error: None };
     }
-    let text = timeout(REFUSES, gather(response, MAX_REFUSAL, |_| Ok(()))).await;
+    let text = timeout(REFUSES, gather(response, MAX_REFUSAL, None)).await;
     let error = text.ok().and_then(Result::ok).and_then(|text| Frame::parse(text).ok());
     Refusal { fault: Fault::Status(status), error: error.filter(Frame::is_error) }
 }
@@ -99,24 +100,26 @@ impl Cut {
     }
 }
 
-/// A whole body of at most `max` bytes. `hold` is asked before so many are held. One that comes in one piece is not
-/// copied.
-async fn gather(
-    mut response: Response,
-    max: usize,
-    mut hold: impl FnMut(usize) -> Result<(), Fault>,
-) -> Result<Bytes, Cut> {
+/// A whole body of at most `max` bytes, held by `share` if it may be large. One that comes in one piece is not copied.
+async fn gather(mut response: Response, max: usize, mut share: Option<&mut Share>) -> Result<Bytes, Cut> {
     if response.content_length().is_some_and(|length| length > max as u64) {
         return Err(Cut::Fault(Fault::TooLong(max)));
     }
     let mut first = Bytes::new();
     let mut gathered = BytesMut::new();
-    while let Some(piece) = response.chunk().await.map_err(|error| Cut::Broken(Unreachable::of(&error)))? {
+    loop {
+        let chunk = match &share {
+            Some(share) => share.next(async { Ok(response.chunk().await) }).await.map_err(Cut::Fault)?,
+            None => response.chunk().await,
+        };
+        let Some(piece) = chunk.map_err(|error| Cut::Broken(Unreachable::of(&error)))? else { break };
         let length = first.len() + gathered.len() + piece.len();
         if length > max {
             return Err(Cut::Fault(Fault::TooLong(max)));
         }
-        hold(length).map_err(Cut::Fault)?;
+        if let Some(share) = &mut share {
+            share.hold(length).await.map_err(Cut::Fault)?;
+        }
         if first.is_empty() && gathered.is_empty() {
             first = piece;
         } else {
@@ -148,12 +151,13 @@ impl Events {
     }
 
     /// The messages of the next event that holds some; `None` at the end.
-    pub(super) async fn next(&mut self) -> Result<Option<Vec<Frame>>, Fault> {
+    pub(super) async fn next(&mut self) -> Result<Option<Arrived>, Fault> {
         while let Some(event) = self.next_event().await? {
             if event.name == EventName::Message {
                 let frames = messages(event.data);
                 if !frames.is_empty() {
-                    return Ok(Some(frames));
+                    let share = std::mem::replace(&mut self.share, self.peer.inbound.share());
+                    return Ok(Some(Arrived::new(frames, share)));
                 }
             }
         }
@@ -167,17 +171,20 @@ impl Events {
             if let Some(event) = event.map_err(|long| Fault::TooLong(long.0))? {
                 return Ok(Some(event));
             }
-            self.share.hold(self.stream.held())?;
-            match self.response.chunk().await.map_err(|error| self.peer.tell(&Unreachable::of(&error)))? {
+            self.share.hold(self.stream.held()).await?;
+            let response = &mut self.response;
+            let chunk = self.share.next(async { Ok(response.chunk().await) }).await?;
+            match chunk.map_err(|error| self.peer.tell(&Unreachable::of(&error)))? {
                 Some(piece) => self.stream.feed(piece),
                 None => return Ok(None),
             }
         }
     }
 
-    /// After which event the stream can be taken up, if the server offers that.
+    /// After which event the stream can be taken up, if the server offers that by an id that can be sent back.
     pub(super) fn last_id(&self) -> Option<&str> {
-        self.stream.last_id().or(self.since.as_deref())
+        let last = self.stream.last_id().or(self.since.as_deref());
+        last.filter(|id| HeaderValue::from_str(id).is_ok())
     }
 
     /// Goes on with this.

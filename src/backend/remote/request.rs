@@ -10,10 +10,12 @@ use tokio::time::timeout;
 
 use super::LEAVE;
 use super::address::Reach;
+use super::client::Stay;
 use super::destination::{Destination, Misplaced};
 use super::fault::Fault;
 use super::inbound::Inbound;
 use super::oauth::{NoToken, Tokens};
+use super::outbound::Lines;
 use super::reply::Refusal;
 use super::unreachable::Unreachable;
 use crate::catalog::{Credential, Endpoint, Grant, Sealed};
@@ -29,6 +31,19 @@ pub(super) struct Peer {
     tokens: Vec<(Arc<Grant>, Tokens)>,
     /// What its tools want repeated in headers.
     tools: Mutex<ToolHeaders>,
+    /// Connections for requests, and for what stays.
+    pub(super) calls: Lines,
+    pub(super) streams: Lines,
+    waits: Waits,
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waits {
+    /// A request, which its session has given up by then; `None` for ever.
+    pub(super) request: Option<Duration>,
+    /// A handshake.
+    pub(super) start: Duration,
 }
 
 /// What the remote server and we have agreed on: goes with every message after `initialize`.
@@ -57,13 +72,25 @@ impl Peer {
     pub(super) fn new(
         endpoint: Endpoint,
         inbound: Inbound,
+        [calls, streams]: [Lines; 2],
+        waits: Waits,
         tokens: impl Fn(&Arc<Grant>, Reach) -> Result<Tokens, Misplaced>,
     ) -> Result<Self, Misplaced> {
         let reach = if endpoint.allows_private() { Reach::Open } else { Reach::Guarded };
         let pair = |grant: &Arc<Grant>| tokens(grant, reach).map(|tokens| (grant.clone(), tokens));
         let tokens = endpoint.grants().map(pair).collect::<Result<_, _>>()?;
         let destination = Arc::new(Destination::new(endpoint.url().clone(), reach)?);
-        Ok(Self { endpoint, destination, inbound, tokens, tools: Mutex::default() })
+        Ok(Self { endpoint, destination, inbound, tokens, tools: Mutex::default(), calls, streams, waits })
+    }
+
+    /// How long a request may take.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        self.waits.request
+    }
+
+    /// How long a handshake may take.
+    pub(super) fn start(&self) -> Duration {
+        self.waits.start
     }
 
     /// Where the settings say that it is.
@@ -94,10 +121,17 @@ impl Peer {
     }
 
     /// Sends one message. Comes back with whatever the server says to it.
-    pub(super) async fn post(&self, to: &Destination, head: &Head, frame: &Frame) -> Result<Response, Fault> {
+    pub(super) async fn post(
+        &self,
+        to: &Destination,
+        stay: Stay,
+        head: &Head,
+        frame: &Frame,
+    ) -> Result<Response, Fault> {
         let credential = self.credential_for(frame)?;
-        let repeated = self.repeated(frame);
-        self.send(credential, Method::POST, to, |mut request| {
+        // Who has performed the handshake repeats nothing.
+        let repeated = if head.revision.is_none() { self.repeated(frame) } else { Vec::new() };
+        self.send(credential, (Method::POST, stay), to, |mut request| {
             for (name, value) in &repeated {
                 request = request.header(name, value);
             }
@@ -114,7 +148,7 @@ impl Peer {
         head: &Head,
         last: Option<&str>,
     ) -> Result<Response, Fault> {
-        let opening = self.send(self.endpoint.credential(), Method::GET, to, |request| {
+        let opening = self.send(self.endpoint.credential(), (Method::GET, Stay::Long), to, |request| {
             let request = head.add_to(request).header(ACCEPT, EVENTS);
             last.iter().fold(request, |request, last| request.header(LAST_EVENT_ID, *last))
         });
@@ -123,8 +157,9 @@ impl Peer {
 
     /// Lets go of the session.
     pub(super) async fn leave(&self, to: &Destination, head: &Head) {
-        let leaving =
-            self.send(self.endpoint.credential(), Method::DELETE, to, |request| head.add_to(request));
+        let leaving = self.send(self.endpoint.credential(), (Method::DELETE, Stay::Short), to, |request| {
+            head.add_to(request)
+        });
         let _ = timeout(LEAVE, leaving).await;
     }
 
@@ -172,14 +207,14 @@ impl Peer {
     async fn send(
         &self,
         credential: Option<&Credential>,
-        method: Method,
+        (method, stay): (Method, Stay),
         to: &Destination,
         adorn: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Response, Fault> {
         let request = |to: &Destination, own: Option<(&HeaderName, HeaderValue)>| -> Result<_, Fault> {
             let mut headers = self.endpoint.headers().clone();
             own.map(|(name, value)| headers.insert(name, value));
-            let request = to.request(method.clone()).map_err(|reason| self.tell(&reason))?;
+            let request = to.request(method.clone(), stay).map_err(|reason| self.tell(&reason))?;
             Ok(adorn(request.headers(headers)))
         };
         match credential {

@@ -15,7 +15,7 @@ const DESCRIPTORS: usize = 6;
 /// I6, of a session at rest in KiB: nothing waits in its queues.
 const RESTING: usize = 256;
 /// What a debug build and its allocator keep in KiB, once there have been many.
-pub(super) const KEPT: usize = 48 * 1024;
+pub(super) const KEPT: usize = 64 * 1024;
 
 /// Each says something of its own and hears it, at some time within `spread`. How long it took.
 pub(super) async fn echo_all(

@@ -14,7 +14,7 @@ use super::*;
 
 async fn get(endpoint: &Destination) -> Result<Response, Unreachable> {
     // Only where what is tested is broken does anything take so long.
-    let request = endpoint.request(Method::GET)?.timeout(2 * CONNECT);
+    let request = endpoint.request(Method::GET, Stay::Short)?.timeout(2 * CONNECT);
     request.send().await.map_err(|error| Unreachable::of(&error))
 }
 
@@ -57,7 +57,7 @@ async fn redirected_to(status: u16, location: impl Fn(&Listener) -> String) -> (
     .await;
     place.set(location(&listener)).unwrap();
     let endpoint = listener.endpoint("127.0.0.1", "/here", Reach::Open);
-    let request = endpoint.request(Method::POST).unwrap().bearer_auth("s").body("message");
+    let request = endpoint.request(Method::POST, Stay::Short).unwrap().bearer_auth("s").body("message");
     let status = request.send().await.unwrap().status().as_u16();
     let mut requests = Vec::new();
     while let Ok(request) = listener.requests.try_recv() {

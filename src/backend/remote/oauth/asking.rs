@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
+use super::super::client::Stay;
 use super::super::unreachable::Unreachable;
 use super::{Grant, NoToken, Token};
 use crate::catalog::Sealed;
@@ -71,7 +72,7 @@ impl Grant {
         }
         // Both are encoded first, so that the colon between them is the only one (RFC 6749, section 2.3.1).
         let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-        let request = self.token_url.request(Method::POST)?;
+        let request = self.token_url.request(Method::POST, Stay::Short)?;
         Ok(request
             .timeout(PATIENCE)
             .basic_auth(encoded(&self.client_id), Some(encoded(self.client_secret.reveal())))
