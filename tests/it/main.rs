@@ -5,6 +5,7 @@
 
 mod abandoned;
 mod admin;
+mod caller;
 mod chaos;
 mod client;
 mod clients;
@@ -39,6 +40,7 @@ mod remote_breaks;
 mod remote_credentials;
 mod remote_ends;
 mod remote_faults;
+mod remote_offer;
 mod remote_proxy;
 mod remote_real;
 mod remote_session;
