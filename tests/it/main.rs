@@ -41,6 +41,7 @@ mod remote_credentials;
 mod remote_ends;
 mod remote_faults;
 mod remote_offer;
+mod remote_passthrough;
 mod remote_proxy;
 mod remote_real;
 mod remote_session;
