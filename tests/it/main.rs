@@ -40,6 +40,7 @@ mod remote_breaks;
 mod remote_credentials;
 mod remote_ends;
 mod remote_faults;
+mod remote_listening;
 mod remote_offer;
 mod remote_passthrough;
 mod remote_proxy;

@@ -28,10 +28,12 @@ const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// Listens, and takes the stream up again when it breaks off.
 pub(super) async fn listen(peer: Arc<Peer>, url: Arc<Destination>, head: Head) -> Silence {
     let mut last: Option<String> = None;
+    let mut was_open = false;
     let mut pause = PAUSE;
     loop {
         match peer.listen(&url, &head, last.as_deref()).await {
             Ok(response) if response.status().is_success() && Form::of(&response) == Form::Events => {
+                was_open = true;
                 let mut events = Events::new(&peer, response);
                 loop {
                     match events.next().await {
@@ -53,7 +55,11 @@ pub(super) async fn listen(peer: Arc<Peer>, url: Arc<Destination>, head: Head) -
                 last = events.last_id().map(str::to_owned).or(last);
                 pause = pause.max(events.retry());
             }
-            Ok(response) if response.status() == StatusCode::NOT_FOUND && head.session.is_some() => {
+            // Of a session that has only just begun, 404 says that there is no such stream: to begin it once more would
+            // bring the same, for ever.
+            Ok(response)
+                if response.status() == StatusCode::NOT_FOUND && was_open && head.session.is_some() =>
+            {
                 return Silence::Forgotten;
             }
             Ok(response) if !response.status().is_server_error() => return Silence::None,
