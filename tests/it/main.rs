@@ -37,6 +37,7 @@ mod readable;
 mod reload;
 mod remote;
 mod remote_breaks;
+mod remote_cancelled;
 mod remote_credentials;
 mod remote_ends;
 mod remote_faults;
