@@ -23,12 +23,9 @@ struct Told {
 
 /// Who speaks of remote servers.
 const SPEAKER: &str = "lockgate::backend::remote";
-/// What clients are advised at the end of a failure, and nobody needs who is the operator.
-const FOR_CLIENTS: [&str; 3] = [
-    "; try again shortly, or tell the operator, whose log has the detail",
-    "; tell the operator, whose log has the detail",
-    "; tell the operator",
-];
+/// How advice begins that is for clients, and of no use to whoever is the operator.
+const FOR_CLIENTS: [&str; 4] =
+    ["; try again", "; call again", "; open a new session", "; tell the operator, whose log has the detail"];
 
 impl Overheard {
     /// Listens to this thread for as long as the guard lives.
@@ -39,10 +36,11 @@ impl Overheard {
     /// Why the server could not be used, if that was told.
     pub(super) fn reason(&self) -> Option<String> {
         let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fault = told
-            .fault
-            .as_deref()
-            .map(|fault| FOR_CLIENTS.iter().find_map(|advice| fault.strip_suffix(advice)).unwrap_or(fault));
+        let fault = told.fault.as_deref().map(|fault| {
+            let advice = FOR_CLIENTS.iter().filter_map(|advice| fault.find(advice)).min();
+            let told = &fault[..advice.unwrap_or(fault.len())];
+            told.strip_suffix("; tell the operator").unwrap_or(told)
+        });
         match (fault, &told.error) {
             (Some(fault), Some(error)) => Some(format!("it {fault}: {error}")),
             (Some(fault), None) => Some(format!("it {fault}")),
@@ -66,7 +64,7 @@ impl Visit for Told {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         match field.name() {
             "fault" => self.fault = Some(format!("{value:?}")),
-            "error" => self.error = Some(format!("{value:?}")),
+            "error" | "reason" => self.error = Some(format!("{value:?}")),
             _ => {}
         }
     }
@@ -87,7 +85,7 @@ mod tests {
         assert_eq!(overheard.reason(), None);
         tracing::warn!(target: "hyper", error = "of somebody else");
         tracing::info!(target: SPEAKER, error = "no failure");
-        tracing::warn!(target: SPEAKER, error = "refused", "no answer");
+        tracing::warn!(target: SPEAKER, reason = "refused", "no answer");
         let fault = "cannot be reached; try again shortly, or tell the operator, whose log has the detail";
         tracing::warn!(target: SPEAKER, %fault, "failed");
         tracing::warn!(target: SPEAKER, error = "later", fault = "later");

@@ -106,8 +106,7 @@ pub(super) async fn run(
             match listening {
                 None => failed(Step::Answer, silence.reason(timeouts), words),
                 Some(_) => {
-                    let ended = words.filter(|_| matches!(silence, Silence::Ended(_)));
-                    let reason = ended.or_else(|| overheard.reason());
+                    let reason = overheard.reason().or(words);
                     failed(Step::Answer, reason.unwrap_or_else(|| silence.reason(timeouts)), None)
                 }
             }

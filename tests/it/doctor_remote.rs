@@ -75,13 +75,13 @@ fn a_remote_server_is_reached_and_what_is_in_the_way_is_told() {
         "modern ok it was reached, and answered after",
         "(stateless era)",
         "older ok peer 1 was reached, and answered after",
-        "wrong FAILED no session can be begun with it because: it answered `initialize` with error -32000 (the secret is not known here;",
+        "wrong FAILED no session can be begun with it because: it refused the gateway's credential (HTTP 401 Unauthorized) url:",
         "strict FAILED no session can be begun with it because: it refused the gateway's credential (HTTP 401 Unauthorized) url:",
         "unset FAILED it cannot be used because: `servers.unset.auth` names the variable NOBODY_SETS_THIS, which",
-        "closed FAILED no session can be begun with it because: it cannot be reached",
+        "closed FAILED no session can be begun with it because: it cannot be reached: ",
         "page FAILED no session can be begun with it because: it answered with text/html instead of JSON or an event stream; its `url` may be wrong",
-        "other FAILED no session can be begun with it because: it ",
-        "tls FAILED no session can be begun with it because: it ",
+        "other FAILED no session can be begun with it because: it answered with what is no JSON-RPC message url:",
+        "tls FAILED no session can be begun with it because: it cannot be reached safely: ",
         "7 of 10 servers cannot be used",
     ] {
         assert!(report.contains(expected), "{expected:?} is not in: {report}");

@@ -193,7 +193,7 @@ fn settings_that_cannot_be_meant_stop_the_start() {
         ("URL\ntool_auth = { \"delete_*\" = { scheme = \"digest\" } }", "servers.docs.tool_auth"),
         (
             "URL\nheaders = { X-Key = \"x\" }\nauth = { scheme = \"apiKey\", header = \"x-key\", env = \"PATH\" }",
-            "servers.docs.headers",
+            "servers.docs.auth",
         ),
         ("run = \"cat\"\nheaders = { X = \"y\" }", "servers.docs.headers"),
         ("URL\nauht = {}", "auht"),

@@ -29,7 +29,7 @@ const NOT_HAD: [(&str, &str); 5] = [
     ("excludeTools", CHOICE),
     ("disabledTools", CHOICE),
 ];
-const CHOICE: &str = "would be lost, and clients get tools that are not meant for them: list this server in the settings file instead";
+const CHOICE: &str = "would be lost, and clients get tools that are not meant for them: list this server in the settings file instead, with `tools`";
 /// The names that clients have for transports, and what they are here.
 const TRANSPORTS: [(&str, &str); 5] = [
     ("stdio", STDIO),

@@ -96,7 +96,7 @@ fn what_only_a_remote_server_can_have_is_refused_beside_a_command() {
 }
 
 /// What is wrong with a credential, wherever it stands.
-const FAULTS: [(&str, &str); 26] = [
+const FAULTS: [(&str, &str); 27] = [
     // Seeds D3.8 and D3.14: nothing goes out as nobody's because of a word that nobody knows.
     ("scheme = \"\", env = \"E\"", "must be \"bearer\", \"basic\", \"apiKey\" or \"oauth\""),
     ("scheme = \"Bearer\", env = \"E\"", "must be \"bearer\", \"basic\", \"apiKey\" or \"oauth\""),
