@@ -297,6 +297,27 @@ mod tests {
         }
     }
 
+    // Which clouds there are is written down twice: for what sessions send packets to, and here.
+    #[test]
+    fn where_no_session_may_ask_about_its_machine_no_server_may_be() {
+        for (network, prefix) in crate::backend::sandbox::metadata() {
+            let prefix = u32::from(prefix);
+            let last: IpAddr = match network {
+                IpAddr::V4(v4) => {
+                    (v4 | Ipv4Addr::from_bits(u32::MAX.checked_shr(prefix).unwrap_or(0))).into()
+                }
+                IpAddr::V6(v6) => {
+                    (v6 | Ipv6Addr::from_bits(u128::MAX.checked_shr(prefix).unwrap_or(0))).into()
+                }
+            };
+            for (address, reach) in
+                [network, last].iter().flat_map(|a| [(a, Reach::Guarded), (a, Reach::Open)])
+            {
+                assert_eq!(reach.check_address(*address), Err(Forbidden::Reserved), "{address}");
+            }
+        }
+    }
+
     #[test]
     fn one_bad_address_among_good_ones_is_enough() {
         let addresses = |all: &[&str]| -> Vec<SocketAddr> {
