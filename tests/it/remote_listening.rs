@@ -56,7 +56,8 @@ async fn a_session_that_is_gone_when_its_stream_is_taken_up_is_begun_once_more()
     let gateway = gateway(&remote, "");
     let session = open(&gateway).await;
     let mut listening = Events::of(session.get().await);
-    remote.until("the gateway listens", |remote| !listened(remote).is_empty()).await;
+    remote.until("the gateway listens", |_| server.say(&note(0)) == 1).await;
+    assert_eq!(listening.message().await.unwrap(), note(0));
     // Its streams end with it.
     server.forget();
     let mut told = Vec::new();
