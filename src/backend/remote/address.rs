@@ -22,7 +22,7 @@ pub(in crate::backend) enum Reach {
 /// Why a server may not be where it is. None of them tells the address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Forbidden {
-    /// Only with [`Reach::Open`].
+    /// Only where the settings say `allow_private = true`.
     #[error(
         "it is not on the public internet; `allow_private = true` in the server's settings would let it be"
     )]
