@@ -36,6 +36,8 @@ use std::time::Duration;
 
 use rustix::fs::{Gid, Uid};
 
+#[cfg(test)]
+pub(super) use self::platform::metadata;
 pub use self::reach::Barrier;
 pub use self::report::{Item, Lack, Report, State};
 pub use self::sweeper::{is_sweeper, sweep};

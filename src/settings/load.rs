@@ -278,12 +278,13 @@ mod tests {
     }
 
     #[test]
-    fn the_remote_server_of_the_documentation_can_be_pasted() {
+    fn the_remote_servers_of_the_documentation_can_be_pasted() {
         let from = DEFAULTS.find("# [servers.docs]").unwrap();
         let lines = DEFAULTS[from..].lines().take_while(|line| !line.is_empty());
         let example: String = lines.map(|line| line.trim_start_matches("# ").to_owned() + "\n").collect();
         let settings = load(&example, &[]).unwrap();
         assert_eq!(settings.servers["docs"].tool_auth.len(), 1);
+        assert!(["search", "files"].iter().all(|name| settings.servers[*name].auth.is_some()));
     }
 
     #[test]

@@ -119,3 +119,31 @@ pub(super) fn suggestion(key: &str, known: &[&str]) -> String {
         None => format!("known here are: {}", known.join(", ")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::DEFAULTS;
+    use super::*;
+
+    /// Whether a text gives this key a value.
+    fn sets(text: &str, key: &str) -> bool {
+        text.match_indices(&format!("{key} =")).any(|(at, _)| {
+            let before = text[..at].chars().next_back();
+            !before.is_some_and(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
+        })
+    }
+
+    #[test]
+    fn every_key_of_servers_and_tenants_is_in_the_documentation_of_settings() {
+        let (_, entries) = DEFAULTS.split_once("# [servers.").unwrap();
+        let (servers, tenants) = entries.split_once("# [tenants.").unwrap();
+        for key in SERVER.iter().chain(&AUTH).chain(SELECTION.0) {
+            assert!(sets(servers, key), "config/default.toml shows no server with `{key} = …`");
+        }
+        let [(_, (rate, _)), ..] = INNER;
+        for key in TENANT.iter().chain(rate) {
+            assert!(sets(tenants, key), "config/default.toml shows no tenant with `{key} = …`");
+        }
+        assert!(!sets("headers = {} # api_header = 1", "header"), "a part of a word is no key");
+    }
+}

@@ -5,6 +5,7 @@
 
 mod abandoned;
 mod admin;
+mod caller;
 mod chaos;
 mod client;
 mod clients;
@@ -36,9 +37,13 @@ mod readable;
 mod reload;
 mod remote;
 mod remote_breaks;
+mod remote_cancelled;
 mod remote_credentials;
 mod remote_ends;
 mod remote_faults;
+mod remote_listening;
+mod remote_offer;
+mod remote_passthrough;
 mod remote_proxy;
 mod remote_real;
 mod remote_session;

@@ -4,7 +4,7 @@
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::client::Session;
+use crate::caller::Caller;
 use crate::events::{Endpoint, Events, fault};
 use crate::gateway::{Gateway, SECRET, peer};
 use crate::stateless::{enveloped, mirrored};
@@ -22,86 +22,6 @@ fn stocked(offer: &str) -> String {
 /// Some of each, by every form of a name.
 const SOME: &str = "tools = { allow = [\"echo\", \"p*\", \"heard\"], deny = [\"*aw\"] }\n\
                     resources = { allow = [\"docs://*\"], deny = [\"*b\"] }\nprompts = { deny = [\"scold\"] }";
-
-/// A client of any transport.
-enum Caller<'g> {
-    Sse(Box<Session>),
-    Streamable(Endpoint),
-    Stateless(&'g Gateway, &'static str, Vec<(&'static str, &'static str)>),
-}
-
-impl<'g> Caller<'g> {
-    /// One of each, of this tenant and with these headers.
-    async fn all(
-        gateway: &'g Gateway,
-        secret: &'static str,
-        headers: &[(&'static str, &'static str)],
-    ) -> [Self; 3] {
-        let mut sse = client(gateway, secret);
-        let mut streamable = Endpoint::new(gateway, "stocked").of_tenant(secret);
-        for (name, value) in headers {
-            sse = sse.header(name, value);
-            streamable = streamable.header(name, value);
-        }
-        let mut streamable = streamable.open(NEWEST).await;
-        streamable.headers.retain(|(name, _)| !headers.iter().any(|(own, _)| own == name));
-        [
-            Self::Sse(Box::new(sse.connect("stocked").await)),
-            Self::Streamable(streamable),
-            Self::Stateless(gateway, secret, headers.to_vec()),
-        ]
-    }
-
-    /// Asks, and comes back with the whole answer as it was sent.
-    async fn ask(&mut self, method: &str, params: Value) -> String {
-        match self {
-            Self::Sse(session) => {
-                session.request(method, params).await;
-                session.event().await.unwrap()
-            }
-            Self::Streamable(endpoint) => {
-                let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-                endpoint.post(&body).await.text().await.unwrap()
-            }
-            Self::Stateless(gateway, secret, headers) => {
-                let body = enveloped(1, method, params);
-                let endpoint = mirrored(gateway, "stocked", &body).of_tenant(secret);
-                let endpoint = headers.iter().fold(endpoint, |e, (name, value)| e.header(name, value));
-                endpoint.post(&body).await.text().await.unwrap()
-            }
-        }
-    }
-
-    async fn answer(&mut self, method: &str, params: Value) -> Value {
-        serde_json::from_str(&self.ask(method, params).await).unwrap()
-    }
-
-    /// The names of a page of tools.
-    async fn tools(&mut self, params: Value) -> Vec<String> {
-        let answer = self.answer("tools/list", params).await;
-        let tools = answer["result"]["tools"].as_array().unwrap_or_else(|| panic!("{answer}")).clone();
-        tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
-    }
-
-    /// The code and the message of a refusal.
-    async fn refusal(&mut self, method: &str, params: Value) -> (i64, String) {
-        let answer = self.answer(method, params).await;
-        let error = &answer["error"];
-        let code = error["code"].as_i64().unwrap_or_else(|| panic!("not refused: {answer}"));
-        (code, error["message"].as_str().unwrap().to_owned())
-    }
-
-    /// Everything that the server has heard.
-    async fn heard(&mut self) -> String {
-        let answer = self.answer("tools/call", json!({ "name": "heard", "arguments": {} })).await;
-        answer["result"]
-            .as_array()
-            .unwrap_or_else(|| panic!("{answer}"))
-            .iter()
-            .map(Value::to_string)
-            .collect()
-    }
-}
 
 #[tokio::test]
 async fn lists_have_what_is_offered_and_are_otherwise_as_they_were() {

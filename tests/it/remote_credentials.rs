@@ -23,7 +23,7 @@ const VARIABLES: &[(&str, &str)] = &[
 ];
 
 /// A gateway whose server `docs` is the remote; `more` is for that server, `tables` are others.
-fn gateway(remote: &Remote, more: &str, tables: &str) -> Gateway {
+pub(crate) fn gateway(remote: &Remote, more: &str, tables: &str) -> Gateway {
     Gateway::start_bare(&with_peers(&format!("{}{tables}", server("docs", &remote.url(), more))), VARIABLES)
 }
 
@@ -41,7 +41,7 @@ async fn seen(remote: &Remote, client: Endpoint) -> Arc<Request> {
 }
 
 /// No secret is in the log, whoever put it there.
-fn keeps_quiet(gateway: &Gateway) {
+pub(crate) fn keeps_quiet(gateway: &Gateway) {
     assert!(!gateway.log().contains("sesame"), "{}", gateway.log());
 }
 
@@ -116,16 +116,26 @@ async fn the_clients_own_comes_first_then_the_tenants_then_the_servers() {
     keeps_quiet(&gateway);
 }
 
-// D3.9
+// D3.4, D3.9
 #[tokio::test]
 async fn what_a_client_sends_is_not_passed_on_unasked() {
     let (remote, _) = handshake::remote();
     let gateway = gateway(&remote, "", "");
-    let client =
-        Endpoint::new(&gateway, "docs").header("x-docs-token", "sesame-client").header("cookie", "a=sesame");
-    let request = seen(&remote, client).await;
-    for name in ["authorization", "x-docs-token", "cookie", "x-lockgate-allow-tools"] {
-        assert_eq!(request.header(name), None, "{name}");
+    let private = [
+        ("x-docs-token", "sesame-client"),
+        ("cookie", "a=sesame"),
+        ("x-lockgate-allow-tools", "sesame_*"),
+        ("x-envoy-allow-mcp-tools", "sesame_*, other"),
+    ];
+    let client = Endpoint::new(&gateway, "docs");
+    let client = private.iter().fold(client, |client, (name, value)| client.header(name, value));
+    seen(&remote, client).await;
+    for request in remote.requests() {
+        assert_eq!(request.header("authorization"), None);
+        for (name, _) in private {
+            assert_eq!(request.header(name), None, "{name}");
+        }
+        assert!(!format!("{:?}{request:?}", request.headers).contains("sesame"), "{request:?}");
     }
 }
 

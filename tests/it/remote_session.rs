@@ -147,23 +147,6 @@ async fn what_the_remote_says_unasked_comes_on_the_listening_stream_at_once() {
     );
 }
 
-// D1.5
-#[tokio::test]
-async fn a_remote_that_never_says_anything_unasked_is_no_less_a_server() {
-    let server = handshake::Handshake::default();
-    let remote = Remote::start(move |request| match &*request.method {
-        "GET" => Reply::status(405),
-        _ => server.answer(request),
-    });
-    let gateway = gateway(&remote, "");
-    let session = open(&gateway).await;
-    let _listening = Events::of(session.get().await);
-    goes_on(&session, 1).await;
-    remote.until("it was asked", |remote| !remote.by("GET").is_empty()).await;
-    goes_on(&session, 2).await;
-    assert_eq!(remote.by("GET").len(), 1, "no means no");
-}
-
 #[tokio::test]
 async fn a_question_of_the_remote_is_asked_and_answered() {
     let (remote, _) = handshake::remote();

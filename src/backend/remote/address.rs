@@ -22,7 +22,7 @@ pub(in crate::backend) enum Reach {
 /// Why a server may not be where it is. None of them tells the address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Forbidden {
-    /// Only with [`Reach::Open`].
+    /// Only where the settings say `allow_private = true`.
     #[error(
         "it is not on the public internet; `allow_private = true` in the server's settings would let it be"
     )]
@@ -293,6 +293,27 @@ mod tests {
             let address = address.parse().unwrap();
             for reach in [Reach::Guarded, Reach::Open] {
                 assert_eq!(reach.check_address(address), Err(Forbidden::Reserved));
+            }
+        }
+    }
+
+    // Which clouds there are is written down twice: for what sessions send packets to, and here.
+    #[test]
+    fn where_no_session_may_ask_about_its_machine_no_server_may_be() {
+        for (network, prefix) in crate::backend::sandbox::metadata() {
+            let prefix = u32::from(prefix);
+            let last: IpAddr = match network {
+                IpAddr::V4(v4) => {
+                    (v4 | Ipv4Addr::from_bits(u32::MAX.checked_shr(prefix).unwrap_or(0))).into()
+                }
+                IpAddr::V6(v6) => {
+                    (v6 | Ipv6Addr::from_bits(u128::MAX.checked_shr(prefix).unwrap_or(0))).into()
+                }
+            };
+            for (address, reach) in
+                [network, last].iter().flat_map(|a| [(a, Reach::Guarded), (a, Reach::Open)])
+            {
+                assert_eq!(reach.check_address(*address), Err(Forbidden::Reserved), "{address}");
             }
         }
     }

@@ -91,6 +91,12 @@ pub(super) fn keep_from_metadata(uids: UidRange) -> io::Result<()> {
     METADATA.iter().try_for_each(|all| have(uids, all, Verdict::Prohibit))
 }
 
+/// What sessions are kept from, as networks and their prefixes: no remote server may be there either.
+#[cfg(test)]
+pub(in crate::backend) fn metadata() -> impl Iterator<Item = (IpAddr, u8)> {
+    METADATA.iter().map(|all| (all.network, all.prefix))
+}
+
 impl Destination {
     const fn of(network: IpAddr, prefix: u8) -> Self {
         Self { network, prefix, service: None }

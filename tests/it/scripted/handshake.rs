@@ -85,6 +85,11 @@ impl Handshake {
         self.state.lock().unwrap().sessions.clear();
     }
 
+    /// Whether there ever was a session.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.state.lock().unwrap().made > 0
+    }
+
     /// The sessions that it has now.
     pub(crate) fn sessions(&self) -> Vec<String> {
         self.state.lock().unwrap().sessions.keys().cloned().collect()

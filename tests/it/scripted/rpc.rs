@@ -32,6 +32,10 @@ pub(crate) fn answer(message: &Value, session: &str) -> Value {
         "session" => result(message, json!({ "session": session })),
         "tools/list" => result(message, page(params["cursor"].as_str())),
         "tools/call" => call(message),
+        "resources/list" => result(message, resources()),
+        "prompts/list" => result(message, json!({ "prompts": [{ "name": "greet" }, { "name": "scold" }] })),
+        "resources/read" => result(message, json!({ "contents": [{ "uri": params["uri"], "text": "" }] })),
+        "prompts/get" => result(message, json!({ "messages": [], "description": params["name"] })),
         _ => error(message, -32601, "the remote knows no such method"),
     }
 }
@@ -54,6 +58,12 @@ fn page(cursor: Option<&str>) -> Value {
         None => json!({ "tools": [tool("read_page"), tool("delete_page")], "nextCursor": "page two" }),
         Some(_) => json!({ "tools": [tool("write_page")] }),
     }
+}
+
+/// The first of its pages.
+fn resources() -> Value {
+    let resource = |uri: &str| json!({ "uri": uri, "name": uri });
+    json!({ "resources": [resource("docs://a"), resource("keys://a")], "nextCursor": "more/of=them" })
 }
 
 fn call(message: &Value) -> Value {

@@ -88,7 +88,8 @@ fn is_mirrored(request: &Request, message: &Value) -> bool {
 
 fn discovery() -> Value {
     json!({
-        "resultType": "complete", "supportedVersions": [VERSION], "capabilities": { "tools": { "listChanged": true } },
+        "resultType": "complete", "supportedVersions": [VERSION],
+        "capabilities": { "tools": { "listChanged": true }, "resources": {}, "prompts": {} },
         "ttlMs": 0, "cacheScope": "private",
         "_meta": { "io.modelcontextprotocol/serverInfo": { "name": "scripted", "version": "1" } },
     })
