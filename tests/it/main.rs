@@ -5,6 +5,7 @@
 
 mod abandoned;
 mod admin;
+mod batches;
 mod chaos;
 mod client;
 mod clients;

@@ -64,7 +64,8 @@ fn every_refusal() -> Vec<Refusal> {
         .map(Refusal::from),
     );
     let no_json = crate::mcp::Frame::parse("{".into()).unwrap_err();
-    all.extend([no_json, Malformed::Batch, Malformed::NotMessage("it is not an object")].map(Refusal::from));
+    let no_message = Malformed::NotMessage("it is not an object");
+    all.extend([no_json, Malformed::Batch, Malformed::TooMany(100), no_message].map(Refusal::from));
     all.extend(
         [
             Misfit::Missing(vec!["a", "b"]),
