@@ -18,7 +18,7 @@ fn batch(member: &str, count: usize) -> String {
 /// What bytes of a message may cost: they are held a few times on their way, while a list of millions takes gigabytes.
 fn costs_little(gateway: &Gateway, before: usize) {
     let grown = gateway.peak().saturating_sub(before);
-    assert!(grown < 128 << 10, "{grown} KiB");
+    assert!(grown < 64 << 10, "{grown} KiB");
 }
 
 #[tokio::test]
