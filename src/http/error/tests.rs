@@ -30,6 +30,7 @@ fn refusals_of_a_head() -> Vec<Refusal> {
             BadVariable::Value("A".into()),
             BadVariable::Conflict("A".into()),
             BadVariable::Blocked("LD_PRELOAD".into()),
+            BadVariable::Settled("REGION".into()),
             BadVariable::TooMuch,
         ]
         .map(Refusal::from),
