@@ -183,7 +183,7 @@ impl Catalog {
         header: impl Fn(&HeaderName) -> Option<Option<String>>,
     ) -> Result<LaunchPlan, Refused> {
         let entry = self.entry(permit, target)?;
-        let overrides = entry.policy.filter(overrides)?;
+        let overrides = entry.policy.filter(overrides, permit.environment())?;
         let accepted = overrides.keys().cloned().collect();
         let mut added = permit.environment().clone();
         added.extend(overrides);
@@ -244,16 +244,17 @@ impl Entry {
         environment::check(&server.env).map_err(|reason| ("env", reason))?;
         environment::check_names(server.env_allow.iter().flatten())
             .map_err(|reason| ("env_allow", reason))?;
-        let (backing, passed) = match (&server.run, &server.url) {
+        let policy = |passed| Policy::new(server.env_allow.as_deref(), passed, all.access.blocked_env);
+        let (backing, policy) = match (&server.run, &server.url) {
             (None, Some(url)) => {
                 let remote = Remote::load(name, url, server, &all.tenants)?;
-                let passed = remote.variables();
-                (Backing::Remote(Arc::new(remote)), Some(passed))
+                let policy = policy(Some(remote.variables())).keeping(&server.env);
+                (Backing::Remote(Arc::new(remote)), policy)
             }
             (run, _) => {
                 let command = Command::load(run.as_deref().unwrap_or_default(), server)?;
                 let passed = command.container.as_ref().map(|run| run.passed().to_vec());
-                (Backing::Command(Arc::new(command)), passed)
+                (Backing::Command(Arc::new(command)), policy(passed))
             }
         };
         Ok(Self {
@@ -265,7 +266,7 @@ impl Entry {
                 ServerEra::Handshake => Some(Era::Handshake),
                 ServerEra::Stateless => Some(Era::Stateless),
             },
-            policy: Policy::new(server.env_allow.as_deref(), passed, all.access.blocked_env),
+            policy,
             sessions: server.sessions.unwrap_or(usize::MAX).min(all.limits.sessions_per_server),
             timeout: server.timeout,
             offer: Offer::chosen(&server.tools, &server.resources, &server.prompts),

@@ -1,6 +1,7 @@
 //! The wire vocabulary of MCP: envelopes, ids, errors. Nothing here does I/O, knows a clock or starts a
 //! task, so all of it can be tested as plain functions. The era bridge will live here as well.
 
+mod batch;
 mod discover;
 mod error;
 mod event_stream;

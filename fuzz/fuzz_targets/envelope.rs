@@ -10,21 +10,30 @@ use lockgate::mcp::{
 };
 use lockgate_fuzz::{SUBSCRIPTION, Text, at, same, spliced};
 
+/// As for clients.
+const MAX_BATCH: usize = 100;
+
 const ASKED: &str =
     r#"{"jsonrpc":"2.0","id":"a\/b","method":"m","params":{"_meta":{"progressToken":"t\/1"}}}"#;
 
 fuzz_target!(|text: Text| {
     let bytes = Bytes::from(text.0);
-    match (Frame::parse(bytes.clone()), Frame::parse_all(bytes)) {
-        (Err(Malformed::Batch), all) => {
-            all.expect("a batch is a batch").iter().flatten().for_each(check);
+    let said = Frame::read_all(bytes.clone());
+    said.iter().for_each(check);
+    match Frame::parse(bytes.clone()) {
+        Ok(one) => {
+            assert!(matches!(&said[..], [only] if same(only, &one)));
+            assert!(Frame::parse_all(bytes, usize::MAX).is_err(), "one message is no batch");
         }
-        (Ok(one), all) => {
-            let all = all.expect("one message is a batch of one");
-            assert!(matches!(&all[..], [Ok(only)] if same(only, &one)));
-            check(&one);
-        }
-        (Err(fault), all) => assert_eq!(all.err(), Some(fault)),
+        Err(Malformed::Batch) => match Frame::parse_all(bytes.clone(), MAX_BATCH) {
+            Ok(all) => {
+                assert!(all.len() <= MAX_BATCH && all.len() == said.len());
+                assert!(all.iter().zip(&said).all(|(one, other)| same(one, other)));
+            }
+            Err(Malformed::TooMany(max)) => assert_eq!(max, MAX_BATCH),
+            Err(_) => assert!(Frame::parse_all(bytes, usize::MAX).is_err(), "a fault stays one"),
+        },
+        Err(_) => assert!(Frame::parse_all(bytes, usize::MAX).is_err(), "no message is no batch"),
     }
 });
 

@@ -3,7 +3,7 @@
 //! A name is code: loaders, runtimes, shells and package tools read theirs before the server does
 //! (security.md T5-T8). So without a list of allowed names, whole families are refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::settings::BlockedEnv;
 
@@ -30,6 +30,11 @@ pub enum BadVariable {
         "environment variable {0} may not be set by clients of this server; leave out its header, or ask the operator"
     )]
     Blocked(String),
+    /// The operator has set it, and it says who asks.
+    #[error(
+        "environment variable {0} is set by the operator, and clients of this server may not set another value; leave out its header, or ask the operator"
+    )]
+    Settled(String),
     /// The server cannot do without.
     #[error(
         "this server needs the environment variable {0}, which nobody has set: send it in the header ENV_{0}, or ask the operator"
@@ -79,20 +84,51 @@ pub(super) struct Policy {
     /// All that the command passes on, where it does not pass on everything.
     passed: Option<Vec<String>>,
     blocked: BlockedEnv,
+    /// What the server's settings set, where clients may replace nothing that the operator has set.
+    settled: Option<BTreeSet<String>>,
 }
 
 impl Policy {
     pub(super) fn new(allowed: Option<&[String]>, passed: Option<Vec<String>>, blocked: BlockedEnv) -> Self {
-        Self { allowed: allowed.map(<[String]>::to_vec), passed, blocked }
+        Self { allowed: allowed.map(<[String]>::to_vec), passed, blocked, settled: None }
     }
 
-    pub(super) fn filter(&self, overrides: Overrides) -> Result<BTreeMap<String, String>, BadVariable> {
-        let (passed, stopped): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            overrides.0.into_iter().partition(|(name, value)| self.passes(name, value));
-        match (stopped.into_keys().next(), self.blocked) {
-            (Some(name), BlockedEnv::Reject) => Err(BadVariable::Blocked(name)),
-            _ => Ok(passed),
+    /// The same where what the operator has set says who asks: a client that replaced it would be somebody else.
+    /// `own` is what the server's settings set. What `env_allow` names can be replaced none the less.
+    pub(super) fn keeping(self, own: &BTreeMap<String, String>) -> Self {
+        Self { settled: Some(own.keys().cloned().collect()), ..self }
+    }
+
+    /// What passes of what a client of a tenant asks for that has these variables.
+    ///
+    /// # Errors
+    /// For the first that does not pass, unless those are to be dropped.
+    pub(super) fn filter(
+        &self,
+        overrides: Overrides,
+        of_tenant: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, BadVariable> {
+        let mut passed = BTreeMap::new();
+        for (name, value) in overrides.0 {
+            let fault: fn(String) -> BadVariable = if !self.passes(&name, &value) {
+                BadVariable::Blocked
+            } else if self.is_settled(&name, of_tenant) {
+                BadVariable::Settled
+            } else {
+                passed.insert(name, value);
+                continue;
+            };
+            match self.blocked {
+                BlockedEnv::Reject => return Err(fault(name)),
+                BlockedEnv::Ignore => {}
+            }
         }
+        Ok(passed)
+    }
+
+    fn is_settled(&self, name: &str, of_tenant: &BTreeMap<String, String>) -> bool {
+        let is_set = |own: &BTreeSet<String>| own.contains(name) || of_tenant.contains_key(name);
+        self.allowed.is_none() && self.settled.as_ref().is_some_and(is_set)
     }
 
     fn passes(&self, name: &str, value: &str) -> bool {

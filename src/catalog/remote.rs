@@ -38,6 +38,7 @@ pub struct Endpoint {
     tenant: Option<TenantId>,
     remote: Arc<Remote>,
     url: Url,
+    query: Vec<(String, String)>,
     headers: HeaderMap,
     credential: Option<Credential>,
     /// What calls of some tools are sent with instead; the first pattern that fits counts.
@@ -157,8 +158,10 @@ impl Endpoint {
         let mut url = remote.url.clone();
         let fill =
             |text: &Template| text.fill(&variables).map_err(BadVariable::Missing).map_err(Refused::from);
-        for (name, text) in &remote.query {
-            url.query_pairs_mut().append_pair(name, &fill(text)?);
+        let query = remote.query.iter().map(|(name, text)| Ok((name.clone(), fill(text)?)));
+        let query = query.collect::<Result<Vec<_>, Refused>>()?;
+        for (name, value) in &query {
+            url.query_pairs_mut().append_pair(name, value);
         }
         let mut headers = HeaderMap::with_capacity(remote.headers.len());
         for (name, text) in &remote.headers {
@@ -176,15 +179,8 @@ impl Endpoint {
         let credential = auth.map(|auth| auth.choose(header)).transpose()?;
         let of_tool = |(tool, auth): &(Pattern, Auth)| (tool.clone(), auth.choose(header));
         let by_tool = remote.by_tool.iter().map(of_tool).collect();
-        Ok(Self {
-            server: server.clone(),
-            tenant: tenant.cloned(),
-            remote: remote.clone(),
-            url,
-            headers,
-            credential,
-            by_tool,
-        })
+        let (server, tenant, remote) = (server.clone(), tenant.cloned(), remote.clone());
+        Ok(Self { server, tenant, remote, url, query, headers, credential, by_tool })
     }
 
     /// The server that is reached.
@@ -205,6 +201,12 @@ impl Endpoint {
     /// Where it takes requests, but for a credential in the query.
     pub fn url(&self) -> &Url {
         &self.url
+    }
+
+    /// The parameters that its settings give it, which [`Endpoint::url`] has already: every other URL at which it takes
+    /// messages is to have them, too.
+    pub fn query(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.query.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// How it is spoken to.

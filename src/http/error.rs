@@ -133,7 +133,7 @@ impl Refusal {
                 Undelivered::DuplicateId | Undelivered::NotBegun(_) | Undelivered::Begun(_),
             ) => plain(S::BAD_REQUEST, Code::InvalidRequest),
             Self::Malformed(Malformed::NotJson(_)) => plain(S::BAD_REQUEST, Code::Parse),
-            Self::Malformed(Malformed::Batch | Malformed::NotMessage(_)) => {
+            Self::Malformed(Malformed::Batch | Malformed::TooMany(_) | Malformed::NotMessage(_)) => {
                 plain(S::BAD_REQUEST, Code::InvalidRequest)
             }
             // What happens to a backend is told in band.

@@ -87,10 +87,8 @@ fn read(bytes: actix_web::web::Bytes) -> Result<Content, Refusal> {
         Err(Malformed::Batch) => {}
         other => return Ok(Content::One(other?)),
     }
-    let frames = Frame::parse_all(bytes)?.into_iter().collect::<Result<Vec<_>, _>>()?;
-    match frames.len() {
-        0 => Err(Refusal::Batch("the batch is empty")),
-        1..=MAX_BATCH => Ok(Content::Batch(frames)),
-        _ => Err(Refusal::Batch("the batch has more than 100 members; send several")),
+    match Frame::parse_all(bytes, MAX_BATCH)? {
+        frames if frames.is_empty() => Err(Refusal::Batch("the batch is empty")),
+        frames => Ok(Content::Batch(frames)),
     }
 }

@@ -60,7 +60,7 @@ pub enum Method {
     Other,
 }
 
-/// Why a text is not one message.
+/// Why a text is not one message, or not the messages of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// Not JSON at all.
@@ -69,6 +69,9 @@ pub enum Malformed {
     /// An array of messages.
     #[error("a batch (a JSON array) is not accepted here: send one message at a time")]
     Batch,
+    /// A batch of more than so many.
+    #[error("the batch has more than {0} members; send several")]
+    TooMany(usize),
     /// JSON, but not a JSON-RPC 2.0 message of MCP.
     #[error("not a JSON-RPC 2.0 message: {0}")]
     NotMessage(&'static str),
@@ -100,34 +103,6 @@ impl Frame {
         let (id, method, payload) = (place(envelope.id), place(envelope.method), place(payload));
         let failed = envelope.error.is_some();
         Ok(Self { bytes: one_line(bytes), kind, id, method, payload, failed })
-    }
-
-    /// All that a server may have meant by a text: one message, or those of a batch. One byte that is not UTF-8 must not
-    /// cost a reply.
-    pub fn read_all(bytes: Bytes) -> Vec<Result<Self, Malformed>> {
-        match Self::parse(bytes.clone()) {
-            Err(Malformed::NotJson(_)) if std::str::from_utf8(&bytes).is_err() => {
-                Self::read_all(String::from_utf8_lossy(&bytes).into_owned().into())
-            }
-            Err(Malformed::Batch) => Self::parse_all(bytes).unwrap_or_else(|fault| vec![Err(fault)]),
-            other => vec![other],
-        }
-    }
-
-    /// The messages of a batch, one frame or fault each; a single message is a batch of one.
-    ///
-    /// # Errors
-    /// If the bytes are no JSON array and no message either.
-    pub fn parse_all(bytes: Bytes) -> Result<Vec<Result<Self, Malformed>>, Malformed> {
-        match Self::parse(bytes.clone()) {
-            Err(Malformed::Batch) => {}
-            other => return other.map(|frame| vec![Ok(frame)]),
-        }
-        let bytes = strip_bom(bytes);
-        let members: Vec<&serde_json::value::RawValue> =
-            serde_json::from_slice(&bytes).map_err(|e| Malformed::NotJson(e.to_string()))?;
-        // With bytes of its own, so that no member keeps the whole batch.
-        Ok(members.iter().map(|m| Self::parse(Bytes::copy_from_slice(m.get().as_bytes()))).collect())
     }
 
     /// The text of `params`, `result` or `error`; empty if there is none.
@@ -251,7 +226,7 @@ fn is_json(text: &str) -> bool {
     serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
-fn strip_bom(mut bytes: Bytes) -> Bytes {
+pub(super) fn strip_bom(mut bytes: Bytes) -> Bytes {
     if bytes.starts_with("\u{feff}".as_bytes()) {
         bytes::Buf::advance(&mut bytes, 3);
     }
@@ -333,13 +308,5 @@ mod tests {
     fn line_breaks_and_a_byte_order_mark_go() {
         let frame = parse("\u{feff}{\r\n\"jsonrpc\":\"2.0\",\n\"method\":\"m\"}").unwrap();
         assert_eq!(frame.bytes(), "{  \"jsonrpc\":\"2.0\", \"method\":\"m\"}");
-    }
-
-    #[test]
-    fn a_batch_is_split() {
-        let batch = r#"[{"jsonrpc":"2.0","method":"m"}, 3]"#;
-        let frames = Frame::parse_all(Bytes::from(batch)).unwrap();
-        assert_eq!(frames[0].as_ref().unwrap().bytes(), r#"{"jsonrpc":"2.0","method":"m"}"#);
-        assert!(frames[1].is_err());
     }
 }

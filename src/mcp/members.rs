@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::ControlFlow;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -47,7 +48,37 @@ fn read<'a, const N: usize>(
 ///
 /// # Errors
 /// If it is no JSON array. Some may have been taken by then.
-pub(super) fn each<'a>(text: &'a str, take: impl FnMut(&'a str)) -> Result<(), serde_json::Error> {
+pub(super) fn each<'a>(text: &'a str, mut take: impl FnMut(&'a str)) -> Result<(), serde_json::Error> {
+    each_until(text, |token| {
+        take(token);
+        ControlFlow::Continue(())
+    })
+}
+
+/// The tokens of the members of the list that `text` is; `None` if it has more than `max`. The rest is not looked at
+/// then.
+///
+/// # Errors
+/// If it is no JSON array.
+pub(super) fn at_most(text: &str, max: usize) -> Result<Option<Vec<&str>>, serde_json::Error> {
+    let mut tokens = Vec::new();
+    let mut is_more = false;
+    let outcome = each_until(text, |token| {
+        is_more = tokens.len() == max;
+        if is_more {
+            return ControlFlow::Break(());
+        }
+        tokens.push(token);
+        ControlFlow::Continue(())
+    });
+    if is_more { Ok(None) } else { outcome.map(|()| Some(tokens)) }
+}
+
+/// A list that is left early is an error, too: the reader cannot know whether it is one to its end.
+fn each_until<'a>(
+    text: &'a str,
+    take: impl FnMut(&'a str) -> ControlFlow<()>,
+) -> Result<(), serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_str(text);
     reader.deserialize_seq(Each(take))?;
     reader.end()
@@ -103,7 +134,7 @@ impl<'de, const N: usize> Visitor<'de> for Members<'_, N> {
 
 struct Each<F>(F);
 
-impl<'de, F: FnMut(&'de str)> Visitor<'de> for Each<F> {
+impl<'de, F: FnMut(&'de str) -> ControlFlow<()>> Visitor<'de> for Each<F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -112,7 +143,9 @@ impl<'de, F: FnMut(&'de str)> Visitor<'de> for Each<F> {
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
         while let Some(token) = list.next_element::<&RawValue>()? {
-            self.0(token.get());
+            if self.0(token.get()).is_break() {
+                return Err(A::Error::custom("the rest is not wanted"));
+            }
         }
         Ok(())
     }
@@ -141,6 +174,20 @@ mod tests {
         for text in ["[]", "1", "", r#"{"a":1} x"#] {
             assert!(members(text, ["a"]).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_list_is_read_to_a_limit_and_no_further() {
+        assert_eq!(at_most(" [1, {}] ", 2).unwrap(), Some(vec!["1", "{}"]));
+        assert_eq!(at_most("[]", 0).unwrap(), Some(Vec::new()));
+        // Nobody has looked at the end, or it would be an error.
+        assert_eq!(at_most("[1,2,3,!", 2).unwrap(), None);
+        for text in ["[1,!", "[1,2", "[1] x", "{}", ""] {
+            assert!(at_most(text, 2).is_err(), "{text}");
+        }
+        let mut taken = 0;
+        each("[1,2,3]", |_| taken += 1).unwrap();
+        assert_eq!(taken, 3);
     }
 
     #[test]

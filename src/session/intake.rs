@@ -41,12 +41,11 @@ impl Intake {
         match Frame::parse(bytes.clone()) {
             Ok(frame) => self.frames.push(frame),
             Err(_) => {
-                for message in Frame::read_all(bytes) {
-                    match message {
-                        Ok(frame) => self.frames.push(frame),
-                        Err(_) => self.skip(),
-                    }
+                let frames = Frame::read_all(bytes);
+                if frames.is_empty() {
+                    self.skip();
                 }
+                self.frames.extend(frames);
             }
         }
     }

@@ -5,6 +5,7 @@
 
 mod abandoned;
 mod admin;
+mod batches;
 mod caller;
 mod chaos;
 mod client;

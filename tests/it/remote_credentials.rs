@@ -199,6 +199,40 @@ async fn parameters_come_from_the_server_the_tenant_or_the_client_and_a_missing_
     keeps_quiet(&gateway);
 }
 
+// What the settings say of a caller, no caller can say otherwise.
+#[tokio::test]
+async fn a_client_cannot_pass_for_somebody_else_than_the_operator_says() {
+    let (remote, _) = handshake::remote();
+    let more = "headers = { X-User = \"${USER_ID}\", X-Plan = \"${PLAN}\", X-Lang = \"${LOCALE}\" }\n\
+                env = { PLAN = \"free\" }";
+    let tenants =
+        tenant("acme", &["acme"], "env = { USER_ID = \"acme\" }") + &tenant("other", &["other"], "");
+    let gateway = gateway(&remote, more, &tenants);
+    let client = |secret: &str, name: &str, value: &str| {
+        Endpoint::new(&gateway, "docs").of_tenant(secret).header("env_locale", "de").header(name, value)
+    };
+    for (secret, header, value, name) in [
+        ("acme", "env_user_id", "other", "USER_ID"),
+        ("acme", "x-env-user-id", "acme", "USER_ID"),
+        ("acme", "env_plan", "gold", "PLAN"),
+        ("other", "env_plan", "gold", "PLAN"),
+    ] {
+        let (status, _, body) = fault(client(secret, header, value).initialize(NEWEST).await).await;
+        let text = body["error"]["message"].as_str().unwrap();
+        assert!(status == 400 && text.contains(name) && text.contains("set by the operator"), "{text}");
+    }
+    let legacy = gateway.client().header("env_plan", "gold").get("/docs/sse").send().await.unwrap();
+    assert_eq!((legacy.status().as_u16(), remote.connections()), (400, 0));
+    for (client, user) in [
+        (client("acme", "env_locale", "en"), "acme"),
+        // What nobody has set is the client's to say.
+        (client("other", "env_user_id", "me"), "me"),
+    ] {
+        let request = seen(&remote, client).await;
+        assert_eq!((request.header("x-user"), request.header("x-plan")), (Some(user), Some("free")));
+    }
+}
+
 // A value cannot bring a header or a parameter of its own along.
 #[tokio::test]
 async fn what_a_client_sets_stays_in_its_place() {

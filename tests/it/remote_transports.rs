@@ -37,6 +37,21 @@ async fn the_old_transport_is_spoken_to_an_endpoint_of_either_form() {
     }
 }
 
+// What the settings put into the query is for every request, and most streams do not repeat it.
+#[tokio::test]
+async fn parameters_go_to_the_endpoint_of_the_old_transport_too() {
+    let query = "query = { project = \"docs\", key = \"${DOCS_KEY}\" }";
+    for transport in [SSE, "transport = \"auto\""] {
+        let (remote, _) = legacy::remote("");
+        let gateway = before(&remote, &format!("{transport}\n{query}"));
+        let session = Endpoint::new(&gateway, "docs").header("env_docs_key", "a&b").open(NEWEST).await;
+        goes_on(&session, 1).await;
+        assert_eq!(remote.by("GET")[0].path, "/sse?key=a%26b&project=docs");
+        let called = remote.of("echo").remove(0);
+        assert_eq!(called.path, "/message?sessionId=1&key=a%26b&project=docs", "{transport}");
+    }
+}
+
 // D3.11
 #[tokio::test]
 async fn an_endpoint_elsewhere_is_not_believed() {

@@ -204,6 +204,11 @@ impl Gateway {
         status(self.pid(), "VmRSS").trim_end_matches(" kB").parse().unwrap()
     }
 
+    /// The most memory that ever was in use, in KiB.
+    pub(crate) fn peak(&self) -> usize {
+        status(self.pid(), "VmHWM").trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// CPU time so far, in clock ticks of 10 ms.
     pub(crate) fn cpu_ticks(&self) -> u64 {
         let stat = stat(self.pid()).unwrap();

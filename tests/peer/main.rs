@@ -227,6 +227,13 @@ impl Peer {
                 self.raw(b"\n");
                 self.reply(id, json!("done"));
             }
+            // A batch of the same member many times.
+            "batch" => {
+                let member = params["member"].as_str().expect("member");
+                let members = vec![member; params["count"].as_u64().expect("count") as usize];
+                self.line(&format!("[{}]", members.join(",")));
+                self.reply(id, json!("done"));
+            }
             // A small note behind each of many large lines of noise.
             "padded_notes" => {
                 for n in 0..params["count"].as_u64().expect("count") {

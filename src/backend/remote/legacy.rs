@@ -44,7 +44,9 @@ pub(super) async fn open(peer: &Arc<Peer>) -> Result<Stream, Fault> {
             if event.name == EventName::Endpoint {
                 let named =
                     std::str::from_utf8(&event.data).ok().and_then(|text| url.named(text.trim()).ok());
-                return named.map(Arc::new).ok_or(Fault::NoEndpoint);
+                // A stream need not repeat in it what it was opened with.
+                let told = |to: Destination| peer.endpoint().query().fold(to, |to, (n, v)| to.with(n, v));
+                return named.map(told).map(Arc::new).ok_or(Fault::NoEndpoint);
             }
         }
         Err(Fault::NoEndpoint)

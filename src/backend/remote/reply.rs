@@ -201,5 +201,5 @@ impl Events {
 
 /// The messages of a text. What is none is skipped, as on a child's stdout.
 fn messages(text: Bytes) -> Vec<Frame> {
-    Frame::read_all(text).into_iter().filter_map(Result::ok).collect()
+    Frame::read_all(text)
 }

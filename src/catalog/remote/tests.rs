@@ -40,6 +40,18 @@ fn plan(catalog: &Catalog, variables: &Sent, headers: &Sent) -> Result<(Endpoint
     planned(catalog, overrides, |name| find(name).map(|(_, value)| Some((*value).to_owned())))
 }
 
+/// The same of variables alone, for a tenant that has some itself; what is sent.
+fn told(catalog: &Catalog, of_tenant: &Sent, of_client: &Sent) -> Result<String, Refused> {
+    let mut overrides = Overrides::default();
+    of_client.iter().for_each(|(name, value)| overrides.add(name, value.as_bytes()).unwrap());
+    let permit = Permit::for_test(&["d"], of_tenant);
+    let plan = catalog.plan(&permit, &Target::decode("d").unwrap(), overrides, |_| None)?;
+    match plan.means() {
+        Means::Endpoint(endpoint) => Ok(endpoint.url().query().unwrap().to_owned()),
+        Means::Launch(_) => panic!("it is a command"),
+    }
+}
+
 /// The same with no variables, and headers that may be unreadable.
 fn plan_with(
     catalog: &Catalog,
@@ -93,6 +105,7 @@ fn headers_and_query_hold_variables_of_the_session() {
     );
     let (endpoint, _) = plan(&catalog, &[("TWO", "2=")], &[]).unwrap();
     assert_eq!(endpoint.url().as_str(), "https://a.example/mcp?a+b=2%3D%26");
+    assert_eq!(endpoint.query().collect::<Vec<_>>(), [("a b", "2=&")]);
     assert_eq!(endpoint.headers()["x-both"], "1, 2=");
     assert_eq!(endpoint.headers()["x-fixed"], "f");
     assert!(endpoint.headers().values().all(HeaderValue::is_sensitive), "{endpoint:?}");
@@ -104,6 +117,26 @@ fn headers_and_query_hold_variables_of_the_session() {
     assert!(!unsendable.to_string().contains("hunter2"), "{unsendable}");
     // Nothing else has a meaning for it.
     assert_eq!(plan(&catalog, &[("FOO", "1")], &[]).unwrap_err(), BadVariable::Blocked("FOO".into()).into());
+}
+
+#[test]
+fn a_client_cannot_pass_for_somebody_else_than_the_operator_says() {
+    let both = "query = { user = \"${USER_ID}\", key = \"${KEY}\" }\nenv = { USER_ID = \"server\" }";
+    let settled = |name: &str| Err(BadVariable::Settled(name.into()).into());
+    let server = catalog(both, "");
+    assert_eq!(told(&server, &[], &[("KEY", "own")]).unwrap(), "key=own&user=server");
+    assert_eq!(told(&server, &[], &[("KEY", "own"), ("user_id", "x")]), settled("USER_ID"));
+    assert_eq!(told(&server, &[], &[("KEY", "own"), ("USER_ID", "server")]), settled("USER_ID"));
+    let tenant = [("KEY", "tenant"), ("USER_ID", "tenant"), ("OTHER", "tenant")];
+    assert_eq!(told(&server, &tenant, &[]).unwrap(), "key=tenant&user=tenant");
+    assert_eq!(told(&server, &tenant, &[("KEY", "x")]), settled("KEY"));
+    // What has no meaning for the server is refused as ever, whoever has set it.
+    assert_eq!(told(&server, &tenant, &[("OTHER", "x")]), Err(BadVariable::Blocked("OTHER".into()).into()));
+    let allowed = catalog(&format!("{both}\nenv_allow = [\"USER_ID\"]"), "");
+    assert_eq!(told(&allowed, &tenant, &[("USER_ID", "own")]).unwrap(), "key=tenant&user=own");
+    assert_eq!(told(&allowed, &tenant, &[("KEY", "x")]), Err(BadVariable::Blocked("KEY".into()).into()));
+    let quiet = catalog(both, "[access]\nblocked_env = \"ignore\"");
+    assert_eq!(told(&quiet, &tenant, &[("USER_ID", "x"), ("KEY", "x")]).unwrap(), "key=tenant&user=tenant");
 }
 
 #[test]

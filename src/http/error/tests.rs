@@ -30,6 +30,7 @@ fn refusals_of_a_head() -> Vec<Refusal> {
             BadVariable::Value("A".into()),
             BadVariable::Conflict("A".into()),
             BadVariable::Blocked("LD_PRELOAD".into()),
+            BadVariable::Settled("REGION".into()),
             BadVariable::TooMuch,
         ]
         .map(Refusal::from),
@@ -64,7 +65,8 @@ fn every_refusal() -> Vec<Refusal> {
         .map(Refusal::from),
     );
     let no_json = crate::mcp::Frame::parse("{".into()).unwrap_err();
-    all.extend([no_json, Malformed::Batch, Malformed::NotMessage("it is not an object")].map(Refusal::from));
+    let no_message = Malformed::NotMessage("it is not an object");
+    all.extend([no_json, Malformed::Batch, Malformed::TooMany(100), no_message].map(Refusal::from));
     all.extend(
         [
             Misfit::Missing(vec!["a", "b"]),

@@ -42,7 +42,8 @@ impl Legacy {
     fn answer_as(&self, request: &Request, origin: &str) -> Reply {
         match (&*request.method, request.path.split_once("/message?sessionId=")) {
             ("GET", None) => self.open(origin),
-            ("POST", Some((_, id))) => self.take(id, &request.message()),
+            // Parameters may stand behind the id.
+            ("POST", Some((_, rest))) => self.take(rest.split('&').next().unwrap(), &request.message()),
             _ => Reply::status(405),
         }
     }
