@@ -148,8 +148,8 @@ impl Errand {
             StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
         );
         let refusal = reply::refusal(response).await;
-        // What was asked is whether it knows how to answer: a status says nothing of that.
-        if mcp::is_probe(&self.frame) && refusal.error(id).is_none() {
+        // What was asked is whether it knows how to answer: most statuses say nothing of that.
+        if mcp::is_probe(&self.frame) && refusal.error(id).is_none() && !may_be_older {
             return Err(refusal.fault);
         }
         if may_be_older && !refusal.answers(id) {

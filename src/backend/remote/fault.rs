@@ -71,6 +71,9 @@ pub(super) enum Fault {
     /// The old transport's stream says nothing of where to send messages.
     #[error("names no endpoint of its own to send messages to; tell the operator")]
     NoEndpoint,
+    /// It speaks the old transport, which has no other era than its own.
+    #[error("speaks HTTP with SSE (2024-11-05)")]
+    Older,
     /// The old transport's stream is over, and the session with it.
     #[error("ended its stream; open a new session")]
     Ended,

@@ -137,6 +137,11 @@ impl Refusal {
         matches!(own, Some(Kind::Response(Some(own))) if own == id)
     }
 
+    /// Whether the server has said anything of its own.
+    pub(super) fn has_words(&self) -> bool {
+        self.error.is_some()
+    }
+
     /// The server's own error, if it is about this request or about none.
     pub(super) fn error(&self, id: &RequestId) -> Option<Frame> {
         let is_other = matches!(self.error.as_ref()?.kind(), Kind::Response(Some(own)) if own != id);

@@ -10,7 +10,7 @@ use super::super::legacy;
 use super::super::listening::{Silence, listen};
 use super::super::request::Head;
 use super::{Conversation, Event, Sending, Waiting, Way};
-use crate::mcp::{Kind, started_over};
+use crate::mcp::{Kind, is_probe, started_over};
 use crate::settings::RemoteTransport;
 
 impl Conversation {
@@ -18,15 +18,27 @@ impl Conversation {
     pub(super) async fn settle(&mut self, event: Event) -> Option<Fault> {
         match event {
             Event::Sent(_, Outcome::Futile(fault)) => return Some(fault),
+            Event::Sent(_, Outcome::NotTaken(frame, refusal))
+                if is_probe(&frame) && !self.may_be_older() && !refusal.has_words() =>
+            {
+                return Some(refusal.fault);
+            }
             Event::Sent(sending, outcome) => self.sent(sending, outcome).await,
             Event::Closed(fault) => return Some(fault),
             Event::Opened(_part, opened) => {
                 self.is_opening = false;
                 let refused = self.refused.take();
+                let asks_era = self.queue.front().is_some_and(|waiting| is_probe(&waiting.frame));
                 match opened {
                     Ok(stream) => {
                         self.way = Way::Legacy(stream.endpoint.clone());
                         self.running.spawn(async move { Event::Closed(stream.read().await) });
+                        if asks_era && let Some(waiting) = self.take() {
+                            self.peer.fail(&waiting.frame, &Fault::Older).await;
+                        }
+                    }
+                    Err(fault) if asks_era && !refused.as_ref().is_some_and(|why| why.has_words()) => {
+                        return Some(refused.map_or(fault, |refusal| refusal.fault));
                     }
                     Err(fault) => {
                         if let Some((refusal, waiting)) = refused.and_then(|why| Some((why, self.take()?))) {
@@ -55,6 +67,11 @@ impl Conversation {
             Event::Silent(..) => {}
         }
         None
+    }
+
+    /// Whether the older transport is to be tried.
+    fn may_be_older(&self) -> bool {
+        matches!(self.way, Way::Undecided) && self.peer.endpoint().transport() == RemoteTransport::Auto
     }
 
     async fn sent(&mut self, sending: Sending, outcome: Outcome) {
@@ -88,8 +105,7 @@ impl Conversation {
                 return;
             }
             Outcome::NotTaken(frame, refusal) => {
-                let auto = self.peer.endpoint().transport() == RemoteTransport::Auto;
-                if auto && matches!(self.way, Way::Undecided) && self.initialize.is_some() {
+                if self.may_be_older() && (self.initialize.is_some() || is_probe(&frame)) {
                     self.put_first(Waiting { frame, again: false });
                     if !self.is_opening {
                         self.refused = Some(refusal);
