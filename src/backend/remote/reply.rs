@@ -102,7 +102,9 @@ impl Cut {
 
 /// A whole body of at most `max` bytes, held by `share` if it may be large. One that comes in one piece is not copied.
 async fn gather(mut response: Response, max: usize, mut share: Option<&mut Share>) -> Result<Bytes, Cut> {
-    if response.content_length().is_some_and(|length| length > max as u64) {
+    let announced =
+        response.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
+    if announced > max {
         return Err(Cut::Fault(Fault::TooLong(max)));
     }
     let mut first = Bytes::new();
@@ -123,6 +125,7 @@ async fn gather(mut response: Response, max: usize, mut share: Option<&mut Share
         if first.is_empty() && gathered.is_empty() {
             first = piece;
         } else {
+            gathered.reserve(announced.saturating_sub(gathered.len()));
             gathered.extend_from_slice(&std::mem::take(&mut first));
             gathered.extend_from_slice(&piece);
         }
