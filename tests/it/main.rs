@@ -37,6 +37,7 @@ mod raw;
 mod readable;
 mod reload;
 mod remote;
+mod remote_attacks;
 mod remote_breaks;
 mod remote_cancelled;
 mod remote_credentials;

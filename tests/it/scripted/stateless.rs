@@ -38,7 +38,7 @@ pub(crate) fn dual() -> Remote {
 }
 
 impl Stateless {
-    fn answer(&self, request: &Request) -> Reply {
+    pub(crate) fn answer(&self, request: &Request) -> Reply {
         if request.method != "POST" {
             return Reply::status(405);
         }
