@@ -174,7 +174,7 @@ fn plan(front: Front) -> (LaunchPlan, Front) {
     let mut overrides = Overrides::default();
     overrides.add("api_token", b"0123456789").unwrap();
     overrides.add("region", b"eu").unwrap();
-    (front.catalog.plan(&permit, &target, overrides).unwrap(), front)
+    (front.catalog.plan(&permit, &target, overrides, |_| None).unwrap(), front)
 }
 
 library_benchmark_group!(name = child, benchmarks = [framing]);
