@@ -70,7 +70,8 @@ fn plain(text: &[u8]) -> Found {
     }
     // What has no end is not read.
     lines.pop();
-    let (mut found, mut id, mut name, mut data) = (Found::default(), None, EventName::Message, None::<Vec<u8>>);
+    let (mut found, mut id, mut name, mut data) =
+        (Found::default(), None, EventName::Message, None::<Vec<u8>>);
     for line in lines {
         let (field, value) = match line.iter().position(|byte| *byte == b':') {
             Some(colon) => (&line[..colon], &line[colon + 1..]),
