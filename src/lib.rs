@@ -1,5 +1,5 @@
 //! Lockgate lets any MCP client on the network use MCP servers that only speak stdio: for many tenants at
-//! once, each session with a supervised child process of its own.
+//! once, each session with a supervised child process of its own, or a session of its own at a remote server.
 //!
 //! A request moves down this list, and each step needs the value that only the step before can make, so
 //! that a check which is skipped does not compile:

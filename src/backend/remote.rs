@@ -159,14 +159,8 @@ impl Remotes {
         if let Some(known) = all.get(&key) {
             return Ok(known.clone());
         }
-        let asked_with = oauth::Grant {
-            token_url: Destination::new(grant.token_url.clone(), reach)?,
-            client_id: grant.client_id.clone(),
-            client_secret: grant.client_secret.clone(),
-            scope: grant.scope.clone(),
-            resource: Some(grant.resource.clone()),
-        };
-        let tokens = Tokens::new(asked_with, lifecycle.clone());
+        let token_url = Destination::new(grant.token_url.clone(), reach)?;
+        let tokens = Tokens::new(grant.clone(), token_url, lifecycle.clone());
         if all.len() >= MAX_GRANTS {
             all.retain(|_, tokens| tokens.are_in_use());
         }
@@ -234,6 +228,6 @@ impl Life {
     pub(super) async fn stop(mut self, limit: Duration) -> Exit {
         self.ending.cancel();
         let _ = timeout(limit.min(LEAVE), &mut self.task).await;
-        Exit::Lost
+        Exit::Unknown
     }
 }

@@ -51,7 +51,7 @@ pub(super) enum Fault {
     #[error("answered with what is no JSON-RPC message; tell the operator")]
     Malformed,
     /// There are too many of a kind under way that stays.
-    #[error("is subscribed to often enough by this tenant; end a subscription first")]
+    #[error("has as many streams open for this tenant as it may have; end a session or a subscription first")]
     Crowded,
     /// What it calls the session cannot be sent back.
     #[error("gave a session id that cannot be sent back; tell the operator")]

@@ -8,29 +8,13 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use url::Url;
 
 use super::destination::Destination;
 use super::unreachable::Unreachable;
-use crate::catalog::Sealed;
+use crate::catalog::{Grant, Sealed};
 use crate::lifecycle::Lifecycle;
 
 mod asking;
-
-/// By what right tokens are asked for.
-#[derive(Debug)]
-pub(in crate::backend) struct Grant {
-    /// The authorization server's token endpoint.
-    pub(in crate::backend) token_url: Destination,
-    /// Who we are there.
-    pub(in crate::backend) client_id: String,
-    /// What proves it.
-    pub(in crate::backend) client_secret: Sealed,
-    /// What is asked for, if less than all that the client may have.
-    pub(in crate::backend) scope: Option<String>,
-    /// The server that the token is to be good for (RFC 8707), and for no other.
-    pub(in crate::backend) resource: Option<Url>,
-}
 
 /// The token of one server. Clones are the same.
 #[derive(Clone, Debug)]
@@ -63,7 +47,9 @@ pub(in crate::backend) enum NoToken {
 
 #[derive(Debug)]
 struct Shared {
-    grant: Grant,
+    grant: Arc<Grant>,
+    /// Where tokens are asked for.
+    token_url: Destination,
     lifecycle: Lifecycle,
     state: Mutex<State>,
 }
@@ -98,9 +84,9 @@ const FAILURE: Duration = Duration::from_millis(500);
 // === impl Tokens ===
 
 impl Tokens {
-    /// None is asked for before it is wanted.
-    pub(in crate::backend) fn new(grant: Grant, lifecycle: Lifecycle) -> Self {
-        Self(Arc::new(Shared { grant, lifecycle, state: Mutex::default() }))
+    /// None is asked for before it is wanted. `token_url` is the grant's, looked at.
+    pub(in crate::backend) fn new(grant: Arc<Grant>, token_url: Destination, lifecycle: Lifecycle) -> Self {
+        Self(Arc::new(Shared { grant, token_url, lifecycle, state: Mutex::default() }))
     }
 
     /// Whether somebody but its keeper has it.
@@ -158,7 +144,7 @@ impl Tokens {
 
     async fn ask(self, tell: watch::Sender<Option<Answer>>) {
         let answer = tokio::select! {
-            answer = self.0.grant.exchange() => answer,
+            answer = self.0.exchange() => answer,
             () = self.0.lifecycle.ending() => Err(NoToken::Ending),
         };
         let answer = self.0.state().end(answer);

@@ -8,7 +8,6 @@ use http::{HeaderName, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use tokio::time::timeout;
 
-use super::LEAVE;
 use super::address::Reach;
 use super::client::Stay;
 use super::destination::{Destination, Misplaced};
@@ -160,7 +159,8 @@ impl Peer {
         let leaving = self.send(self.endpoint.credential(), (Method::DELETE, Stay::Short), to, |request| {
             head.add_to(request)
         });
-        let _ = timeout(LEAVE, leaving).await;
+        // Whoever waits for it does not wait for ever; nobody else needs the answer.
+        let _ = leaving.await;
     }
 
     /// As whom a message goes. Where tools differ in that, no server may take it for the call of another.
@@ -180,7 +180,8 @@ impl Peer {
 
     /// Keeps what an answer to this request tells of the server's tools.
     pub(super) fn learn(&self, request: &Frame, answer: &Frame) {
-        if Repeated::of(request).is_some_and(|repeated| repeated.method == "tools/list") {
+        // Only requests of the stateless era repeat anything; the name is looked at first, because that costs nothing.
+        if request.method() == "tools/list" && Repeated::of(request).is_some() {
             self.tools.lock().unwrap_or_else(PoisonError::into_inner).learn(request, answer);
         }
     }

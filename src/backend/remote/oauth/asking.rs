@@ -11,7 +11,7 @@ use url::form_urlencoded::{Serializer, byte_serialize};
 
 use super::super::client::Stay;
 use super::super::unreachable::Unreachable;
-use super::{Grant, NoToken, Token};
+use super::{NoToken, Shared, Token};
 use crate::catalog::Sealed;
 
 /// RFC 6749, section 5.1.
@@ -41,7 +41,7 @@ const MOST: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest error code that is told, in letters.
 const MAX_CODE: usize = 64;
 
-impl Grant {
+impl Shared {
     pub(super) async fn exchange(&self) -> Result<Token, NoToken> {
         let asked = Instant::now();
         let mut response = self.request()?.send().await.map_err(|error| Unreachable::of(&error))?;
@@ -64,18 +64,16 @@ impl Grant {
     fn request(&self) -> Result<RequestBuilder, Unreachable> {
         let mut form = Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials");
-        if let Some(scope) = &self.scope {
+        if let Some(scope) = &self.grant.scope {
             form.append_pair("scope", scope);
         }
-        if let Some(resource) = &self.resource {
-            form.append_pair("resource", resource.as_str());
-        }
+        form.append_pair("resource", self.grant.resource.as_str());
         // Both are encoded first, so that the colon between them is the only one (RFC 6749, section 2.3.1).
         let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
         let request = self.token_url.request(Method::POST, Stay::Short)?;
         Ok(request
             .timeout(PATIENCE)
-            .basic_auth(encoded(&self.client_id), Some(encoded(self.client_secret.reveal())))
+            .basic_auth(encoded(&self.grant.client_id), Some(encoded(self.grant.client_secret.reveal())))
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(ACCEPT, "application/json")
             .body(form.finish()))

@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::task::JoinSet;
+use url::Url;
 
 use super::super::address::{Forbidden, Reach};
 use super::super::stand_in::{Listener, answer};
@@ -17,19 +18,21 @@ fn granted(token: &str, expires_in: u64) -> String {
     answer(200, "content-type: application/json\r\n", &body)
 }
 
-fn grant(listener: &Listener, host: &str, reach: Reach) -> Grant {
-    Grant {
-        token_url: listener.endpoint(host, "/token?a=1", reach),
+fn asking(listener: &Listener, host: &str, reach: Reach, lifecycle: Lifecycle) -> Tokens {
+    let grant = Grant {
+        // What counts is the destination that was made of it.
+        token_url: Url::parse("https://elsewhere.example").unwrap(),
         client_id: "lock:gate é".into(),
         client_secret: Sealed::new("pass+word"),
         scope: Some("read write".into()),
-        resource: Some(Url::parse("https://mcp.example.com/mcp").unwrap()),
-    }
+        resource: Url::parse("https://mcp.example.com/mcp").unwrap(),
+    };
+    Tokens::new(Arc::new(grant), listener.endpoint(host, "/token?a=1", reach), lifecycle)
 }
 
 async fn tokens(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> (Tokens, Listener) {
     let listener = Listener::new(answer).await;
-    (Tokens::new(grant(&listener, "127.0.0.1", Reach::Open), Lifecycle::default()), listener)
+    (asking(&listener, "127.0.0.1", Reach::Open, Lifecycle::default()), listener)
 }
 
 fn text(token: Answer) -> String {
@@ -172,7 +175,7 @@ async fn an_answer_that_is_no_token_is_none() {
 #[tokio::test]
 async fn credentials_go_nowhere_that_requests_may_not() {
     let listener = Listener::new(|_| granted("t", 3600)).await;
-    let tokens = Tokens::new(grant(&listener, "localhost", Reach::Guarded), Lifecycle::default());
+    let tokens = asking(&listener, "localhost", Reach::Guarded, Lifecycle::default());
     let failed = tokens.token().await;
     assert!(matches!(failed, Err(NoToken::Unreachable(Unreachable::Forbidden(Forbidden::Private)))));
     assert_eq!(listener.connections(), 0);
@@ -182,7 +185,7 @@ async fn credentials_go_nowhere_that_requests_may_not() {
 async fn a_gateway_that_stops_waits_for_no_token() {
     let listener = Listener::new(|_| String::new()).await;
     let lifecycle = Lifecycle::default();
-    let tokens = Tokens::new(grant(&listener, "127.0.0.1", Reach::Open), lifecycle.clone());
+    let tokens = asking(&listener, "127.0.0.1", Reach::Open, lifecycle.clone());
     let (token, gone) =
         tokio::join!(tokens.token(), lifecycle.shut_down(Duration::ZERO, Duration::from_secs(5)));
     assert!(matches!(token, Err(NoToken::Ending)) && gone);
