@@ -37,8 +37,9 @@ pub(super) struct Request {
     pub(super) origin: Option<Origin>,
     /// Under which name the backend reports progress.
     pub(super) token: Option<RequestId>,
-    /// What it asks for a list of, and what may be seen of that, where that is not everything.
+    /// What its answer lists, where its client may not see all of that.
     pub(super) lists: Option<Listed>,
+    /// What its client may see of the answer, and be told where it is a subscription.
     pub(super) offer: Offer,
     deadline: Option<Instant>,
 }
