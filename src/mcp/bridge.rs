@@ -166,6 +166,7 @@ impl Bridge {
         let mut out = Passed::default();
         let Way::Asking(asking) = &self.way else { return None };
         asking.is_running().then(|| self.upgrade(now, &mut out))?;
+        self.shown = Some(Era::Handshake);
         Some(out)
     }
 
@@ -179,7 +180,7 @@ impl Bridge {
         matches!(&self.way, Way::Upgrade(upgrade) if upgrade.stage() == Stage::Refused)
     }
 
-    /// What the backend has shown itself to be, where we asked.
+    /// What the backend has shown itself to be, where we asked; or is taken for, after it has ended over the question.
     pub fn shown(&self) -> Option<Era> {
         self.shown
     }
@@ -251,3 +252,6 @@ impl Bridge {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,6 +59,11 @@ impl Introduction {
         Some(Self { info: info.filter(|token| token.starts_with('{')).map(Box::from), capabilities })
     }
 
+    /// The same text for the same capabilities, whatever the order in which they were named.
+    pub(super) fn capabilities_text(&self) -> String {
+        Value::from(self.capabilities.clone()).to_string()
+    }
+
     /// Whether the client can be asked this. An elicitation that opens a URL must be declared by itself.
     pub(super) fn can_be_asked(&self, ask: Ask, params: &str) -> bool {
         let Some(own) = self.capabilities.get(ask.capability()).filter(|own| own.is_object()) else {

@@ -36,6 +36,12 @@ impl Profile {
         })
     }
 
+    /// What it takes, in bytes.
+    pub fn size(&self) -> usize {
+        [&self.info, &self.instructions].into_iter().flatten().map(|text| text.len()).sum::<usize>()
+            + self.capabilities.len()
+    }
+
     /// Whether this capability is there, and in it, where one is asked for, this member that is `true`.
     pub(super) fn can(&self, capability: &str, member: Option<&str>) -> bool {
         let Ok([Some(own)]) = members(&self.capabilities, [capability]) else { return false };
