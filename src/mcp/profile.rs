@@ -28,9 +28,9 @@ impl Profile {
         let [capabilities, info, instructions, meta] =
             members(result, ["capabilities", "serverInfo", "instructions", "_meta"]).ok()?;
         let beside = || members(meta?, [SERVER_INFO]).ok()?[0];
-        let capabilities = capabilities.filter(|token| token.starts_with('{'))?;
         Some(Self {
-            capabilities: capabilities.into(),
+            // It must be there; one that says nothing can do nothing.
+            capabilities: capabilities.filter(|token| token.starts_with('{')).unwrap_or("{}").into(),
             info: info.or_else(beside).filter(|token| token.starts_with('{')).map(Box::from),
             instructions: instructions.filter(|token| token.starts_with('"')).map(Box::from),
         })
