@@ -4,12 +4,11 @@
 //! of it is left. The task runs on the worker that opened it, so that what a backend says reaches an `sse`
 //! client's socket without changing threads. What a client says comes in on whichever worker its request
 //! reached; [`Session::deliver`] hands it to the backend right there, under a lock that is held for a table
-//! look-up and one non-blocking write. Between a client and a backend that do not understand each other stands a
-//! [`Bridge`]. What comes back waits in the outbox, a queue for each stream of the
-//! client, for its [`Reader`].
+//! look-up and one non-blocking write. What comes back waits in the outbox, a queue for each stream of the
+//! client, for its [`Reader`]. A [`Bridge`] stands between the two where they do not understand each other.
 //!
-//! Clients of the stateless era have no session of their own: those of one tenant who would start the same
-//! backend share one ([`Sessions::call`]).
+//! Clients whose requests each stand for themselves have no session of their own: those of one tenant who would
+//! start the same backend share one ([`Sessions::call`]).
 
 mod end;
 mod era;
