@@ -8,7 +8,7 @@ use super::members::members;
 use super::splice;
 
 /// The error codes that Lockgate itself uses: JSON-RPC 2.0 section 5.1; −32000 and −32001 as the official
-/// SDKs use them; −32020 and −32022 of MCP 2026-07-28.
+/// SDKs use them; −32020 to −32022 of MCP 2026-07-28.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
     /// The body is not JSON.
@@ -27,6 +27,8 @@ pub enum Code {
     InvalidParams,
     /// A header that mirrors the body is missing or says something else.
     HeaderMismatch,
+    /// What the server needs of the client, the client has not declared.
+    MissingCapability,
     /// The protocol version is not served.
     UnsupportedVersion,
 }
@@ -43,6 +45,7 @@ impl Code {
             Self::NoMethod => -32601,
             Self::InvalidParams => -32602,
             Self::HeaderMismatch => -32020,
+            Self::MissingCapability => -32021,
             Self::UnsupportedVersion => -32022,
         }
     }

@@ -38,6 +38,11 @@ impl RequestId {
         Self { token: token.into(), decoded: None }
     }
 
+    /// An id of our own for a request to a backend whose clients' requests have numbers.
+    pub(super) fn own(number: u64) -> Self {
+        Self { token: format!(r#""lockgate-{number}""#).into(), decoded: None }
+    }
+
     /// The JSON token to write where this id is to be echoed.
     pub fn token(&self) -> &str {
         &self.token

@@ -57,6 +57,9 @@ const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 const CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 pub(super) const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 
+/// What makes a request one of the stateless era: these members of its `_meta`.
+pub(super) const ENVELOPE: [&str; 4] = [VERSION, CAPABILITIES, CLIENT, LOG_LEVEL];
+
 /// Methods of the handshake era that the stateless one removed.
 const REMOVED: [&str; 5] =
     ["initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];

@@ -1,6 +1,7 @@
 //! What a server says of itself when it is first asked, in either era: as the result of `initialize` or of
 //! `server/discover`.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use serde_json::Value;
@@ -49,11 +50,18 @@ impl Profile {
         own.starts_with('{') && member.is_none_or(is_set)
     }
 
+    /// Who the server is; `named` is what one is called that does not say.
+    pub(super) fn info_or(&self, named: &str) -> Cow<'_, str> {
+        match &self.info {
+            Some(info) => Cow::Borrowed(info),
+            None => Cow::Owned(format!(r#"{{"name":{},"version":"0"}}"#, Value::from(named))),
+        }
+    }
+
     /// The text of a result that says this, as members of an object; `named` is what a server is called that does
     /// not say.
     pub(super) fn introduce(&self, named: &str) -> String {
-        let unnamed = || format!(r#"{{"name":{},"version":"0"}}"#, Value::from(named)).into();
-        let info = self.info.clone().unwrap_or_else(unnamed);
+        let info = self.info_or(named);
         let mut text = format!(r#""capabilities":{},"serverInfo":{info}"#, self.capabilities);
         if let Some(instructions) = &self.instructions {
             let _ = write!(text, r#","instructions":{instructions}"#);

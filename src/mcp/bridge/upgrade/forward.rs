@@ -1,0 +1,102 @@
+//! The way of a client's request to the backend, once the conversation is open, and how it is called off.
+
+use std::time::Duration;
+
+use super::logs::Level;
+use super::requests::{Asked, Open, Shape};
+use super::{Frame, Upgrade, opening};
+use crate::mcp::bridge::passed::Passed;
+use crate::mcp::edits::Edits;
+use crate::mcp::error::{Code, error_frame};
+use crate::mcp::frame::{Kind, Method};
+use crate::mcp::id::RequestId;
+use crate::mcp::members::members;
+use crate::mcp::splice;
+
+impl Upgrade {
+    /// Takes a request of a client, once the conversation is open.
+    pub(super) fn take(&mut self, frame: Frame, now: Duration, out: &mut Passed) {
+        let Kind::Request(id, method) = frame.kind() else { return };
+        let name = frame.method();
+        let shape = Shape::of(&name);
+        match (method, &*name, &self.sides.profile) {
+            (_, "server/discover", Some(profile)) => {
+                out.to_client.push(opening::discovered(id, profile, &self.sides.server).into());
+            }
+            (Method::Listen, _, Some(profile)) => {
+                let listened = self.subscriptions.listen((id, &frame), profile, now, &mut self.ids, out);
+                listened.unwrap_or_else(|misfit| out.to_client.push(misfit.frame(id).into()));
+            }
+            (_, name, _) if name.starts_with("tasks/") => {
+                let reason = "tasks of protocol version 2025-11-25, which this server speaks, are not carried over to \
+                              2026-07-28: call the tool without";
+                out.to_client.push(error_frame(id, Code::NoMethod, reason).into());
+            }
+            _ => match Asked::read(&frame) {
+                Err(misfit) => out.to_client.push(misfit.frame(id).into()),
+                Ok(asked) if shape.may_ask && asked.state.is_some() => {
+                    self.bring(&frame, id, &asked, now, out)
+                }
+                Ok(_) if shape.may_ask && self.can_ask() => self.call(frame.clone(), now, out),
+                Ok(asked) => self.forward(&frame, id, &asked, shape, out),
+            },
+        }
+    }
+
+    /// Passes a request on. Its id at the backend, unless it was answered instead.
+    pub(super) fn send(&mut self, request: &Frame, out: &mut Passed) -> Option<RequestId> {
+        let Kind::Request(id, _) = request.kind() else { return None };
+        match Asked::read(request) {
+            Ok(asked) => self.forward(request, id, &asked, Shape::of(&request.method()), out),
+            Err(misfit) => {
+                out.to_client.push(misfit.frame(id).into());
+                return None;
+            }
+        }
+        Some(id.clone())
+    }
+
+    fn forward(
+        &mut self,
+        request: &Frame,
+        id: &RequestId,
+        asked: &Asked<'_>,
+        shape: Shape,
+        out: &mut Passed,
+    ) {
+        self.set_level(asked.level, out);
+        let Asked { wants_progress, level, .. } = *asked;
+        self.requests.insert(id.clone(), Open { client: Some(id.clone()), wants_progress, level, shape });
+        out.to_backend.push(asked.stripped(request));
+    }
+
+    /// Tells the backend from which level on a client wants its log, if that is news.
+    pub(super) fn set_level(&mut self, level: Option<Level>, out: &mut Passed) {
+        let Some(level) = level.filter(|level| self.level != Some(*level)) else { return };
+        if self.sides.profile.as_ref().is_some_and(|profile| profile.can("logging", None)) {
+            self.level = Some(level);
+            let params = format!(r#"{{"level":"{}"}}"#, level.name());
+            // Nobody waits for the answer: a backend that refuses keeps the log as it did.
+            out.to_backend.push(splice::request(&self.ids.next(), "logging/setLevel", &params));
+        }
+    }
+
+    /// A client waits for this no more.
+    pub(super) fn call_off(&mut self, id: &RequestId, frame: &Frame, now: Duration, out: &mut Passed) {
+        if self.held.remove(id)
+            || self.calls.queue.remove(id)
+            || self.subscriptions.cancel(id, &mut self.ids, out)
+        {
+            return;
+        }
+        let Some(own) = self.abandon(id) else { return };
+        let mut edits = Edits::of(frame);
+        if let Ok([Some(token)]) = members(frame.payload(), ["requestId"]) {
+            edits.replace(token, own.token().to_owned());
+        }
+        out.to_backend.push(edits.done(None));
+        if self.is_current(&own) {
+            self.end_call(now, out);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What the backend says of its own accord: questions to clients, progress, and lines of its log.
+
+use std::time::Duration;
+
+use super::calls::PATIENCE;
+use super::logs::Level;
+use super::{Frame, Stage, Upgrade};
+use crate::mcp::bridge::passed::{ForClient, Passed};
+use crate::mcp::edits::Edits;
+use crate::mcp::error::Code;
+use crate::mcp::id::RequestId;
+use crate::mcp::introduction::Ask;
+use crate::mcp::members::members;
+use crate::mcp::related::progress;
+
+impl Upgrade {
+    /// The backend asks something.
+    pub(super) fn asked(
+        &mut self,
+        id: &RequestId,
+        frame: &Frame,
+        now: Duration,
+    ) -> Result<(), (Code, &'static str)> {
+        let ask = Ask::of(&frame.method()).ok_or((Code::NoMethod, "no client knows this method"))?;
+        if !self.sides.introduction.can_be_asked(ask, frame.payload()) {
+            return Err((Code::NoMethod, "the client has not declared that it can be asked this"));
+        }
+        if self.stage == Stage::Refused {
+            return Err((Code::Internal, "no client can be asked before the server is initialized"));
+        }
+        let until = self.calls.current.is_none().then_some(now + PATIENCE);
+        self.questions.add(id, frame, until).map_err(|reason| (Code::Internal, reason))?;
+        self.settle_questions(now);
+        Ok(())
+    }
+
+    /// A client is told of the progress of what it waits for, if it wants to be.
+    pub(super) fn pass_progress(&self, frame: &Frame, out: &mut Passed) {
+        let Some(open) = progress(frame).and_then(|token| self.requests.get(&token)) else { return };
+        let Some(client) = open.client.as_ref().filter(|_| open.wants_progress) else { return };
+        let Ok([Some(token)]) = members(frame.payload(), ["progressToken"]) else { return };
+        let mut edits = Edits::of(frame);
+        if token != client.token() {
+            edits.replace(token, client.token());
+        }
+        out.to_client.push(edits.done(None).into());
+    }
+
+    /// A line of the log belongs to a request only if there is no other to which it could.
+    pub(super) fn pass_log(&self, frame: Frame, out: &mut Passed) {
+        let Some(open) = self.requests.only_one().filter(|_| !self.subscriptions.is_asking()) else { return };
+        if let (Some(client), Some(wanted)) = (&open.client, open.level)
+            && Level::of(&frame).is_some_and(|level| level >= wanted)
+        {
+            out.to_client.push(ForClient::about(client, frame));
+        }
+    }
+}
