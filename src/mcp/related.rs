@@ -9,7 +9,7 @@ use super::members::members;
 use super::splice;
 
 /// The member of `_meta` that names a subscription (MCP 2026-07-28).
-const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
+pub(super) const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 
 /// What a client called its request before it was renumbered.
 #[derive(Clone, Debug)]
