@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Write};
 
 use serde_json::{Value, json};
 
-use crate::mcp::{Era, is_handshake_version};
+use crate::mcp::{Era, is_session_version};
 
 /// Serves until its input ends.
 ///
@@ -56,7 +56,7 @@ const INSTRUCTIONS: &str = "Try the tools echo, add and environment.";
 fn initialize(wanted: Option<&str>) -> Value {
     let newest = Era::Handshake.versions().last();
     json!({
-        "protocolVersion": wanted.filter(|version| is_handshake_version(version)).or(newest.copied()),
+        "protocolVersion": wanted.filter(|version| is_session_version(version)).or(newest.copied()),
         "capabilities": { "tools": {} },
         "serverInfo": server_info(),
         "instructions": INSTRUCTIONS,

@@ -34,4 +34,4 @@ pub use self::repeated::{Repeated, called_tool};
 pub use self::scan::IdScanner;
 pub use self::tools::ToolHeaders;
 pub use self::usage::Misuse;
-pub use self::version::{Era, HANDSHAKE_VERSIONS, STATELESS_VERSIONS, is_handshake_version};
+pub use self::version::{Era, SESSION_VERSIONS, STATELESS_VERSIONS, is_session_version};

@@ -10,7 +10,7 @@ use super::overheard::Overheard;
 use crate::backend::{Backlog, Exit, Line, Link, Sent, StartFailed, Starter};
 use crate::catalog::Means;
 use crate::mcp::{
-    Era, Frame, HANDSHAKE_VERSIONS, Kind, RequestId, discover, era_shown, error_code, error_message,
+    Era, Frame, Kind, RequestId, SESSION_VERSIONS, discover, era_shown, error_code, error_message,
     initialize, initialized, server_info,
 };
 use crate::settings::Timeouts;
@@ -148,7 +148,7 @@ impl Conversation<'_> {
     async fn begin(&mut self, era: Option<Era>) -> Result<(Era, Option<(String, String)>), Silence> {
         let mut refused = None;
         if era != Some(Era::Stateless) {
-            let (question, id) = initialize(HANDSHAKE_VERSIONS[HANDSHAKE_VERSIONS.len() - 1]);
+            let (question, id) = initialize(SESSION_VERSIONS[SESSION_VERSIONS.len() - 1]);
             let answer = self.ask(question, &id).await?;
             if !answer.is_error() {
                 self.link.outlet.send(&mut backlog(initialized()));
