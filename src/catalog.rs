@@ -48,7 +48,7 @@ use self::remote::Remote;
 use crate::access::Permit;
 use crate::ids::{ServerName, TenantId};
 use crate::mcp::Era;
-use crate::settings::{self, ServerEra, Settings};
+use crate::settings::{self, Settings};
 
 /// The allowlist, ready to answer.
 #[derive(Debug)]
@@ -261,11 +261,7 @@ impl Entry {
             name: ServerName::new(name),
             target: server.target().to_owned(),
             backing,
-            era: match server.era {
-                ServerEra::Auto => None,
-                ServerEra::Handshake => Some(Era::Handshake),
-                ServerEra::Stateless => Some(Era::Stateless),
-            },
+            era: server.era.revision().map(Era::of),
             policy,
             sessions: server.sessions.unwrap_or(usize::MAX).min(all.limits.sessions_per_server),
             timeout: server.timeout,

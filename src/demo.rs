@@ -1,78 +1,48 @@
-//! A small MCP server on stdin and stdout, so that a fresh checkout has something real to serve. It speaks
-//! both eras: requests of the stateless one say so in their `_meta`.
+//! A small MCP server on stdin and stdout, so that a fresh checkout has something real to serve, to clients of every
+//! revision.
 
 use std::io::{self, BufRead, Write};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::mcp::{Era, is_handshake_version};
+use crate::mcp::{Code, Failure, Frame, OwnServer};
 
 /// Serves until its input ends.
 ///
 /// # Errors
 /// If its input cannot be read or its output cannot be written.
 pub fn run() -> io::Result<()> {
+    let server = server();
     let mut out = io::stdout().lock();
     for line in io::stdin().lock().lines() {
-        let line = line?;
-        let Ok(message) = serde_json::from_str::<Value>(&line) else { continue };
-        let (Some(id), Some(method)) = (message.get("id"), message["method"].as_str()) else { continue };
-        let params = &message["params"];
-        let stateless = params["_meta"].get("io.modelcontextprotocol/protocolVersion").is_some();
-        let answer = match answer(method, params) {
-            Ok(mut result) => {
-                if stateless {
-                    complete(&mut result);
-                }
-                json!({ "jsonrpc": "2.0", "id": id, "result": result })
-            }
-            Err((code, text)) => {
-                json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": text } })
-            }
-        };
-        writeln!(out, "{answer}")?;
+        let Ok(message) = Frame::parse(line?.into()) else { continue };
+        let Some(answer) = server.answer(&message, answer) else { continue };
+        out.write_all(answer.bytes())?;
+        out.write_all(b"\n")?;
         out.flush()?;
     }
     Ok(())
 }
 
-fn answer(method: &str, params: &Value) -> Result<Value, (i32, String)> {
-    match method {
-        "initialize" => Ok(initialize(params["protocolVersion"].as_str())),
-        "server/discover" => Ok(json!({
-            "supportedVersions": Era::Stateless.versions(),
-            "capabilities": { "tools": {} },
-            "instructions": INSTRUCTIONS,
-        })),
-        "ping" => Ok(json!({})),
-        "tools/list" => Ok(json!({ "tools": tools() })),
-        "tools/call" => call(params["name"].as_str().unwrap_or_default(), &params["arguments"]),
-        _ => Err((-32601, format!("the demo server has no method {method:?}"))),
+fn server() -> OwnServer {
+    OwnServer {
+        name: "lockgate-demo",
+        version: env!("CARGO_PKG_VERSION"),
+        capabilities: json!({ "tools": {} }),
+        instructions: "Try the tools echo, add and environment.",
     }
 }
 
-const INSTRUCTIONS: &str = "Try the tools echo, add and environment.";
-
-fn initialize(wanted: Option<&str>) -> Value {
-    let newest = Era::Handshake.versions().last();
-    json!({
-        "protocolVersion": wanted.filter(|version| is_handshake_version(version)).or(newest.copied()),
-        "capabilities": { "tools": {} },
-        "serverInfo": server_info(),
-        "instructions": INSTRUCTIONS,
-    })
-}
-
-fn server_info() -> Value {
-    json!({ "name": "lockgate-demo", "version": env!("CARGO_PKG_VERSION") })
-}
-
-/// What every result of the stateless era says beside its content.
-fn complete(result: &mut Value) {
-    result["resultType"] = json!("complete");
-    result["ttlMs"] = json!(0);
-    result["cacheScope"] = json!("private");
-    result["_meta"] = json!({ "io.modelcontextprotocol/serverInfo": server_info() });
+fn answer(method: &str, params: &Value) -> Result<Map<String, Value>, Failure> {
+    let (name, content) = match method {
+        "tools/list" => ("tools", tools()),
+        "tools/call" => {
+            let text = call(params["name"].as_str().unwrap_or_default(), &params["arguments"])?;
+            ("content", json!([{ "type": "text", "text": text }]))
+        }
+        _ => return Err(Failure::new(Code::NoMethod, format!("the demo server has no method {method:?}"))),
+    };
+    Ok(Map::from_iter([(name.to_owned(), content)]))
 }
 
 fn tools() -> Value {
@@ -101,7 +71,7 @@ fn tools() -> Value {
     ])
 }
 
-fn call(tool: &str, arguments: &Value) -> Result<Value, (i32, String)> {
+fn call(tool: &str, arguments: &Value) -> Result<String, Failure> {
     let text = match tool {
         "echo" => arguments["text"].as_str().map(str::to_owned),
         "add" => arguments["a"].as_f64().zip(arguments["b"].as_f64()).map(|(a, b)| (a + b).to_string()),
@@ -111,8 +81,11 @@ fn call(tool: &str, arguments: &Value) -> Result<Value, (i32, String)> {
             names.sort();
             Some(names.join(" "))
         }
-        _ => return Err((-32602, format!("the demo server has no tool {tool:?}"))),
+        _ => return Err(unfit(format!("the demo server has no tool {tool:?}"))),
     };
-    let text = text.ok_or_else(|| (-32602, format!("the arguments of {tool:?} do not fit its schema")))?;
-    Ok(json!({ "content": [{ "type": "text", "text": text }] }))
+    text.ok_or_else(|| unfit(format!("the arguments of {tool:?} do not fit its schema")))
+}
+
+fn unfit(reason: String) -> Failure {
+    Failure::new(Code::InvalidParams, reason)
 }

@@ -3,8 +3,8 @@
 //! `route` says what answers a path, `worker` is what each thread that answers has of its own. `call` and `body`
 //! read a request (`media_range` what it takes), `admitted` is one that has passed the guard, `answer` and `event`
 //! write what comes back, `error` is the only place that knows which status a refusal has, `cors` what a browser
-//! needs. `sse` and `message` are the two halves of the `sse` transport; `mcp` is the endpoint that
-//! `streamable` and `stateless` clients share.
+//! needs. `sse` and `message` are the two halves of the `sse` transport; `mcp` is the endpoint that the two others
+//! share.
 //! `health` needs no secret. `admin` is the listener of the operator, who has a secret of its own. `server`
 //! listens; `connections` and `connection` see to it that nobody takes all connections or keeps one for
 //! nothing, `in_flight` the same for bodies.

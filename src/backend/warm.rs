@@ -1,7 +1,7 @@
 //! Children that were started before anybody asked for them, so that whoever does is answered at once. Each is
 //! for one session, and was nobody's before.
 //!
-//! They are started like all others, and nothing is said to them: the handshake is the client's. Who brings
+//! They are started like all others, and nothing is said to them: `initialize` is the client's to send. Who brings
 //! variables of its own gets a child of its own making, because these have only their server's.
 
 use std::collections::{HashMap, VecDeque};

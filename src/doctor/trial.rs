@@ -9,10 +9,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use super::overheard::Overheard;
 use crate::backend::{Backlog, Exit, Line, Link, Sent, StartFailed, Starter};
 use crate::catalog::Means;
-use crate::mcp::{
-    Era, Frame, HANDSHAKE_VERSIONS, Kind, RequestId, discover, era_shown, error_code, error_message,
-    initialize, initialized, server_info,
-};
+use crate::mcp::{Answer, Era, Frame, Heard, Identity, Inquiry, Unidentified};
 use crate::settings::Timeouts;
 
 /// Whether a server starts and answers.
@@ -57,8 +54,6 @@ pub enum Step {
 
 /// Reads of what a process had written when it ended: a pipe holds 64 KiB.
 const READS_AT_THE_END: usize = 64;
-/// Characters of an error's text that are shown.
-const MAX_WORDS: usize = 200;
 /// From the end of its output to the end of a process.
 const EXIT_FOLLOWS: Duration = Duration::from_secs(1);
 
@@ -94,8 +89,7 @@ pub(super) async fn run(
     let overheard = Overheard::default();
     let listening = matches!(means, Means::Endpoint(_)).then(|| overheard.listen());
     let health = match talk.begin(era).await {
-        Ok((era, info)) => {
-            let (name, version) = info.unzip();
+        Ok(Identity { name, version, era }) => {
             Health::Answered { name, version, era, seconds: begun.elapsed().as_secs_f64() }
         }
         Err(silence) => {
@@ -104,10 +98,10 @@ pub(super) async fn run(
             }
             let words = link.life.last_words();
             match listening {
-                None => failed(Step::Answer, silence.reason(timeouts), words),
+                None => failed(Step::Answer, silence.reason(era, timeouts), words),
                 Some(_) => {
                     let reason = overheard.reason().or(words);
-                    failed(Step::Answer, reason.unwrap_or_else(|| silence.reason(timeouts)), None)
+                    failed(Step::Answer, reason.unwrap_or_else(|| silence.reason(era, timeouts)), None)
                 }
             }
         }
@@ -132,47 +126,40 @@ struct Conversation<'l> {
     until: Instant,
 }
 
-/// Why there is no answer, or none that is of use.
+/// Why it is not known who the server is.
 #[derive(Debug)]
 enum Silence {
     Ended(Exit),
     Closed,
     Late,
-    Refused(i64, String),
-    NotStateless,
+    Unidentified(Unidentified),
 }
 
 impl Conversation<'_> {
-    /// Asks in the era of the settings. If they leave it open, as a client with a handshake would; whoever
-    /// refuses that is asked once more.
-    async fn begin(&mut self, era: Option<Era>) -> Result<(Era, Option<(String, String)>), Silence> {
-        let mut refused = None;
-        if era != Some(Era::Stateless) {
-            let (question, id) = initialize(HANDSHAKE_VERSIONS[HANDSHAKE_VERSIONS.len() - 1]);
-            let answer = self.ask(question, &id).await?;
-            if !answer.is_error() {
-                self.link.outlet.send(&mut backlog(initialized()));
-                return Ok((Era::Handshake, server_info(&answer)));
-            }
-            let words = error_message(&answer).unwrap_or_default();
-            refused = Some(Silence::Refused(error_code(&answer).unwrap_or_default(), words));
-        }
-        if era != Some(Era::Handshake) {
-            let (question, id) = discover();
-            let answer = self.ask(question, &id).await?;
-            if era_shown(&answer) == Era::Stateless {
-                return Ok((Era::Stateless, server_info(&answer)));
+    /// Asks who the server is.
+    async fn begin(&mut self, era: Option<Era>) -> Result<Identity, Silence> {
+        let (mut inquiry, mut question) = Inquiry::begin(era);
+        loop {
+            let answer = self.ask(question, &inquiry).await?;
+            match inquiry.hear(&answer) {
+                Heard::Question(next, further) => (inquiry, question) = (next, further),
+                Heard::Identified(identity, last) => {
+                    if let Some(last) = last {
+                        self.link.outlet.send(&mut backlog(last));
+                    }
+                    return Ok(identity);
+                }
+                Heard::Unidentified(reason) => return Err(Silence::Unidentified(reason)),
             }
         }
-        Err(refused.unwrap_or(Silence::NotStateless))
     }
 
-    /// Sends a request and waits for its answer.
-    async fn ask(&mut self, question: Frame, id: &RequestId) -> Result<Frame, Silence> {
+    /// Sends a question and waits for its answer.
+    async fn ask(&mut self, question: Frame, inquiry: &Inquiry) -> Result<Answer, Silence> {
         let mut queue = backlog(question);
         loop {
             let blocked = self.link.outlet.send(&mut queue) == Sent::Some;
-            if let Some(answer) = self.answer(id) {
+            if let Some(answer) = self.answer(inquiry) {
                 return Ok(answer);
             }
             let Link { outlet, inlet, life } = &mut *self.link;
@@ -183,7 +170,7 @@ impl Conversation<'_> {
             tokio::select! {
                 biased;
                 () = inlet.read() => {}
-                exit = life.exited() => return self.last_answer(id).ok_or(Silence::Ended(exit)),
+                exit = life.exited() => return self.last_answer(inquiry).ok_or(Silence::Ended(exit)),
                 () = outlet.ready(), if blocked => {}
                 () = sleep_until(self.until) => return Err(Silence::Late),
             }
@@ -191,20 +178,20 @@ impl Conversation<'_> {
     }
 
     /// The answer, if it is among what has been read.
-    fn answer(&mut self, id: &RequestId) -> Option<Frame> {
+    fn answer(&mut self, inquiry: &Inquiry) -> Option<Answer> {
         let lines = std::iter::from_fn(|| self.link.inlet.next_line());
         let mut frames = lines.filter_map(|line| match line {
             Line::Whole(bytes) => Frame::parse(bytes).ok(),
             Line::Message(frame) => Some(frame),
             Line::TooLong { .. } => None,
         });
-        frames.find(|frame| matches!(frame.kind(), Kind::Response(Some(answered)) if answered == id))
+        frames.find_map(|frame| inquiry.answer(frame))
     }
 
     /// What a process that is gone had written.
-    fn last_answer(&mut self, id: &RequestId) -> Option<Frame> {
+    fn last_answer(&mut self, inquiry: &Inquiry) -> Option<Answer> {
         for _ in 0..READS_AT_THE_END {
-            if let Some(answer) = self.answer(id) {
+            if let Some(answer) = self.answer(inquiry) {
                 return Some(answer);
             }
             if !self.link.inlet.try_read() {
@@ -222,20 +209,15 @@ fn backlog(frame: Frame) -> Backlog {
 }
 
 impl Silence {
-    fn reason(&self, timeouts: &Timeouts) -> String {
+    /// Why, and what to do; `era` is what the settings say.
+    fn reason(&self, era: Option<Era>, timeouts: &Timeouts) -> String {
         match self {
             Self::Ended(exit) => format!("it {exit} before it answered"),
             Self::Closed => "it closed its stdout before it answered".into(),
             Self::Late => late(timeouts),
-            Self::Refused(code, words) => {
-                let words: String =
-                    words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_WORDS).collect();
-                format!(
-                    "it answered `initialize` with error {code} ({words}), and serves no other era either"
-                )
-            }
-            Self::NotStateless => {
-                "it does not serve 2026-07-28; take era = \"stateless\" out of its settings".into()
+            Self::Unidentified(reason) if era.is_none() => reason.to_string(),
+            Self::Unidentified(reason) => {
+                format!("{reason}; if `era` in its settings is wrong, leave it out to have it found out")
             }
         }
     }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use super::error::status_of;
 use super::event;
 use crate::mcp::{Frame, Kind, error_code};
-use crate::session::{Delivery, Reader, Transport};
+use crate::session::{Delivery, Reader};
 
 /// How the answers of one request are sent.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,8 @@ pub(super) struct Form {
     pub(super) batch: bool,
     /// The first event is empty, so that the client has an id from the beginning.
     pub(super) primes: bool,
+    /// The status tells what kind of error an answer is, as of 2026-07-28.
+    pub(super) status_tells: bool,
 }
 
 /// Waits for the answer, or for what precedes it. `head` adds headers.
@@ -44,8 +46,7 @@ pub(super) async fn answer(
         return stream(&mut response, Events::new(reader, form, heartbeat, &came));
     }
     let answer = came.first().and_then(|delivery| delivery.frames.first());
-    // In the stateless era the status says what kind of error an answer is.
-    let code = answer.filter(|_| reader.session().transport() == Transport::Stateless).and_then(error_code);
+    let code = answer.filter(|_| form.status_tells).and_then(error_code);
     let mut response = HttpResponse::build(code.map_or(StatusCode::OK, status_of));
     head(&mut response, answer);
     response.content_type("application/json").body(json(came, form))

@@ -9,7 +9,7 @@ use super::media_range::MediaRange;
 use crate::access::Presented;
 use crate::catalog::{BadNames, BadTarget, BadVariable, Offer, Overrides, Target};
 use crate::ids::SessionId;
-use crate::mcp::{Mirror, is_handshake_version};
+use crate::mcp::{Mirror, is_session_version};
 use crate::session::EventId;
 
 /// Names a session of `streamable`, in requests and responses.
@@ -115,10 +115,10 @@ impl<'r> Call<'r> {
         self.request.query_string().split('&').find_map(named).and_then(SessionId::parse)
     }
 
-    /// The protocol version in the header of a client that has a handshake behind it.
+    /// The protocol version in the header of a client that has a session.
     pub fn revision(&self) -> Option<&'r str> {
         let value = self.request.headers().get(PROTOCOL_VERSION)?.to_str().ok()?;
-        is_handshake_version(value).then_some(value)
+        is_session_version(value).then_some(value)
     }
 
     /// The session that the `Mcp-Session-Id` header names: `None` if there is no such header, `Some(None)`
@@ -130,11 +130,11 @@ impl<'r> Call<'r> {
         Some(only.and_then(|value| value.to_str().ok()).and_then(SessionId::parse))
     }
 
-    /// The protocol version in the header, if it is none of the handshake era.
+    /// The protocol version in the header, if it is none that has sessions.
     pub fn foreign_revision(&self) -> Option<String> {
         let value = self.request.headers().get(PROTOCOL_VERSION)?;
         let text = String::from_utf8_lossy(value.as_bytes());
-        (!is_handshake_version(&text)).then(|| text.chars().take(64).collect())
+        (!is_session_version(&text)).then(|| text.chars().take(64).collect())
     }
 
     /// The event after which the client wants a stream resumed: `None` if it does not, `Some(None)` if that
@@ -144,7 +144,7 @@ impl<'r> Call<'r> {
         Some(value.to_str().ok().and_then(|text| text.parse().ok()))
     }
 
-    /// The headers in which a client of the stateless era repeats parts of its body.
+    /// The headers in which a client of 2026-07-28 repeats parts of its body.
     pub fn mirror(&self) -> Mirror<'r> {
         let headers = self.request.headers();
         let all = |name: HeaderName| headers.get_all(name).map(|value| value.as_bytes()).collect();

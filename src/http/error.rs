@@ -10,7 +10,7 @@ use super::connections;
 use super::in_flight::Crowded;
 use crate::access::{Allowance, Denied, Lost, NotOperator};
 use crate::catalog::{BadNames, BadTarget, BadVariable, Refused};
-use crate::mcp::{Code, Failure, HANDSHAKE_VERSIONS, Malformed, Misfit, RequestId};
+use crate::mcp::{Code, Failure, Malformed, Misfit, RequestId, SESSION_VERSIONS};
 use crate::session::{Full, NotCalled, NotOpened, NotResumed, Undelivered};
 
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -47,7 +47,7 @@ pub(super) enum Refusal {
     NoEvents,
     #[error(
         "protocol version {0} is not served in a session; served are: {list}, and 2026-07-28 without a session",
-        list = HANDSHAKE_VERSIONS.join(", ")
+        list = SESSION_VERSIONS.join(", ")
     )]
     Revision(String),
     #[error("the header Mcp-Session-Id is missing; send `initialize` first, then the id that its answer has")]
@@ -194,7 +194,8 @@ impl From<NotCalled> for Refusal {
     }
 }
 
-/// The status of an answer in the stateless era, by the code of its error (protocol.md section 3.1).
+/// The status of an answer, by the code of its error, where it has to tell that (MCP 2026-07-28; protocol.md section
+/// 3.1).
 pub(super) fn status_of(code: i64) -> StatusCode {
     const NO_CAPABILITY: i64 = -32021;
     let is = |known: Code| code == i64::from(known.number());

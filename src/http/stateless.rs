@@ -34,7 +34,7 @@ pub(super) async fn post(
     drop(held);
     let streams = listens || !admitted.takes_json();
     let patience = if streams { Duration::ZERO } else { PATIENCE };
-    let form = Form { patience, batch: false, primes: false };
+    let form = Form { patience, batch: false, primes: false, status_tells: true };
     Ok(answer::answer(reader, form, front.heartbeat, |response, _| {
         admitted.add_allowance(response);
         insert_accepted(response, accepted_names(&plan));

@@ -59,7 +59,7 @@ async fn open(admitted: &Admitted<'_>, frame: Frame, held: Held) -> Result<HttpR
     let reader = session.deliver([frame], None, &Offer::EVERYTHING)?.ok_or(Undelivered::NoSession)?;
     drop(held);
     let patience = patience(admitted);
-    let form = Form { patience, batch: false, primes: false };
+    let form = Form { patience, batch: false, primes: false, status_tells: false };
     Ok(answer::answer(reader, form, admitted.front.heartbeat, |response, answer| {
         admitted.add_allowance(response);
         insert_accepted(response, accepted);
@@ -96,7 +96,7 @@ async fn deliver(
         return Ok(admitted.accepted().finish());
     };
     let (patience, primes) = (patience(admitted), primes(revision.as_deref()));
-    let form = Form { patience, batch, primes };
+    let form = Form { patience, batch, primes, status_tells: false };
     Ok(answer::answer(reader, form, admitted.front.heartbeat, |response, _| {
         admitted.add_allowance(response);
         name_session(response, &session);
@@ -117,7 +117,7 @@ pub(super) fn get(admitted: &Admitted<'_>) -> Result<HttpResponse, Refusal> {
         Some(last) => session.resume(last.ok_or(NotResumed::Lost)?)?,
     };
     let primes = primes(session.revision().as_deref());
-    let form = Form { patience: Duration::ZERO, batch: false, primes };
+    let form = Form { patience: Duration::ZERO, batch: false, primes, status_tells: false };
     let mut response = HttpResponse::Ok();
     admitted.add_allowance(&mut response);
     name_session(&mut response, &session);
@@ -133,8 +133,8 @@ pub(super) fn delete(admitted: &Admitted<'_>) -> Result<HttpResponse, Refusal> {
     Ok(response.finish())
 }
 
-/// The session that the request names. Its version header must name a revision of the handshake era, or
-/// whatever else client and server agreed on.
+/// The session that the request names. Its version header must name a revision that has sessions, or whatever else
+/// client and server agreed on.
 fn find(admitted: &Admitted<'_>, id: Option<SessionId>) -> Result<Arc<Session>, Refusal> {
     let session = admitted.find(id, Transport::Streamable)?;
     match admitted.call.foreign_revision() {

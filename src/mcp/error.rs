@@ -103,7 +103,7 @@ pub fn error_code(frame: &Frame) -> Option<i64> {
 }
 
 /// The text of an error response.
-pub fn error_message(frame: &Frame) -> Option<String> {
+pub(super) fn error_message(frame: &Frame) -> Option<String> {
     let [message] = members(Some(frame).filter(|frame| frame.is_error())?.payload(), ["message"]).ok()?;
     serde_json::from_str(message?).ok()
 }

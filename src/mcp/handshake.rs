@@ -47,7 +47,7 @@ pub fn started_over(server: &str) -> [Frame; 4] {
 
 /// What a server calls itself, and its version: in the answer to `initialize`, or to `server/discover`, where
 /// it stands in `_meta`.
-pub fn server_info(answer: &Frame) -> Option<(String, String)> {
+pub(super) fn server_info(answer: &Frame) -> Option<(String, String)> {
     let member = |text, name| members(text, [name]).ok().and_then(|[token]| token);
     let result = Some(answer).filter(|answer| !answer.is_error())?.payload();
     let meta = || member(member(result, "_meta")?, "io.modelcontextprotocol/serverInfo");

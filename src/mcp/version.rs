@@ -13,10 +13,16 @@ pub enum Era {
 }
 
 impl Era {
+    /// The era of a revision, served or not. What is no date counts as old: clients that have sessions were free to
+    /// send any text.
+    pub fn of(version: &str) -> Self {
+        if is_stateless_version(version) { Self::Stateless } else { Self::Handshake }
+    }
+
     /// The revisions of this era that are served.
     pub fn versions(self) -> &'static [&'static str] {
         match self {
-            Self::Handshake => &HANDSHAKE_VERSIONS,
+            Self::Handshake => &SESSION_VERSIONS,
             Self::Stateless => &STATELESS_VERSIONS,
         }
     }
@@ -30,16 +36,17 @@ impl Era {
     }
 }
 
-/// Every revision of the handshake era, oldest first; `2024-10-07` is what old TypeScript SDKs send.
-pub const HANDSHAKE_VERSIONS: [&str; 5] =
+/// The revisions that have sessions, begun by `initialize`: all of the handshake era, oldest first. `2024-10-07` is
+/// what old TypeScript SDKs send.
+pub const SESSION_VERSIONS: [&str; 5] =
     ["2024-10-07", "2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
 
 /// The revisions of the stateless era that are served.
 pub const STATELESS_VERSIONS: [&str; 1] = ["2026-07-28"];
 
-/// Whether a client that names this revision speaks with a handshake.
-pub fn is_handshake_version(version: &str) -> bool {
-    HANDSHAKE_VERSIONS.contains(&version)
+/// Whether a client that names this revision may do so in a session.
+pub fn is_session_version(version: &str) -> bool {
+    SESSION_VERSIONS.contains(&version)
 }
 
 /// Whether this names a revision of the stateless era, served or not.
@@ -52,4 +59,20 @@ pub(super) fn is_stateless_version(version: &str) -> bool {
                 .all(|(i, b)| if i == 4 || i == 7 { b == b'-' } else { b.is_ascii_digit() })
     };
     is_date(version) && version >= STATELESS_VERSIONS[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_revision_is_of_the_era_that_serves_it() {
+        for era in [Era::Handshake, Era::Stateless] {
+            assert!(era.versions().iter().all(|version| Era::of(version) == era), "{era:?}");
+        }
+        assert_eq!(Era::of("2030-01-01"), Era::Stateless);
+        for text in ["", "1999", "2026-07-27", "latest", "9999"] {
+            assert_eq!(Era::of(text), Era::Handshake, "{text}");
+        }
+    }
 }

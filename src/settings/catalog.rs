@@ -85,6 +85,17 @@ pub enum ServerEra {
     Stateless,
 }
 
+impl ServerEra {
+    /// The newest revision of the era, by which others know it; `None` if it is to be found out.
+    pub fn revision(self) -> Option<&'static str> {
+        match self {
+            Self::Auto => None,
+            Self::Handshake => Some("2025-11-25"),
+            Self::Stateless => Some("2026-07-28"),
+        }
+    }
+}
+
 /// Why a server cannot be used: the key and the reason.
 type Fault = (&'static str, String);
 

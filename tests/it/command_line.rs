@@ -1,7 +1,9 @@
 //! What a stranger sees on the command line.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Output, Stdio};
+
+use serde_json::{Value, json};
 
 use crate::gateway::lockgate;
 
@@ -64,7 +66,7 @@ fn the_line_that_a_first_start_prints_shows_a_real_reply_and_ends() {
     let lines = BufReader::new(gateway.stdout.take().unwrap()).lines().map(Result::unwrap);
     let line = lines.into_iter().find(|line| line.starts_with("curl ")).expect("a line to paste");
     let shown = std::process::Command::new("sh").args(["-c", &line]).output().unwrap();
-    let reply: serde_json::Value = serde_json::from_slice(&shown.stdout).expect("one JSON message");
+    let reply: Value = serde_json::from_slice(&shown.stdout).expect("one JSON message");
     assert_eq!(reply["result"]["serverInfo"]["name"], "lockgate-demo");
     let _ = gateway.kill();
     let _ = gateway.wait();
@@ -130,4 +132,56 @@ fn help_names_every_subcommand() {
         assert!(stdout.contains(name), "{name}: {stdout}");
     }
     assert!(!stdout.contains("__launch"));
+}
+
+/// What the demo says to these requests, each a method and its parameters, in their order.
+fn demo<const N: usize>(requests: [(&str, Value); N]) -> [Value; N] {
+    let mut demo = lockgate().arg("demo").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = demo.stdin.take().unwrap();
+    // What is no request has no answer.
+    stdin.write_all(b"noise\n{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n").unwrap();
+    for (id, (method, params)) in requests.into_iter().enumerate() {
+        writeln!(stdin, "{}", json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }))
+            .unwrap();
+    }
+    drop(stdin);
+    let Output { status, stdout, .. } = demo.wait_with_output().unwrap();
+    assert!(status.success());
+    let answers: Vec<Value> =
+        stdout.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
+    assert!(answers.iter().enumerate().all(|(id, answer)| answer["id"] == id), "{answers:?}");
+    answers.try_into().unwrap()
+}
+
+#[test]
+fn the_demo_answers_clients_of_every_revision() {
+    let add = json!({ "name": "add", "arguments": { "a": 1, "b": 2 } });
+    let content = json!([{ "type": "text", "text": "3" }]);
+    let [opened, added] = demo([
+        ("initialize", json!({ "protocolVersion": "2025-06-18", "capabilities": {} })),
+        ("tools/call", add.clone()),
+    ]);
+    assert_eq!(opened["result"]["protocolVersion"], "2025-06-18");
+    assert_eq!(opened["result"]["serverInfo"]["name"], "lockgate-demo");
+    assert_eq!(added["result"], json!({ "content": content }));
+    let envelope = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let mut enveloped = add;
+    enveloped["_meta"] = envelope.clone();
+    let [added, listed] = demo([("tools/call", enveloped), ("tools/list", json!({ "_meta": envelope }))]);
+    assert_eq!((&added["result"]["resultType"], &added["result"]["content"]), (&json!("complete"), &content));
+    assert_eq!((&listed["result"]["ttlMs"], &listed["result"]["cacheScope"]), (&json!(0), &json!("private")));
+    assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn the_demo_refuses_what_it_has_not() {
+    let refused = demo([
+        ("tools/call", json!({ "name": "no-such-tool" })),
+        ("tools/call", json!({ "name": "echo", "arguments": { "text": 1 } })),
+        ("resources/list", json!({})),
+    ]);
+    assert_eq!(refused.map(|answer| answer["error"]["code"].clone()), [-32602, -32602, -32601]);
 }

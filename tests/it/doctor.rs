@@ -188,7 +188,7 @@ fn each_step_that_fails_is_told_and_nothing_is_left() {
             "exits FAILED it does not answer because: it exited with status 3 before it answered its last line: peer: refusing to run",
             "lost FAILED it cannot be used because: `servers.lost.run` begins with",
             "stubborn ok peer 1 answered after",
-            "wrong FAILED it does not answer because: it does not serve 2026-07-28",
+            "wrong FAILED it does not answer because: it does not serve 2026-07-28; if `era` in its settings is wrong, leave it out",
             "3 of 4 servers cannot be used",
         ],
     );

@@ -98,6 +98,7 @@ fn what_a_client_or_a_tenant_brings_is_no_fault_and_machines_hear_what_is_remote
         remote("login", "http://127.0.0.1:9/", "auth = { scheme = \"bearer\", passthrough = \"X-Login\" }"),
         remote("rented", "http://127.0.0.1:9/", ""),
         "[servers.local]\nrun = \"lockgate demo\"\n".into(),
+        "[servers.modern]\nrun = \"lockgate 'demo'\"\nera = \"stateless\"\n".into(),
         "[tenants.acme]\nsecrets = []\nservers = [\"*\"]\nauth = { rented = { scheme = \"bearer\", env = \"FAR_SECRET\" } }".into(),
     ]
     .concat();
@@ -109,6 +110,9 @@ fn what_a_client_or_a_tenant_brings_is_no_fault_and_machines_hear_what_is_remote
         "login off not tried: each client has to bring a credential of its own, in the header x-login url:",
         "rented off not tried: it gets the credentials of tenants only (acme), and is tried as none of them url:",
         "local ok lockgate-demo",
+        "(handshake era)",
+        "modern ok lockgate-demo",
+        "(stateless era)",
     ] {
         assert!(report.contains(expected), "{expected:?} is not in: {report}");
     }
@@ -118,8 +122,10 @@ fn what_a_client_or_a_tenant_brings_is_no_fault_and_machines_hear_what_is_remote
     let servers = json["servers"].as_array().unwrap();
     let kinds: Vec<_> = servers.iter().map(|server| (&server["name"], &server["kind"])).collect();
     assert_eq!(kinds[0], (&"local".into(), &"command".into()));
-    assert!(kinds[1..].iter().all(|(_, kind)| **kind == "remote"), "{kinds:?}");
-    assert!(servers[0]["program"].is_string() && servers[1]["program"].is_null(), "{json}");
+    assert_eq!(kinds[2], (&"modern".into(), &"command".into()));
+    let far = [1, 3, 4].map(|at| &servers[at]);
+    assert!(far.iter().all(|server| server["kind"] == "remote" && server["program"].is_null()), "{json}");
+    assert!(servers[0]["program"].is_string(), "{json}");
     let (_, report) = doctor(&remote("far", "http://127.0.0.1:9/?k=hunter2", ""), &["--no-servers"]);
     let report = plain(&report);
     assert!(

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::events::{Endpoint, fault};
+use crate::events::Endpoint;
 use crate::gateway::{Gateway, peer, until};
 use crate::stateless::{VERSION, enveloped, mirrored, try_call};
 

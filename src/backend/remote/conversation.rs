@@ -5,7 +5,7 @@
 //!   └── 400, 404 or 405 to it ──▶ the old transport's stream opens ──▶ Legacy      │ initialized anew,
 //!                                                                     404 ─────────┘ once for each message
 //! ```
-//! Requests are on the way together. What must not be overtaken is waited for: the handshake, notifications. What is
+//! Requests are on the way together. What must not be overtaken is waited for: `initialize`, notifications. What is
 //! called off, and the client's answers, wait for nothing. A message that fails does so alone; only the end of the old
 //! transport's stream ends all. `settling` is what follows from the end of what was begun here.
 
@@ -81,7 +81,7 @@ enum Event {
     Opened(Part, Result<Box<Stream>, Fault>),
     /// The old transport's stream is over.
     Closed(Fault),
-    /// The handshake was performed again.
+    /// The session was begun anew.
     Begun(Part, Result<Head, Fault>),
     /// The stream beside the requests, of this generation.
     Silent(Silence, u32),
@@ -93,7 +93,7 @@ struct Sending {
     generation: u32,
     /// It has been sent before.
     again: bool,
-    /// It ends the handshake.
+    /// It is `notifications/initialized`.
     initialized: bool,
     /// Others go on once what has become of it is known.
     part: Part,
@@ -191,8 +191,8 @@ impl Conversation {
         Some(waiting)
     }
 
-    /// Nobody waits for the answer to this request any more. The server hears of it, unless it never had it; in the
-    /// stateless era, to hang up is to tell (MCP 2026-07-28, transports).
+    /// Nobody waits for the answer to this request any more. The server hears of it, unless it never had it; to
+    /// hang up is to tell, where each request stands for itself (MCP 2026-07-28, transports).
     fn call_off(&mut self, id: &RequestId, notification: Frame) {
         let is_it = |waiting: &Waiting| matches!(waiting.frame.kind(), Kind::Request(own, _) if own == id);
         if let Some(at) = self.queue.iter().position(is_it) {

@@ -32,7 +32,7 @@ pub(super) enum Outcome {
     Failed,
     /// It came to nothing, and without it there is nothing to go on with.
     Futile(Fault),
-    /// The handshake was accepted, on these terms.
+    /// `initialize` was accepted, on these terms.
     Begun(Head),
     /// The server knows the session no more, and has not looked at the message.
     Forgotten(Frame),
@@ -47,8 +47,8 @@ const RETRIES: u32 = 3;
 /// How often the pause before that doubles.
 const MAX_DOUBLINGS: u32 = 6;
 
-/// Performs the handshake once more for a client that has done so already, of which the server has forgotten it. What
-/// comes of it is the client's no more.
+/// Sends `initialize` once more for a client whose first the server has forgotten. What comes of it is the client's no
+/// more.
 pub(super) async fn begin(peer: Arc<Peer>, url: Arc<Destination>, initialize: &Frame) -> Result<Head, Fault> {
     let (_, id) = mcp::initialize("");
     let frame = initialize.addressed_to(&id);

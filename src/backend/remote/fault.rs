@@ -62,7 +62,7 @@ pub(super) enum Fault {
     /// The session is unknown to it, also once it was begun anew.
     #[error("has ended the session, and does not take it up again; open a new session")]
     Forgotten,
-    /// It answers the handshake with an error.
+    /// It answers `initialize` with an error.
     #[error("refuses to be initialized; open a new session")]
     Refusing,
     /// Its session could not be begun anew.

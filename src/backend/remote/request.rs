@@ -41,7 +41,7 @@ pub(super) struct Peer {
 pub(super) struct Waits {
     /// A request, which its session has given up by then; `None` for ever.
     pub(super) request: Option<Duration>,
-    /// A handshake.
+    /// Until `initialize` is answered.
     pub(super) start: Duration,
 }
 
@@ -87,7 +87,7 @@ impl Peer {
         self.waits.request
     }
 
-    /// How long a handshake may take.
+    /// How long `initialize` may take.
     pub(super) fn start(&self) -> Duration {
         self.waits.start
     }
@@ -128,7 +128,7 @@ impl Peer {
         frame: &Frame,
     ) -> Result<Response, Fault> {
         let credential = self.credential_for(frame)?;
-        // Who has performed the handshake repeats nothing.
+        // Once a revision was agreed on, nothing is repeated.
         let repeated = if head.revision.is_none() { self.repeated(frame) } else { Vec::new() };
         self.send(credential, (Method::POST, stay), to, |mut request| {
             for (name, value) in &repeated {
@@ -180,13 +180,13 @@ impl Peer {
 
     /// Keeps what an answer to this request tells of the server's tools.
     pub(super) fn learn(&self, request: &Frame, answer: &Frame) {
-        // Only requests of the stateless era repeat anything; the name is looked at first, because that costs nothing.
+        // Only requests of 2026-07-28 repeat anything; the name is looked at first, because that costs nothing.
         if request.method() == "tools/list" && Repeated::of(request).is_some() {
             self.tools.lock().unwrap_or_else(PoisonError::into_inner).learn(request, answer);
         }
     }
 
-    /// The headers in which a client of the stateless era repeats parts of a request.
+    /// The headers in which a client of 2026-07-28 repeats parts of a request.
     fn repeated(&self, frame: &Frame) -> Vec<(HeaderName, HeaderValue)> {
         let Some(repeated) = Repeated::of(frame) else { return Vec::new() };
         let tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);

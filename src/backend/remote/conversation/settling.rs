@@ -95,7 +95,7 @@ impl Conversation {
             }
             Outcome::Forgotten(frame) if again => self.peer.fail(&frame, &Fault::Forgotten).await,
             Outcome::Forgotten(frame) => {
-                // What a forgotten session asked is answered no more, and its handshake has ended.
+                // What a forgotten session asked is answered no more; the new one has had its `initialized`.
                 if !matches!(frame.kind(), Kind::Response(_)) && !initialized {
                     self.put_first(Waiting { frame, again: true });
                 }
@@ -160,7 +160,7 @@ impl Conversation {
         });
     }
 
-    /// The server has forgotten the session: the handshake is performed once more; nothing is sent meanwhile.
+    /// The server has forgotten the session: it is begun anew; nothing else is sent meanwhile.
     fn begin_again(&mut self) {
         let Some(initialize) = self.initialize.clone().filter(|_| !self.begins_again) else { return };
         self.begins_again = true;

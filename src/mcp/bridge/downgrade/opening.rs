@@ -12,7 +12,7 @@ use crate::mcp::introduction::Introduction;
 use crate::mcp::members::{decode, members};
 use crate::mcp::profile::Profile;
 use crate::mcp::splice;
-use crate::mcp::version::{Era, HANDSHAKE_VERSIONS};
+use crate::mcp::version::{Era, SESSION_VERSIONS};
 
 /// An `initialize` that waits for what the backend says of itself.
 #[derive(Debug)]
@@ -53,8 +53,8 @@ impl Opening {
         };
         let asked =
             members(initialize.payload(), ["protocolVersion"]).ok().and_then(|[token]| decode(token?));
-        let known = HANDSHAKE_VERSIONS.into_iter().find(|known| asked.as_deref() == Some(*known));
-        let revision = known.unwrap_or(HANDSHAKE_VERSIONS[HANDSHAKE_VERSIONS.len() - 1]);
+        let known = SESSION_VERSIONS.into_iter().find(|known| asked.as_deref() == Some(*known));
+        let revision = known.unwrap_or(SESSION_VERSIONS[SESSION_VERSIONS.len() - 1]);
         let envelope = Envelope::new(introduction, revision);
         let params = format!(r#"{{"_meta":{}}}"#, envelope.meta());
         let discover = splice::request(&number, "server/discover", &params);

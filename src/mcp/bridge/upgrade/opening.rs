@@ -10,7 +10,7 @@ use crate::mcp::introduction::Introduction;
 use crate::mcp::members::members;
 use crate::mcp::profile::{Profile, SERVER_INFO};
 use crate::mcp::splice;
-use crate::mcp::version::{HANDSHAKE_VERSIONS, STATELESS_VERSIONS};
+use crate::mcp::version::{SESSION_VERSIONS, STATELESS_VERSIONS};
 
 /// As much of the backend's words as clients are shown, in characters.
 const SHOWN: usize = 256;
@@ -27,7 +27,7 @@ pub(super) fn initialize(id: &RequestId, introduction: &Introduction) -> Frame {
         // Nobody could tell the backend.
         roots.remove("listChanged");
     }
-    let [.., version] = HANDSHAKE_VERSIONS;
+    let [.., version] = SESSION_VERSIONS;
     let ours = || json!({ "name": "lockgate", "version": env!("CARGO_PKG_VERSION") }).to_string().into();
     let info = introduction.info.clone().unwrap_or_else(ours);
     let params = format!(
