@@ -89,7 +89,8 @@ impl Session {
         if is_request && self.lifecycle.is_draining() {
             return Err(Undelivered::Draining);
         }
-        if is_request && state.bridge.held() >= self.max_queue {
+        let held = state.bridge.held();
+        if is_request && held > 0 && held + said.frame.bytes().len() > self.max_queue {
             return Err(Undelivered::Busy);
         }
         let not_begun = || Undelivered::NotBegun(self.id.tag()).to_string();

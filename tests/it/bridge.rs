@@ -4,8 +4,9 @@
 use serde_json::{Value, json};
 
 use crate::events::{Endpoint, Events};
-use crate::gateway::{Gateway, peer, until, until_told};
+use crate::gateway::{Gateway, SECRET, peer, send_signal, until, until_told, with_peers};
 use crate::stateless::{enveloped, mirrored};
+use crate::tenants::hash;
 
 const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
@@ -43,21 +44,26 @@ fn is_unknown(answer: &Value) {
     assert!(answer["error"]["message"].as_str().unwrap().contains("original request"), "{answer}");
 }
 
+/// A server of the handshake era that answers as the protocol wants it.
+fn old() -> String {
+    format!("[servers.old]\nrun = \"{} --objects\"\n", peer())
+}
+
 async fn pid(gateway: &Gateway, id: u64) -> u64 {
-    send(gateway, "peer", &call(id, "pid", json!({}))).await["result"].as_u64().unwrap()
+    send(gateway, "old", &call(id, "pid", json!({}))).await["result"]["value"].as_u64().unwrap()
 }
 
 #[tokio::test]
 async fn a_call_that_asks_its_client_has_a_process_of_its_own_until_it_is_answered() {
-    let gateway = Gateway::start("");
+    let gateway = Gateway::start(&old());
     let first = pid(&gateway, 1).await;
     let ask = call(2, "ask", json!({ "id": 0 }));
-    let asked = send(&gateway, "peer", &ask).await;
+    let asked = send(&gateway, "old", &ask).await;
     let questions = asked["result"]["inputRequests"].as_object().unwrap();
     assert!(questions.values().all(|question| question["method"] == "roots/list"), "{asked}");
     // Whoever comes meanwhile has another, which is asked nothing of this one.
     assert_ne!(pid(&gateway, 3).await, first);
-    let answer = send(&gateway, "peer", &again(ask, &asked, &roots())).await;
+    let answer = send(&gateway, "old", &again(ask, &asked, &roots())).await;
     assert_eq!(answer["result"]["roots"], roots()["roots"], "{answer}");
     assert_eq!(answer["id"], 1002);
     assert_eq!(pid(&gateway, 4).await, first);
@@ -86,13 +92,13 @@ async fn where_there_may_be_no_other_process_calls_wait_for_their_turn() {
 
 #[tokio::test]
 async fn who_can_be_asked_nothing_shares_one_process() {
-    let gateway = Gateway::start("");
+    let gateway = Gateway::start(&old());
     let hangs = enveloped(1, "tools/call", json!({ "name": "never" }));
     let hangs = Events::of(
-        mirrored(&gateway, "peer", &hangs).header("accept", "text/event-stream").post(&hangs).await,
+        mirrored(&gateway, "old", &hangs).header("accept", "text/event-stream").post(&hangs).await,
     );
     let pid = |id| enveloped(id, "tools/call", json!({ "name": "pid" }));
-    let (one, two) = (send(&gateway, "peer", &pid(2)).await, send(&gateway, "peer", &pid(3)).await);
+    let (one, two) = (send(&gateway, "old", &pid(2)).await, send(&gateway, "old", &pid(3)).await);
     assert_eq!(one["result"], two["result"]);
     assert_eq!(gateway.descendants().len(), 1);
     drop(hangs);
@@ -100,13 +106,13 @@ async fn who_can_be_asked_nothing_shares_one_process() {
 
 #[tokio::test]
 async fn who_leaves_calls_off_what_runs_and_only_that() {
-    let gateway = Gateway::start("");
+    let gateway = Gateway::start(&old());
     let hangs = enveloped(1, "tools/call", json!({ "name": "never" }));
-    let stream = mirrored(&gateway, "peer", &hangs).header("accept", "text/event-stream").post(&hangs).await;
+    let stream = mirrored(&gateway, "old", &hangs).header("accept", "text/event-stream").post(&hangs).await;
     drop(Events::of(stream));
     until_told("it is called off", async || {
         let heard = enveloped(2, "heard", json!({}));
-        send(&gateway, "peer", &heard).await["result"].to_string().contains("notifications/cancelled")
+        send(&gateway, "old", &heard).await["result"].to_string().contains("notifications/cancelled")
     })
     .await;
 }
@@ -116,41 +122,41 @@ async fn a_state_is_good_for_the_call_and_the_tenant_that_it_was_given_to() {
     let secret = "another-secret-of-another-tenant";
     let settings = format!(
         "[tenants.other]\nsecrets = [\"{}\"]\nservers = [\"*\"]\n[tenants.main]\nsecrets = [\"{}\"]\nservers = [\"*\"]",
-        crate::tenants::hash(secret),
-        crate::tenants::hash(crate::gateway::SECRET)
+        hash(secret),
+        hash(SECRET)
     );
-    let gateway = Gateway::start_bare(&crate::gateway::with_peers(&settings), &[]);
+    let gateway = Gateway::start_bare(&with_peers(&(settings + "\n" + &old())), &[]);
     let ask = call(1, "ask", json!({ "id": 0 }));
-    let asked = send(&gateway, "peer", &ask).await;
+    let asked = send(&gateway, "old", &ask).await;
     let retry = again(ask.clone(), &asked, &roots());
 
     let mut changed = retry.clone();
     changed["params"]["arguments"]["id"] = json!(7);
-    is_unknown(&send(&gateway, "peer", &changed).await);
+    is_unknown(&send(&gateway, "old", &changed).await);
     let mut forged = retry.clone();
     let state = retry["params"]["requestState"].as_str().unwrap();
     forged["params"]["requestState"] = json!(format!("{state}A"));
-    is_unknown(&send(&gateway, "peer", &forged).await);
-    let foreign = mirrored(&gateway, "peer", &retry).of_tenant(secret).post(&retry).await;
+    is_unknown(&send(&gateway, "old", &forged).await);
+    let foreign = mirrored(&gateway, "old", &retry).of_tenant(secret).post(&retry).await;
     is_unknown(&foreign.json().await.unwrap());
 
-    assert_eq!(send(&gateway, "peer", &retry).await["result"]["roots"], roots()["roots"]);
-    is_unknown(&send(&gateway, "peer", &retry).await);
+    assert_eq!(send(&gateway, "old", &retry).await["result"]["roots"], roots()["roots"]);
+    is_unknown(&send(&gateway, "old", &retry).await);
 }
 
 #[tokio::test]
 async fn a_server_that_dies_while_it_is_waited_for_is_told() {
-    let gateway = Gateway::start("");
+    let gateway = Gateway::start(&old());
     let ask = call(1, "ask", json!({ "id": 0 }));
-    let asked = send(&gateway, "peer", &ask).await;
+    let asked = send(&gateway, "old", &ask).await;
     for child in gateway.descendants() {
-        crate::gateway::send_signal(child, "KILL");
+        send_signal(child, "KILL");
     }
     gateway.until_active(0).await;
-    is_unknown(&send(&gateway, "peer", &again(ask, &asked, &roots())).await);
+    is_unknown(&send(&gateway, "old", &again(ask, &asked, &roots())).await);
     // In the middle of a call, each of both eras hears of it with the id of its request.
     let exit = call(2, "exit", json!({ "status": 7, "stderr": "why\n" }));
-    let told = send(&gateway, "peer", &exit).await;
+    let told = send(&gateway, "old", &exit).await;
     assert!(told["id"] == 2 && told["error"]["message"].as_str().unwrap().contains("status 7"), "{told}");
     let session = Endpoint::new(&gateway, "stateless").open("2025-11-25").await;
     let told = session.call(3, "exit", json!({ "status": 7, "stderr": "why\n" })).await;

@@ -18,7 +18,7 @@ async fn ask(gateway: &Gateway, server: &str, method: &str, capabilities: Value)
 /// What a server has been told, by itself, in the order in which it came.
 async fn heard(gateway: &Gateway, server: &str, capabilities: Value) -> Vec<String> {
     let answer = ask(gateway, server, "heard", capabilities).await;
-    let lines = answer["result"].as_array().unwrap_or_else(|| panic!("{answer}"));
+    let lines = answer["result"]["value"].as_array().unwrap_or_else(|| panic!("{answer}"));
     let method = |line: &Value| {
         let message: Value = serde_json::from_str(line.as_str().unwrap()).unwrap();
         message["method"].as_str().unwrap().to_owned()
@@ -40,8 +40,9 @@ const BEGUN: [&str; 2] = ["initialize", "notifications/initialized"];
 
 #[tokio::test]
 async fn a_server_is_asked_for_its_era_once_and_serves_clients_of_the_other() {
-    let gateway = Gateway::start("");
-    for (server, first) in [("peer", &["server/discover"][..]), ("fatal", &[])] {
+    let run = format!("run = \"{} --objects", peer());
+    let gateway = Gateway::start(&format!("[servers.plain]\n{run}\"\n[servers.brittle]\n{run} --fatal\""));
+    for (server, first) in [("plain", &["server/discover"][..]), ("brittle", &[])] {
         let shown = ask(&gateway, server, "server/discover", json!({})).await["result"].clone();
         assert_eq!(shown["supportedVersions"], json!([VERSION]), "{shown}");
         assert_eq!(shown["_meta"]["io.modelcontextprotocol/serverInfo"]["name"], "peer");
@@ -121,7 +122,7 @@ async fn a_server_of_the_stateless_era_serves_handshake_clients() {
 #[tokio::test]
 async fn what_the_settings_say_is_not_asked() {
     let settings = format!(
-        "[servers.old]\nrun = \"{0} --dual --old\"\nera = \"handshake\"\n[servers.new]\nrun = \"{0} --dual --new\"\nera = \"stateless\"",
+        "[servers.old]\nrun = \"{0} --objects --dual --old\"\nera = \"handshake\"\n[servers.new]\nrun = \"{0} --objects --dual --new\"\nera = \"stateless\"",
         peer()
     );
     let gateway = Gateway::start(&settings);

@@ -5,7 +5,8 @@
 //! Arguments choose a behaviour for the whole process: `--linger` stays after its input has ended,
 //! `--ignore-term` ignores SIGTERM too, `--deaf` never reads, `--silent` never answers, `--exit N` exits.
 //! It speaks the handshake era; with `--dual` the stateless one too, with `--stateless` only that, and with
-//! `--fatal` it exits when it is asked which (as rmcp 1.5 does). `--slow` initializes nobody who can tell its roots. `--secretive` never lists its tools; `--stocked`
+//! `--fatal` it exits when it is asked which (as rmcp 1.5 does). `--slow` initializes nobody who can tell its roots. `--objects` answers
+//! with objects only, as the protocol wants it: another result stands in `value` then. `--secretive` never lists its tools; `--stocked`
 //! has what `stock.rs` says.
 
 #![expect(clippy::disallowed_methods, reason = "it exits when it is told to")]
@@ -32,9 +33,17 @@ fn main() {
         sleep_forever();
     }
     let eras = Eras { stateless: has("--stateless") || has("--dual"), handshake: !has("--stateless") };
-    let (stocked, slow) = (has("--stocked"), has("--slow"));
-    let mut peer =
-        Peer { out: io::stdout(), asked: None, eras, heard: Vec::new(), listens: Vec::new(), stocked, slow };
+    let (stocked, slow, objects) = (has("--stocked"), has("--slow"), has("--objects"));
+    let mut peer = Peer {
+        out: io::stdout(),
+        asked: None,
+        eras,
+        heard: Vec::new(),
+        listens: Vec::new(),
+        stocked,
+        slow,
+        objects,
+    };
     for line in io::stdin().lock().lines() {
         let Ok(line) = line else { break };
         let message: Value = serde_json::from_str(&line).expect("the gateway sends valid JSON");
@@ -79,6 +88,7 @@ struct Peer {
     /// It has tools, resources and prompts on several pages.
     stocked: bool,
     slow: bool,
+    objects: bool,
 }
 
 struct Eras {
@@ -285,6 +295,7 @@ impl Peer {
     }
 
     fn reply(&mut self, id: &Value, result: Value) {
+        let result = if self.objects && !result.is_object() { json!({ "value": result }) } else { result };
         if !id.is_null() {
             self.line(&json!({ "jsonrpc": "2.0", "id": id, "result": result }).to_string());
         }
