@@ -94,7 +94,7 @@ impl Upgrade {
         if let Ok([Some(token)]) = members(frame.payload(), ["requestId"]) {
             edits.replace(token, own.token().to_owned());
         }
-        out.to_backend.push(edits.done(None));
+        out.to_backend.push(splice::notification("notifications/cancelled", edits.done(None).payload()));
         if self.is_current(&own) {
             self.end_call(now, out);
         }

@@ -3,8 +3,10 @@
 mod arbitrary;
 mod asking;
 mod beginning;
+mod ending;
 mod listening;
 mod passing;
+mod urls;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -159,4 +161,14 @@ fn state(said: &Said) -> String {
 
 fn code(message: &Value) -> i64 {
     message["error"]["code"].as_i64().unwrap()
+}
+
+/// The keys under which a client is asked, in their order.
+fn keys(said: &Said) -> Vec<String> {
+    let asked = said.to_client[0]["result"]["inputRequests"].as_object().unwrap();
+    asked.keys().cloned().collect()
+}
+
+fn is_idle(both: &Both) -> bool {
+    both.upgrade.requests.is_empty() && both.upgrade.questions.is_empty() && !both.upgrade.is_taken()
 }

@@ -1,18 +1,7 @@
 use super::*;
-use crate::mcp::bridge::upgrade::calls::PATIENCE;
 use crate::mcp::bridge::upgrade::questions::MAX;
 
 const YES: &str = r#"{"action":"accept","content":{"x":1.50}}"#;
-
-/// The keys under which a client is asked, in their order.
-fn keys(said: &Said) -> Vec<String> {
-    let asked = said.to_client[0]["result"]["inputRequests"].as_object().unwrap();
-    asked.keys().cloned().collect()
-}
-
-fn is_idle(both: &Both) -> bool {
-    both.upgrade.requests.is_empty() && both.upgrade.questions.is_empty() && !both.upgrade.is_taken()
-}
 
 #[test]
 fn a_question_in_a_call_goes_to_its_client_and_the_answer_back() {
@@ -199,85 +188,6 @@ fn a_call_without_a_state_is_a_new_one() {
 }
 
 #[test]
-fn an_answer_that_comes_while_the_client_is_away_is_kept() {
-    let mut both = Both::open(EVERYTHING);
-    let parked = both.parked(1);
-    both.wonders("5", "roots/list");
-    assert_eq!(both.answers("1", r#"{"content":[]}"#), Said::default());
-    assert_eq!(both.answers("1", r#"{"content":[1]}"#), Said::default());
-    assert!(both.upgrade.is_parked());
-    let done = both.brings(2, r#"{"q1":{}}"#, &parked);
-    assert_eq!(done.to_backend[0], json!({ "jsonrpc": "2.0", "id": "w", "result": {} }));
-    assert_eq!((&done.to_backend[1]["id"], code(&done.to_backend[1])), (&json!(5), -32603));
-    assert_eq!((done.to_client.len(), &done.to_client[0]["id"]), (1, &json!(2)));
-    assert_eq!(done.to_client[0]["result"]["content"], json!([]));
-    assert!(is_idle(&both));
-}
-
-#[test]
-fn a_client_that_does_not_come_back_holds_nobody_up_for_ever() {
-    let mut both = Both::open(EVERYTHING);
-    let state = both.parked(1);
-    both.calls(2);
-    assert_eq!(both.upgrade.next_deadline(), Some(both.now + PATIENCE));
-    assert_eq!(both.wait(299_999), Said::default());
-    let ended = both.wait(1);
-    assert_eq!(ended.to_client, Vec::<Value>::new());
-    assert_eq!(ended.to_backend[0]["params"]["requestId"], 1);
-    assert_eq!((&ended.to_backend[1]["id"], code(&ended.to_backend[1])), (&json!("w"), -32603));
-    assert_eq!(ended.to_backend[2]["id"], 2);
-    assert_eq!(both.answers("1", "{}"), Said::default());
-    assert_eq!(code(&both.brings(3, r#"{"q1":{}}"#, &state).to_client[0]), -32602);
-    both.answers("2", "{}");
-    assert!(is_idle(&both));
-}
-
-#[test]
-fn a_round_that_is_over_is_over_before_anybody_looks() {
-    let mut both = Both::open(EVERYTHING);
-    let state = both.parked(1);
-    both.now += PATIENCE;
-    assert_eq!(code(&both.brings(3, r#"{"q1":{}}"#, &state).to_client[0]), -32602);
-}
-
-#[test]
-fn an_answer_that_nobody_fetched_is_not_called_off() {
-    let mut both = Both::open(EVERYTHING);
-    both.parked(1);
-    both.answers("1", "{}");
-    let ended = both.wait(300_000);
-    assert_eq!((ended.to_backend.len(), code(&ended.to_backend[0])), (1, -32603));
-    assert!(is_idle(&both));
-}
-
-#[test]
-fn a_call_that_ends_takes_its_questions_with_it() {
-    let mut both = Both::open(EVERYTHING);
-    both.calls(1);
-    both.calls(2);
-    both.wonders("0", "roots/list");
-    let off = both.calls_off(1);
-    assert_eq!(off.to_backend[0]["params"]["requestId"], 1);
-    assert_eq!((&off.to_backend[1]["id"], code(&off.to_backend[1])), (&json!(0), -32603));
-    assert_eq!(off.to_backend[2]["id"], 2);
-    both.wonders("1", "roots/list");
-    let done = both.answers("2", "{}");
-    assert_eq!((&done.to_backend[0]["id"], code(&done.to_backend[0])), (&json!(1), -32603));
-    assert_eq!(both.wait(50), Said::default());
-    assert!(is_idle(&both));
-}
-
-#[test]
-fn a_client_that_leaves_after_it_came_back_calls_off_what_it_came_back_to() {
-    let mut both = Both::open(EVERYTHING);
-    let state = both.parked(1);
-    both.brings(2, r#"{"q1":{}}"#, &state);
-    assert_eq!(both.calls_off(1), Said::default(), "this number waits for nothing");
-    assert_eq!(both.calls_off(2).to_backend[0]["params"]["requestId"], 1);
-    assert!(is_idle(&both));
-}
-
-#[test]
 fn the_backend_may_think_better_of_it() {
     let mut both = Both::open(EVERYTHING);
     both.calls(1);
@@ -334,58 +244,4 @@ fn questions_are_bounded_in_number_and_bytes() {
     assert_eq!(both.backend(&large(2)), Said::default(), "nothing is left of what has gone");
     let odd = r#"{"jsonrpc":"2.0","id":3,"method":"roots/list","params":[1]}"#;
     assert_eq!(code(&both.backend(odd).to_backend[0]), -32603);
-}
-
-fn urls(mode: &str) -> String {
-    format!(
-        r#"{{"code":-32042,"message":"m","data":{{"elicitations":[{{"mode":"{mode}","url":"u","elicitationId":"e","message":"m"}}]}}}}"#
-    )
-}
-
-#[test]
-fn urls_to_be_opened_first_are_asked_for_and_the_request_is_sent_again() {
-    let mut both = Both::open(EVERYTHING);
-    both.calls(1);
-    let asked = both.fails("1", &urls("url"));
-    let url = json!({ "mode": "url", "url": "u", "elicitationId": "e", "message": "m" });
-    assert_eq!(
-        asked.to_client[0]["result"]["inputRequests"],
-        json!({ "url1": { "method": "elicitation/create", "params": url } })
-    );
-    assert!(is_idle(&both));
-    let state = state(&asked);
-    assert!(both.upgrade.has_asked(&state));
-    let again = both.brings(2, "{}", &state);
-    assert_eq!(
-        (&again.to_backend[0]["id"], &again.to_backend[0]["method"]),
-        (&json!(2), &json!("tools/call"))
-    );
-    assert_eq!(again.to_backend[0]["params"].get(STATE), None);
-    both.answers("2", "{}");
-    let other = json!({ "name": "u", "requestState": state });
-    assert_eq!(code(&both.asks(3, "tools/call", &other.to_string()).to_client[0]), -32602);
-    both.now += PATIENCE;
-    assert_eq!(code(&both.brings(4, "{}", &state).to_client[0]), -32602);
-}
-
-#[test]
-fn who_cannot_open_urls_is_told_what_it_lacks() {
-    for capabilities in ["{}", r#"{"elicitation":{}}"#] {
-        let mut both = Both::open(capabilities);
-        both.calls(1);
-        let error = both.fails("1", &urls("url")).to_client.remove(0)["error"].take();
-        assert_eq!(error["code"], -32021, "{capabilities}");
-        assert_eq!(error["data"], json!({ "requiredCapabilities": { "elicitation": { "url": {} } } }));
-        assert!(is_idle(&both));
-    }
-}
-
-#[test]
-fn urls_may_be_needed_after_a_question_too() {
-    let mut both = Both::open(EVERYTHING);
-    let parked = both.parked(1);
-    both.fails("1", &urls("url"));
-    let asked = both.brings(2, r#"{"q1":{}}"#, &parked);
-    assert_eq!((&asked.to_client[0]["id"], keys(&asked)), (&json!(2), vec!["url1".to_owned()]));
-    assert_eq!(both.brings(3, "{}", &state(&asked)).to_backend[0]["id"], 3);
 }
