@@ -242,6 +242,12 @@ impl Listening {
         self.next.as_ref() == Some(number) || self.current.as_ref().is_some_and(|own| own.number == *number)
     }
 
+    /// Whether nothing is on its way.
+    #[cfg(test)]
+    pub(super) fn is_settled(&self) -> bool {
+        self.next.is_none() && self.changes.is_empty() && self.due.is_none() && !self.is_stale
+    }
+
     fn drop_current(&mut self, out: &mut Passed) {
         if let Some(old) = self.current.take() {
             out.to_backend.push(cancelled(&old.number, "another subscription takes its place"));

@@ -129,6 +129,16 @@ impl Requests {
         self.kept - own.map_or(0, |frame| frame.bytes().len()) + bytes <= MAX_KEPT
     }
 
+    /// Whether nothing is in any of the tables.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+            && self.legs.is_empty()
+            && self.tokens.is_empty()
+            && self.questions.is_empty()
+            && self.paced.is_empty()
+    }
+
     pub(super) fn kept(&self) -> usize {
         self.kept
     }

@@ -1,6 +1,11 @@
 //! One client and one backend, whose parts the tests play.
 
+mod answers;
+mod asking;
+mod interleavings;
+mod listening;
 mod opening;
+mod requests;
 
 use std::time::Duration;
 
@@ -15,7 +20,7 @@ struct Out {
     to_backend: Vec<Value>,
     to_client: Vec<Value>,
     /// Of each message to the client, the request that it is about.
-    about: Vec<Option<String>>,
+    about: Vec<Value>,
 }
 
 impl Out {
@@ -24,7 +29,9 @@ impl Out {
         Self {
             to_backend: passed.to_backend.iter().map(value).collect(),
             to_client: to_client.clone().map(|message| value(&message.frame)).collect(),
-            about: to_client.map(|message| Some(message.about.as_ref()?.token().to_owned())).collect(),
+            about: to_client
+                .map(|message| message.about.as_ref().map_or(Value::Null, |id| id.token().parse().unwrap()))
+                .collect(),
         }
     }
 
@@ -103,8 +110,12 @@ impl World {
 
     /// Lets the time pass until something is due, and does it.
     fn wait(&mut self) -> Out {
-        let mut out = Passed::default();
         self.now = self.machine.next_deadline().expect("nothing is due");
+        self.tick()
+    }
+
+    fn tick(&mut self) -> Out {
+        let mut out = Passed::default();
         self.machine.tick(self.now, &mut out);
         Out::of(&out)
     }

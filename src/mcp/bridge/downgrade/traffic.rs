@@ -194,22 +194,19 @@ impl Downgrade {
 
     /// The backend says something that nobody has asked for.
     pub(super) fn backend_tells(&mut self, frame: Frame, now: Duration, out: &mut Passed) {
+        // It may call off nothing but a subscription.
+        if let Kind::Notification(Method::Cancelled(number)) = frame.kind() {
+            return number.iter().for_each(|number| self.listening.ended(number, None, now, out));
+        }
+        if let Some(number) = subscription(&frame) {
+            return self.listening_tells(&number, &frame, now, out);
+        }
         let about = match frame.kind() {
-            // It may call off nothing but a subscription.
-            Kind::Notification(Method::Cancelled(number)) => {
-                if let Some(number) = number {
-                    self.listening.ended(number, None, now, out);
-                }
-                return;
-            }
             Kind::Notification(Method::Progress) => {
                 progress(&frame).and_then(|token| self.requests.by_token(&token))
             }
             Kind::Notification(Method::Log) => self.requests.only_one(),
-            _ => match subscription(&frame) {
-                Some(number) => return self.listening_tells(&number, &frame, now, out),
-                None => None,
-            },
+            _ => None,
         };
         let about = about.cloned();
         out.to_client.push(ForClient { frame, about });
