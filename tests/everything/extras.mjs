@@ -1,5 +1,5 @@
 // The tools of our own client tests.
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { registrar } from "./content.mjs";
@@ -8,6 +8,8 @@ import { ask, form, roots, sampling } from "./input.mjs";
 // Of the process and not of a server, so that a test sees who shares a process.
 let cancelled = 0;
 let kept = "";
+const hangs = new EventEmitter();
+const ended = new Set();
 
 export function extras(mcp, watched) {
   const tool = registrar(mcp);
@@ -33,12 +35,23 @@ export function extras(mcp, watched) {
     }
     return `counted ${steps}`;
   });
-  tool("hang", "Never answers", {}, async (_args, { mcpReq }) => {
+  const named = { name: z.string().default("") };
+  tool("hang", "Never answers; reports that it has begun", named, async ({ name }, { mcpReq }) => {
+    const progressToken = mcpReq._meta?.progressToken;
+    if (progressToken !== undefined) {
+      await mcpReq.notify({ method: "notifications/progress", params: { progressToken, progress: 0 } });
+    }
     if (!mcpReq.signal.aborted) await once(mcpReq.signal, "abort");
     cancelled += 1;
+    ended.add(name);
+    hangs.emit(name);
     return "cancelled";
   });
   tool("cancelled", "Answers how many hangs were cancelled in this process", {}, () => String(cancelled));
+  tool("until_cancelled", "Answers once the hang of this name was cancelled", named, async ({ name }, { mcpReq }) => {
+    if (!ended.has(name)) await once(hangs, name, { signal: mcpReq.signal });
+    return "cancelled";
+  });
   tool("crash", "Ends this process", {}, () => {
     process.stderr.write("crashed on purpose\n", () => process.exit(3));
     return new Promise(() => {});
@@ -51,6 +64,15 @@ export function extras(mcp, watched) {
   tool("sample", "Asks the client's model", {}, (_args, ctx) => ask(ctx, { said: sampling("say hi") }, ({ said }) => said));
   tool("roots", "Asks for the client's roots", {}, (_args, ctx) => ask(ctx, { roots }, ({ roots }) => roots.join(",")));
 
+  tool("speak", "Logs the word at three levels", { word: z.string() }, async ({ word }, { mcpReq }) => {
+    for (const level of ["info", "warning", "error"]) await mcpReq.log(level, `${word} ${level}`);
+    return word;
+  });
+
+  tool("update", "Says that this resource changed", { uri: z.string() }, async ({ uri }, { mcpReq }) => {
+    if (mcpReq.envelope || watched.has(uri)) await mcp.server.sendResourceUpdated({ uri });
+    return "updated";
+  });
   tool("touch", "Says that test://watched and the list of tools changed", {}, async (_args, { mcpReq }) => {
     const uri = "test://watched";
     if (mcpReq.envelope || watched.has(uri)) await mcp.server.sendResourceUpdated({ uri });
