@@ -27,6 +27,7 @@ mod import;
 mod isolation;
 mod ladder;
 mod limits;
+mod matrix;
 mod messages;
 mod offer;
 mod opening;
