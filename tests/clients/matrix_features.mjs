@@ -147,15 +147,21 @@ export const features = {
     throw answer.error;
   },
 
-  async cancel({ call }) {
-    const name = randomUUID();
-    const begun = inbox();
+  async cancel({ client, call, notice }) {
+    const uri = `test://${randomUUID()}`;
+    const [begun, updates] = [inbox(), inbox()];
+    notice("notifications/resources/updated", ({ params }) => updates.push(params.uri));
     const abort = new AbortController();
-    const refused = assert.rejects(call("hang", { name }, { signal: abort.signal, onprogress: begun.push }));
-    await begun.next();
-    abort.abort("enough");
-    await refused;
-    assert.equal(await call("until_cancelled", { name }), "cancelled");
+    if (!stateless) await client.subscribeResource({ uri });
+    await listening(client, { resourceSubscriptions: [uri] }, async () => {
+      const refused = assert.rejects(call("hang", { uri }, { signal: abort.signal, onprogress: begun.push }));
+      await begun.next();
+      abort.abort("enough");
+      await refused;
+      // The server says so once it has noticed.
+      assert.equal(await updates.next(), uri);
+    });
+    if (!stateless) await client.unsubscribeResource({ uri });
     assert.equal(await call("echo", { text: "it goes on" }), "it goes on");
   },
 

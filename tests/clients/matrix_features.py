@@ -208,21 +208,26 @@ class Features:
         await self.client.send_ping()
 
     async def cancel(self):
-        name = str(uuid.uuid4())
+        uri = f"test://{uuid.uuid4()}"
         begun = self.heard.inbox("begun")
 
         async def progress(_value, _total, _message):
             self.heard.come("begun")
 
-        async with anyio.create_task_group() as group:
+        async def hang():
+            await self.call_tool("hang", {"uri": uri}, progress_callback=progress)
 
-            async def hang():
-                await self.call_tool("hang", {"name": name}, progress_callback=progress)
-
-            group.start_soon(hang)
-            await begun()
-            group.cancel_scope.cancel()
-        assert await self.call_tool("until_cancelled", {"name": name}) == "cancelled"
+        if not self.stateless:
+            await self.client.subscribe_resource(uri)
+        async with self.watching([uri]) as updated:
+            async with anyio.create_task_group() as group:
+                group.start_soon(hang)
+                await begun()
+                group.cancel_scope.cancel()
+            # The server says so once it has noticed.
+            assert (said := await updated()) == uri, said
+        if not self.stateless:
+            await self.client.unsubscribe_resource(uri)
         assert await self.call_tool("echo", {"text": "it goes on"}) == "it goes on"
 
     async def resource(self):

@@ -1,5 +1,5 @@
 // The tools of our own client tests.
-import { EventEmitter, once } from "node:events";
+import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { registrar } from "./content.mjs";
@@ -8,11 +8,17 @@ import { ask, form, roots, sampling } from "./input.mjs";
 // Of the process and not of a server, so that a test sees who shares a process.
 let cancelled = 0;
 let kept = "";
-const hangs = new EventEmitter();
-const ended = new Set();
 
 export function extras(mcp, watched) {
   const tool = registrar(mcp);
+  const progressed = async ({ _meta, notify }, progress, total) => {
+    const progressToken = _meta?.progressToken;
+    if (progressToken === undefined) return;
+    await notify({ method: "notifications/progress", params: { progressToken, progress, total } });
+  };
+  const changed = async ({ envelope }, uri) => {
+    if (envelope || watched.has(uri)) await mcp.server.sendResourceUpdated({ uri });
+  };
 
   tool("echo", "Answers the text", { text: z.string() }, ({ text }) => text);
   tool("fill", "Answers that many bytes", { bytes: z.int().min(0) }, ({ bytes }) => "x".repeat(bytes));
@@ -25,33 +31,22 @@ export function extras(mcp, watched) {
 
   const pace = { steps: z.int().min(0), pause_ms: z.int().min(0) };
   tool("count", "Counts, and reports each step", pace, async ({ steps, pause_ms }, { mcpReq }) => {
-    const progressToken = mcpReq._meta?.progressToken;
-    for (let progress = 1; progress <= steps; progress++) {
-      if (progressToken !== undefined) {
-        await mcpReq.notify({ method: "notifications/progress", params: { progressToken, progress, total: steps } });
-      }
+    for (let step = 1; step <= steps; step++) {
+      await progressed(mcpReq, step, steps);
       // After the last step too: the SDK's clients may lose a note that arrives together with the answer.
       await sleep(pause_ms, undefined, { signal: mcpReq.signal });
     }
     return `counted ${steps}`;
   });
-  const named = { name: z.string().default("") };
-  tool("hang", "Never answers; reports that it has begun", named, async ({ name }, { mcpReq }) => {
-    const progressToken = mcpReq._meta?.progressToken;
-    if (progressToken !== undefined) {
-      await mcpReq.notify({ method: "notifications/progress", params: { progressToken, progress: 0 } });
-    }
+  const hang = { uri: z.string().optional() };
+  tool("hang", "Notes progress and never answers; once cancelled, changes the resource", hang, async ({ uri }, { mcpReq }) => {
+    await progressed(mcpReq, 0);
     if (!mcpReq.signal.aborted) await once(mcpReq.signal, "abort");
     cancelled += 1;
-    ended.add(name);
-    hangs.emit(name);
+    if (uri !== undefined) await changed(mcpReq, uri);
     return "cancelled";
   });
   tool("cancelled", "Answers how many hangs were cancelled in this process", {}, () => String(cancelled));
-  tool("until_cancelled", "Answers once the hang of this name was cancelled", named, async ({ name }, { mcpReq }) => {
-    if (!ended.has(name)) await once(hangs, name, { signal: mcpReq.signal });
-    return "cancelled";
-  });
   tool("crash", "Ends this process", {}, () => {
     process.stderr.write("crashed on purpose\n", () => process.exit(3));
     return new Promise(() => {});
@@ -70,12 +65,11 @@ export function extras(mcp, watched) {
   });
 
   tool("update", "Says that this resource changed", { uri: z.string() }, async ({ uri }, { mcpReq }) => {
-    if (mcpReq.envelope || watched.has(uri)) await mcp.server.sendResourceUpdated({ uri });
+    await changed(mcpReq, uri);
     return "updated";
   });
   tool("touch", "Says that test://watched and the list of tools changed", {}, async (_args, { mcpReq }) => {
-    const uri = "test://watched";
-    if (mcpReq.envelope || watched.has(uri)) await mcp.server.sendResourceUpdated({ uri });
+    await changed(mcpReq, "test://watched");
     await mcp.server.sendToolListChanged();
     return "touched";
   });
