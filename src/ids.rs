@@ -22,6 +22,16 @@ pub struct ServerName(Arc<str>);
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SessionId(Arc<str>);
 
+/// Draws 256 bits for a key that nobody else knows, from the operating system's generator.
+///
+/// # Errors
+/// When the generator cannot be read.
+pub fn draw_key() -> Result<[u8; 32], getrandom::Error> {
+    let mut bits = [0u8; 32];
+    getrandom::fill(&mut bits)?;
+    Ok(bits)
+}
+
 /// Eight hexadecimal digits derived from a [`SessionId`], for logs and messages. Reveals nothing of the id.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SessionTag([u8; 4]);

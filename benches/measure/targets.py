@@ -44,7 +44,7 @@ SETTINGS = COMMON + """
 [servers.echo]
 run = "{echo}"
 readable = ["{place}"]
-{warm}
+{more}
 """
 # The bare HTTP server, as a remote one.
 REMOTE = COMMON + """
@@ -80,6 +80,9 @@ ABOUT = {
     "lockgate-sse": ("Lockgate, HTTP with SSE", "nothing"),
     "lockgate-stream": ("Lockgate, Streamable HTTP", "nothing"),
     "lockgate-stateless": ("Lockgate, 2026-07-28", "a child, among requests of one tenant with the same variables"),
+    "lockgate-bridged-sse": ("Lockgate, HTTP with SSE, the child taken for one of 2026-07-28", "nothing"),
+    "lockgate-bridged-stream": ("Lockgate, Streamable HTTP, the child taken for one of 2026-07-28", "nothing"),
+    "lockgate-bridged-stateless": ("Lockgate, 2026-07-28, the child taken for one of 2025-11-25", "as without the bridge"),
     "lockgate-warm-sse": ("Lockgate, HTTP with SSE, children started ahead", "nothing"),
     "lockgate-warm-stream": ("Lockgate, Streamable HTTP, children started ahead", "nothing"),
     "lockgate-remote-sse": ("Lockgate, HTTP with SSE, in front of bare actix-web as a remote server", "connections to it"),
@@ -97,18 +100,18 @@ ABOUT = {
 }
 
 
-def settings(binaries, name, limits="", warm=0):
+def settings(binaries, name, limits="", warm=0, era=""):
     """Writes a settings file; returns its path."""
     path = binaries.place / f"{name}.toml"
-    ahead = f"warm = {warm}" if warm else ""
-    text = SETTINGS.format(echo=binaries.echo, place=binaries.place, limits=limits, warm=ahead)
+    more = "\n".join((f"warm = {warm}" if warm else "", f'era = "{era}"' if era else ""))
+    text = SETTINGS.format(echo=binaries.echo, place=binaries.place, limits=limits, more=more)
     path.write_text(text)
     return path
 
 
-def ours(binaries, name, transport, path, limits="", warm=0):
-    """A Lockgate with the default sandbox."""
-    config = settings(binaries, name, limits, warm)
+def ours(binaries, name, transport, path, limits="", warm=0, era=""):
+    """A Lockgate with the default sandbox. The child speaks both eras, so that it can be told which one to take it for."""
+    config = settings(binaries, name, limits, warm, era)
     return Target(
         name, "ours", transport, path, f"{binaries.lockgate} --port {{port}} --config {shlex.quote(str(config))}",
         (f"Authorization: Bearer {SECRET}",), {"LOCKGATE_SECRET": SECRET, "LOG_LEVEL": "warn"}, warm,
@@ -139,6 +142,9 @@ def every(binaries, with_peers):
         ours(binaries, "lockgate-sse", "sse", "/echo/sse"),
         ours(binaries, "lockgate-stream", "streamable", "/echo/mcp"),
         ours(binaries, "lockgate-stateless", "stateless", "/echo/mcp"),
+        ours(binaries, "lockgate-bridged-sse", "sse", "/echo/sse", era="stateless"),
+        ours(binaries, "lockgate-bridged-stream", "streamable", "/echo/mcp", era="stateless"),
+        ours(binaries, "lockgate-bridged-stateless", "stateless", "/echo/mcp", era="handshake"),
     ]
     found += [
         remote(binaries, "lockgate-remote-sse", "sse", "/echo/sse"),

@@ -213,6 +213,11 @@ def program(figures):
     stateless = ratio(figures, "echo_s1_1cpu", "calls_per_s", "lockgate-stateless", "lockgate-stream")
     rate = figures.median("lockgate-stateless", "echo_s1_1cpu", "calls_per_s")
     yield Verdict("stateless calls/s on a living child, of a session's", True, 0.9, stateless, "", f"{number(rate)} calls/s")
+    for short, name in (*TRANSPORTS, ("stateless", "2026-07-28")):
+        us = f"lockgate-bridged-{short}"
+        cost = figures.median(us, "echo_s1_1cpu", "cpu_us_per_call")
+        yield Verdict(f"{name}: the gateway's CPU for a call between two eras, of one within an era", False, 2,
+                      ratio(figures, "echo_s1_1cpu", "cpu_us_per_call", us, f"lockgate-{short}"), "×", f"{number(cost)} µs")
 
 
 def correctness(figures):

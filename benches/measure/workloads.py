@@ -24,7 +24,8 @@ class Workload:
 LIMITS = ("lockgate-sse", "lockgate-stream", "floor", "pipe")
 OURS = ("lockgate-sse", "lockgate-stream")
 CHILDREN = ("lockgate-sse", "lockgate-stream", "peer", "pipe")
-ALL = ("lockgate-sse", "lockgate-stream", "lockgate-stateless", "lockgate-remote", "peer", "floor", "pipe")
+ALL = ("lockgate-sse", "lockgate-stream", "lockgate-stateless", "lockgate-bridged", "lockgate-remote", "peer", "floor",
+       "pipe")
 EACH = ("lockgate-sse", "lockgate-stream", "lockgate-remote", "peer", "floor", "pipe")
 FAULTS = ("garbage_text", "garbage_binary", "garbage_json", "garbage_blank", "stderr_flood_4mb",
           "reply_1mb", "reply_16mb", "grandchild", "crash")

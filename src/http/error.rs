@@ -112,7 +112,7 @@ impl Refusal {
                 later(S::SERVICE_UNAVAILABLE, SOON)
             }
             Self::NotOpened(NotOpened::Start(..)) => plain(S::BAD_GATEWAY, Code::Internal),
-            Self::NotOpened(NotOpened::OtherEra(misfit)) | Self::Misfit(misfit) => {
+            Self::Misfit(misfit) => {
                 let unknown = matches!(misfit, Misfit::NoMethod(_));
                 plain(if unknown { S::NOT_FOUND } else { S::BAD_REQUEST }, misfit.code())
             }
@@ -169,7 +169,7 @@ impl Refusal {
             _ => {}
         }
         let data = match self {
-            Self::NotOpened(NotOpened::OtherEra(misfit)) | Self::Misfit(misfit) => misfit.data(),
+            Self::Misfit(misfit) => misfit.data(),
             Self::Failed(failure) => failure.data.clone(),
             _ => None,
         };

@@ -3,11 +3,12 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::error::{Code, Failure};
 use super::frame::{Frame, Kind};
+use super::introduction::Introduction;
 use super::members::{decode, members};
 use super::mirror::{Mirror, plain, wrapped};
 use super::version::{Era, STATELESS_VERSIONS, is_stateless_version};
@@ -16,8 +17,11 @@ use super::version::{Era, STATELESS_VERSIONS, is_stateless_version};
 #[derive(Clone, Debug)]
 pub struct Enveloped {
     frame: Frame,
+    introduction: Introduction,
     capabilities: [u8; 32],
     tool: Option<String>,
+    state: Option<String>,
+    may_be_asked: bool,
 }
 
 /// Why a request does not fit the stateless era. The client is at fault.
@@ -90,15 +94,18 @@ fn claims(frame: &Frame) -> bool {
 /// What the envelope says, well-formed.
 struct Meta<'a> {
     version: Cow<'a, str>,
-    capabilities: Value,
+    client: Option<&'a str>,
+    capabilities: Map<String, Value>,
     name: Option<&'a str>,
     uri: Option<&'a str>,
+    state: Option<&'a str>,
 }
 
 impl<'a> Meta<'a> {
     fn read(frame: &'a Frame) -> Result<Self, Misfit> {
         let doubled = |_| Misfit::Malformed("params", "must be an object, each member there once");
-        let [meta, name, uri] = members(frame.payload(), ["_meta", "name", "uri"]).map_err(doubled)?;
+        let [meta, name, uri, state] =
+            members(frame.payload(), ["_meta", "name", "uri", "requestState"]).map_err(doubled)?;
         let meta = meta.ok_or_else(|| Misfit::Missing(vec![VERSION, CAPABILITIES]))?;
         let doubled = |_| Misfit::Malformed("params._meta", "must be an object, each member there once");
         // What is read later on must be there once at most, too.
@@ -113,13 +120,11 @@ impl<'a> Meta<'a> {
         };
         let version = decode(version).ok_or(Misfit::Malformed(VERSION, "must be a string"))?;
         let capabilities = serde_json::from_str(capabilities)
-            .ok()
-            .filter(Value::is_object)
-            .ok_or(Misfit::Malformed(CAPABILITIES, "must be an object"))?;
+            .map_err(|_| Misfit::Malformed(CAPABILITIES, "must be an object"))?;
         if client.is_some_and(|client| !is_implementation(client)) {
             return Err(Misfit::Malformed(CLIENT, "must be an object with a `name` and a `version`"));
         }
-        Ok(Self { version, capabilities, name, uri })
+        Ok(Self { version, client, capabilities, name, uri, state })
     }
 }
 
@@ -154,6 +159,8 @@ impl Enveloped {
             "resources/read" => Some(meta.uri),
             _ => None,
         };
+        // Just what is used by name can be asked for more in return (MCP 2026-07-28, input required).
+        let is_askable = named.is_some();
         if let Some(token) = named {
             let name = token.and_then(decode);
             agrees(
@@ -166,8 +173,11 @@ impl Enveloped {
             return Err(Misfit::NoMethod(method));
         }
         let tool = meta.name.filter(|_| method == "tools/call").and_then(decode).map(Cow::into_owned);
-        let capabilities = Sha256::digest(meta.capabilities.to_string()).into();
-        Ok(Self { tool, capabilities, frame })
+        let state = meta.state.and_then(decode).map(Cow::into_owned);
+        let introduction = Introduction { info: meta.client.map(Box::from), capabilities: meta.capabilities };
+        let capabilities = Sha256::digest(introduction.capabilities_text()).into();
+        let may_be_asked = is_askable && introduction.can_be_asked_anything();
+        Ok(Self { introduction, capabilities, tool, state, may_be_asked, frame })
     }
 
     /// The request.
@@ -178,6 +188,21 @@ impl Enveloped {
     /// Stands for the client's capabilities, whatever the order in which it named them.
     pub fn capabilities(&self) -> &[u8; 32] {
         &self.capabilities
+    }
+
+    /// What the client says of itself.
+    pub fn introduction(&self) -> &Introduction {
+        &self.introduction
+    }
+
+    /// The state that it brings back, if it is called again with answers.
+    pub fn state(&self) -> Option<&str> {
+        self.state.as_deref()
+    }
+
+    /// Whether its client may be asked something in return.
+    pub fn may_be_asked(&self) -> bool {
+        self.may_be_asked
     }
 
     /// The tool that it calls, if it calls one.

@@ -44,6 +44,20 @@ fn read<'a, const N: usize>(
     reader.end().map(|()| found)
 }
 
+/// Takes the name and the token of each member of the object that `text` is, in their order, also of one that
+/// stands there twice.
+///
+/// # Errors
+/// If it is no JSON object. Some may have been taken by then.
+pub(super) fn entries<'a>(
+    text: &'a str,
+    take: impl FnMut(Cow<'a, str>, &'a str),
+) -> Result<(), serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    reader.deserialize_map(Entries(take))?;
+    reader.end()
+}
+
 /// Takes the tokens of the members of the list that `text` is, one by one: millions of them take no room here.
 ///
 /// # Errors
@@ -129,6 +143,23 @@ impl<'de, const N: usize> Visitor<'de> for Members<'_, N> {
             }
         }
         Ok(found)
+    }
+}
+
+struct Entries<F>(F);
+
+impl<'de, F: FnMut(Cow<'de, str>, &'de str)> Visitor<'de> for Entries<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Text(name)) = map.next_key()? {
+            self.0(name, map.next_value::<&RawValue>()?.get());
+        }
+        Ok(())
     }
 }
 

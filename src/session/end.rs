@@ -26,8 +26,6 @@ pub(super) enum End {
     BackendClosed,
     /// The backend has not answered its first request in time.
     NoAnswer,
-    /// The backend does not speak the era of the clients that would share it.
-    OtherEra,
     /// The backend has refused to be initialized.
     Refused,
     /// No message came for so long: `timeouts.idle`, or `timeouts.warm` where the backend is shared.
@@ -80,7 +78,6 @@ impl End {
             (Self::NotOpened(reason), _) => reason.clone(),
             (Self::ClientLeft, _) => "the client closed its stream".into(),
             (Self::Refused, _) => format!("the server {server} refused to be initialized"),
-            (Self::OtherEra, _) => format!("the server {server} speaks the handshake era"),
             (Self::Idle(limit), _) => format!("the session was idle for {}", for_people(*limit)),
             (Self::Lifetime, _) => {
                 format!("the session reached its lifetime of {}", for_people(timeouts.lifetime))

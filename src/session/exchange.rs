@@ -4,11 +4,10 @@
 //! ```text
 //! Fresh ── initialize from the client ──────────────────────────────▶ Open
 //!   └──── anything else of a client that reconnected ──▶ Greeting ──▶ Open, then what was held
-//!                   a backend of unknown era, asked ──────▲
 //! ```
-//! A client that reconnects believes itself initialized (protocol.md 1.2), so the handshake with the new
-//! backend is performed for it, and what it sends meanwhile is held. Clients of the stateless era wait in
-//! the same way until a backend has shown that it speaks their era, where that is not known.
+//! A client that reconnects believes itself initialized (protocol.md 1.2), so `initialize` is performed for it
+//! with the new backend, and what it sends meanwhile is held. Clients that share a session do not begin; they
+//! just ask. To an exchange, a backend speaks as its clients do: what is between them is [`crate::mcp::Bridge`].
 
 mod greeting;
 mod offered;
@@ -26,7 +25,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-pub(in crate::session) use self::greeting::wrong_era;
 pub(in crate::session) use self::ruling::{Addressed, FromBackend, FromClient, Said, Unfit};
 
 use self::offered::Admitted;
@@ -35,7 +33,7 @@ use super::Transport;
 use super::outbox::{EventId, StreamId};
 use crate::catalog::Offer;
 use crate::mcp::{
-    Code, Era, Frame, Kind, Method, Origin, RequestId, agreed_revision, asked_progress, error_frame,
+    Code, ForClient, Frame, Kind, Method, Origin, RequestId, agreed_revision, asked_progress, error_frame,
     initialize, subscription_ended,
 };
 
@@ -56,8 +54,6 @@ pub(super) struct Exchange {
     revision: Option<Arc<str>>,
     /// Whether the backend has agreed to `initialize`; `None` until it has answered.
     initialized: Option<bool>,
-    /// What the backend has shown itself to be, where we asked.
-    shown: Option<Era>,
     /// The number that the next request of a shared backend gets.
     next_number: u64,
 }
@@ -65,7 +61,7 @@ pub(super) struct Exchange {
 #[derive(Debug)]
 enum Stage {
     Fresh,
-    /// Our own first request is on its way; what clients send is held.
+    /// Our own `initialize` is on its way; what the client sends is held.
     Greeting {
         greeting: RequestId,
         held: Vec<Frame>,
@@ -76,13 +72,12 @@ enum Stage {
 
 /// Requests that may be open in one direction.
 const MAX_OPEN: usize = 1024;
-/// What may be held while we perform a handshake, in bytes.
+/// What may be held while we perform `initialize`, in bytes.
 const MAX_HELD: usize = 1 << 20;
 
 impl Exchange {
     pub(super) fn new(transport: Transport, timeout: Duration, offer: Offer) -> Self {
-        // A client of the stateless era does not begin; it just asks.
-        let stage = if transport == Transport::Stateless { Stage::Open } else { Stage::Fresh };
+        let stage = if transport.is_shared() { Stage::Open } else { Stage::Fresh };
         Self {
             transport,
             offer,
@@ -92,7 +87,6 @@ impl Exchange {
             parked: VecDeque::new(),
             revision: None,
             initialized: None,
-            shown: None,
             next_number: 1,
         }
     }
@@ -124,10 +118,10 @@ impl Exchange {
             }
             (Stage::Fresh, _, None) => Err(Unfit::NotBegun),
             (Stage::Fresh, _, Some(revision)) => {
-                let (handshake, greeting) = initialize(revision);
+                let (initialize, greeting) = initialize(revision);
                 self.stage = Stage::Greeting { greeting, held: Vec::new(), bytes: 0 };
                 self.hold(said).inspect_err(|_| self.stage = Stage::Fresh)?;
-                Ok(FromClient::Hold(Some(handshake)))
+                Ok(FromClient::Hold(Some(initialize)))
             }
             (Stage::Greeting { .. }, ..) => self.hold(said).map(|()| FromClient::Hold(None)),
         }
@@ -161,12 +155,12 @@ impl Exchange {
         }
         let purpose = match method {
             Method::Initialize => Purpose::Initialize,
-            Method::Listen if self.transport == Transport::Stateless => Purpose::Listen,
+            Method::Listen if self.transport.is_shared() => Purpose::Listen,
             _ => Purpose::Other,
         };
         let mut request = Request::new(stream, purpose);
         request.show(&frame, offer);
-        if self.transport == Transport::Stateless {
+        if self.transport.is_shared() {
             let number = RequestId::number(self.next_number);
             self.next_number += 1;
             let (origin, frame) = Origin::renumber(&frame, id.clone(), &number);
@@ -185,7 +179,8 @@ impl Exchange {
     }
 
     /// Takes a message of the backend. `listening` says whether somebody reads the listening stream.
-    pub(super) fn backend_says(&mut self, frame: Frame, listening: bool) -> FromBackend {
+    pub(super) fn backend_says(&mut self, said: ForClient, listening: bool) -> FromBackend {
+        let ForClient { frame, about } = said;
         match frame.kind() {
             Kind::Response(Some(id)) => {
                 if matches!(&self.stage, Stage::Greeting { greeting, .. } if greeting == id) {
@@ -194,7 +189,7 @@ impl Exchange {
                 self.answer(frame)
             }
             Kind::Response(None) => FromBackend::Drop,
-            Kind::Request(id, _) if self.transport == Transport::Stateless => {
+            Kind::Request(id, _) if self.transport.is_shared() => {
                 let refusal = "a server of protocol version 2026-07-28 sends no requests; \
                                it returns `input_required`";
                 FromBackend::Refuse(error_frame(id, Code::InvalidRequest, refusal))
@@ -203,24 +198,24 @@ impl Exchange {
                 let refusal = "too many requests to this client are open";
                 FromBackend::Refuse(error_frame(id, Code::Internal, refusal))
             }
-            Kind::Notification(_) if self.transport == Transport::Stateless => self.route_shared(frame),
+            Kind::Notification(_) if self.transport.is_shared() => self.route_shared(frame),
             Kind::Notification(_) if !self.offer.may_tell(&frame) => FromBackend::Drop,
             Kind::Request(id, _) => {
                 self.asked.insert(id.clone());
-                FromBackend::Forward(self.addressed(frame, listening))
+                FromBackend::Forward(self.addressed(frame, about.as_ref(), listening))
             }
             Kind::Notification(method) => {
                 if let Method::Cancelled(Some(id)) = method {
                     self.asked.remove(id);
                 }
-                FromBackend::Forward(self.addressed(frame, listening))
+                FromBackend::Forward(self.addressed(frame, about.as_ref(), listening))
             }
         }
     }
 
-    fn addressed(&self, frame: Frame, listening: bool) -> Addressed {
+    fn addressed(&self, frame: Frame, about: Option<&RequestId>, listening: bool) -> Addressed {
         match self.transport {
-            Transport::Streamable => self.route(frame, listening),
+            Transport::Streamable => self.route(frame, about, listening),
             _ => Addressed::message(StreamId::LISTENING, frame),
         }
     }
@@ -281,11 +276,6 @@ impl Exchange {
     /// Whether something was sent that the backend must answer.
     pub(super) fn has_begun(&self) -> bool {
         !matches!(self.stage, Stage::Fresh) && !self.requests.is_idle()
-    }
-
-    /// What the backend has shown itself to be, where we asked.
-    pub(super) fn shown(&self) -> Option<Era> {
-        self.shown
     }
 
     /// The revision that both sides agreed on.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::era::Verdicts;
+use super::era::{Known, Verdicts};
 use super::refusal::{NotOpened, Undelivered};
 use super::registry::{Census, Registry, Seat};
 use super::shared::Shared;
@@ -16,7 +16,6 @@ use crate::backend::{Report, Starter, UidCount};
 use crate::catalog::{LaunchPlan, Target};
 use crate::ids::{ServerName, SessionId, TenantId};
 use crate::lifecycle::Lifecycle;
-use crate::mcp::{Era, Misfit};
 use crate::settings::{Limits, Settings, Timeouts};
 
 /// All sessions of this gateway.
@@ -100,7 +99,8 @@ impl Sessions {
         _opening: Opening,
         transport: Transport,
     ) -> Result<Opened, NotOpened> {
-        let (session, seat) = self.seat(plan, transport)?;
+        let known = Known::of(&plan);
+        let (session, seat) = self.seat(plan, transport, known)?;
         self.registry.insert(session.clone());
         let task = Task::new(session.clone(), seat, self, None);
         let opened = Opened { session, kept: false };
@@ -116,19 +116,17 @@ impl Sessions {
         &self,
         plan: LaunchPlan,
         transport: Transport,
+        known: Known,
     ) -> Result<(Arc<Session>, Seat), NotOpened> {
-        let seat = self.try_seat(&plan, transport).inspect_err(|refusal| refusal.tell(&plan))?;
-        let lifecycle = self.lifecycle.clone();
-        let session = Arc::new(Session::new(plan, transport, &self.limits, &self.timeouts, lifecycle)?);
+        let seat = self.try_seat(&plan).inspect_err(|refusal| refusal.tell(&plan))?;
+        let (settings, lifecycle) = ((&self.limits, &self.timeouts), self.lifecycle.clone());
+        let session = Arc::new(Session::new(plan, transport, known, settings, lifecycle)?);
         Ok((session, seat))
     }
 
-    fn try_seat(&self, plan: &LaunchPlan, transport: Transport) -> Result<Seat, NotOpened> {
+    fn try_seat(&self, plan: &LaunchPlan) -> Result<Seat, NotOpened> {
         if self.lifecycle.is_draining() {
             return Err(NotOpened::Draining);
-        }
-        if plan.era() == Some(Era::Stateless) && transport != Transport::Stateless {
-            return Err(NotOpened::OtherEra(Misfit::version("up to 2025-11-25", Era::Stateless)));
         }
         self.registry.seat(plan, &self.limits).map_err(NotOpened::Full)
     }

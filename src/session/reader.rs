@@ -14,8 +14,8 @@ use crate::catalog::LaunchPlan;
 
 /// Reads one stream of a session.
 ///
-/// What dropping it means is the transport's affair: it ends a session of `sse`, cancels a request of
-/// `stateless`, and leaves a `streamable` session as it is, whose client may come back for the rest.
+/// What dropping it means is the transport's affair: it ends a session of `sse`, cancels a request where clients
+/// share the session, and leaves a `streamable` session as it is, whose client may come back for the rest.
 #[derive(Debug)]
 pub struct Reader {
     session: Arc<Session>,
@@ -31,7 +31,7 @@ impl Reader {
         Self { session, ticket, origin, resumable: origin.stream == StreamId::LISTENING }
     }
 
-    /// Ties the request of a stateless client to the secret it came with, which may have been revoked since
+    /// Ties the request of a client that shares the session to the secret it came with, which may have been revoked since
     /// it was admitted.
     pub(super) fn called_by(self, plan: &LaunchPlan) -> Result<Self, Lost> {
         let permit = plan.permit();
@@ -102,7 +102,7 @@ impl Drop for Reader {
                 state.callers.remove(&self.origin.stream);
                 let cancelled = state.exchange.abandon(self.origin.stream);
                 wake = !cancelled.is_empty();
-                state.forward(cancelled);
+                self.session.forward(&mut state, cancelled, Instant::now());
             }
         }
         wake |= !had_room && state.outbox.has_room();

@@ -33,9 +33,6 @@ pub enum NotOpened {
     /// The command did not start.
     #[error("the server {0} cannot be started: {reason}", reason = .1.public())]
     Start(ServerName, StartFailed),
-    /// The server does not speak the handshake era.
-    #[error(transparent)]
-    OtherEra(Misfit),
     /// No random numbers to be had.
     #[error("the host has no random numbers for a session id")]
     NoRandom,
@@ -78,7 +75,7 @@ pub enum NotResumed {
     Lost,
 }
 
-/// Why a request of the stateless era does not reach a backend.
+/// Why a request of clients that share sessions does not reach a backend.
 #[derive(Debug, thiserror::Error)]
 pub enum NotCalled {
     /// It does not fit the server.

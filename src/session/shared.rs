@@ -1,5 +1,6 @@
-//! Sessions of the stateless era: a backend is kept warm for all clients of one tenant that would start
-//! the same one and can do the same things (protocol.md section 5.1, child keying).
+//! Sessions that clients share, because each of their requests stands for itself: a backend is kept warm for all
+//! clients of one tenant that would start the same one and can do the same things (protocol.md section 5.1, child
+//! keying).
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout};
 
+use super::era::Known;
 use super::opening::Sessions;
 use super::reader::Reader;
 use super::refusal::{NotCalled, Undelivered};
@@ -16,9 +18,7 @@ use super::task::Task;
 use super::{Session, Transport};
 use crate::access::{Denied, Opening};
 use crate::catalog::{Fingerprint, LaunchPlan, Offer};
-use crate::mcp::{
-    Code, Enveloped, Era, Failure, Mirror, Misfit, STATELESS_VERSIONS, ToolHeaders, list_tools,
-};
+use crate::mcp::{Code, Enveloped, Failure, Frame, Mirror, ToolHeaders, list_tools};
 
 /// Who shares a backend: those who would start the same process, with the same capabilities.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,9 +27,10 @@ pub(super) struct ShareKey {
     capabilities: [u8; 32],
 }
 
-/// The warm backends.
+/// The warm backends. Those who share one may need several: where a backend asks its client something and does not say
+/// in which call, it gets one such call at a time.
 #[derive(Debug, Default)]
-pub(super) struct Shared(Mutex<HashMap<ShareKey, Arc<Session>>>);
+pub(super) struct Shared(Mutex<HashMap<ShareKey, Vec<Arc<Session>>>>);
 
 /// What is known of a shared backend's tools.
 #[derive(Debug, Default)]
@@ -46,6 +47,8 @@ struct Asked {
 const TOOLS_LAST: Duration = Duration::from_secs(60);
 /// Pages of tools that are read.
 const MAX_PAGES: usize = 64;
+/// Backends for the same clients. Beyond that, calls wait for their turn.
+const MAX_LANES: usize = 8;
 /// How often a request is taken to another backend because its own has just ended.
 const TRIES: usize = 3;
 
@@ -71,18 +74,24 @@ impl Shared {
     /// Takes a backend that is ending off the list.
     pub(super) fn remove(&self, key: &ShareKey, session: &Arc<Session>) {
         let mut warm = self.warm();
-        if warm.get(key).is_some_and(|own| Arc::ptr_eq(own, session)) {
+        let Some(lanes) = warm.get_mut(key) else { return };
+        lanes.retain(|own| !Arc::ptr_eq(own, session));
+        if lanes.is_empty() {
             warm.remove(key);
         }
     }
 
-    fn warm(&self) -> MutexGuard<'_, HashMap<ShareKey, Arc<Session>>> {
+    fn lanes(&self, key: &ShareKey) -> Vec<Arc<Session>> {
+        self.warm().get(key).cloned().unwrap_or_default()
+    }
+
+    fn warm(&self) -> MutexGuard<'_, HashMap<ShareKey, Vec<Arc<Session>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Sessions {
-    /// Takes a request of the stateless era to a backend: to the warm one if there is one, else to a new
+    /// Takes a request that stands for itself to a backend: to a warm one if there is one, else to a new
     /// one, for which `opening` is asked. Dropping the reader cancels the request. It sees
     /// and uses of the backend what the plan offers, whoever else shares it.
     ///
@@ -98,13 +107,15 @@ impl Sessions {
         plan.offer().check(call.frame())?;
         let mut tries = TRIES;
         loop {
-            let session = self.warm(plan, &call, &opening)?;
+            let lane = self.lane(plan, &call, &opening)?;
+            let session = &lane.session;
             if call.tool().is_some() {
-                let _waiting = Waiting::new(&session, call.frame().bytes().len())?;
+                let _waiting = Waiting::new(session, call.frame().bytes().len())?;
                 session.tool_headers().await.map_err(NotCalled::Failed)?.check(&call, mirror)?;
             }
+            let Some(outcome) = lane.deliver(call.frame().clone(), plan.offer()) else { continue };
             tries -= 1;
-            match session.deliver([call.frame().clone()], None, plan.offer()) {
+            match outcome {
                 Ok(Some(reader)) => return reader.called_by(plan).map_err(NotCalled::Lost),
                 Ok(None) | Err(Undelivered::NoSession) => {
                     let failure =
@@ -121,56 +132,91 @@ impl Sessions {
         }
     }
 
-    /// The backend for this request; started, if there is none.
-    fn warm(
+    /// The backend for this request; started, if there is none that takes it now and there may be another.
+    fn lane(
         &self,
         plan: &LaunchPlan,
         call: &Enveloped,
         opening: impl Fn() -> Result<Opening, Denied>,
-    ) -> Result<Arc<Session>, NotCalled> {
-        let fingerprint = plan.fingerprint();
-        let now = Instant::now();
-        let era = plan.era().or_else(|| self.verdicts.get(&fingerprint, now));
-        if era == Some(Era::Handshake) {
-            return Err(Misfit::version(STATELESS_VERSIONS[0], Era::Handshake).into());
+    ) -> Result<Lane, NotCalled> {
+        let key = ShareKey { plan: plan.fingerprint(), capabilities: *call.capabilities() };
+        loop {
+            // Looked at outside of the lock that every tenant needs.
+            let known = self.shared.lanes(&key);
+            let live: Vec<_> = known.iter().filter(|lane| !lane.is_ending()).collect();
+            if let Some(lane) = choose(&live, call) {
+                return Ok(lane);
+            }
+            let mut warm = self.shared.warm();
+            let lanes = warm.get(&key).map_or(&[][..], Vec::as_slice);
+            if !lanes.iter().map(Arc::as_ptr).eq(known.iter().map(Arc::as_ptr)) {
+                continue;
+            }
+            let started = match live.len() {
+                MAX_LANES.. => None,
+                0 => Some(self.start_shared(plan, key.clone(), call, &opening)?),
+                // Where there may be no other, a call waits for its turn.
+                _ => self.start_shared(plan, key.clone(), call, &opening).ok(),
+            };
+            return Ok(match started {
+                Some(session) => {
+                    warm.entry(key).or_default().push(session.clone());
+                    Lane { session, waits: false }
+                }
+                None => {
+                    let shortest = live.into_iter().min_by_key(|lane| lane.state().bridge.held());
+                    let session = shortest.ok_or(Undelivered::Busy)?.clone();
+                    Lane { session, waits: true }
+                }
+            });
         }
-        let key = ShareKey { plan: fingerprint, capabilities: *call.capabilities() };
-        let known = self.shared.warm().get(&key).cloned();
-        // Looked at outside of the lock that every tenant needs.
-        if let Some(known) = &known
-            && !known.is_ending()
-        {
-            return Ok(known.clone());
-        }
-        let mut warm = self.shared.warm();
-        if let Some(other) = warm.get(&key)
-            && !known.is_some_and(|known| Arc::ptr_eq(&known, other))
-        {
-            return Ok(other.clone());
-        }
-        let session = self.start_shared(plan, key.clone(), era, &opening)?;
-        warm.insert(key, session.clone());
-        Ok(session)
     }
 
     fn start_shared(
         &self,
         plan: &LaunchPlan,
         key: ShareKey,
-        era: Option<Era>,
+        call: &Enveloped,
         opening: impl Fn() -> Result<Opening, Denied>,
     ) -> Result<Arc<Session>, NotCalled> {
         let _opening = opening()?;
-        let (session, seat) = self.seat(plan.clone(), Transport::Stateless)?;
+        let verdict = self.verdicts.get(&key.plan, Instant::now());
+        let (era, profile) = verdict.map_or((None, None), |verdict| (Some(verdict.era), verdict.profile));
+        let known = Known { era: plan.era().or(era), profile, introduction: call.introduction().clone() };
+        let (session, seat) = self.seat(plan.clone(), Transport::Stateless, known)?;
         self.registry.count();
-        if era.is_none() {
-            let mut state = session.state();
-            let probe = state.exchange.probe();
-            state.forward([probe]);
-        }
         let task = Task::new(session.clone(), seat, self, Some(key));
         self.lifecycle.spawn(task.run(None));
         Ok(session)
+    }
+}
+
+/// The backend that a request goes to.
+struct Lane {
+    session: Arc<Session>,
+    /// Its turn may come later.
+    waits: bool,
+}
+
+/// One of these, if one takes the request now. Who brings back what a backend has asked for must come to that one.
+fn choose(lanes: &[&Arc<Session>], call: &Enveloped) -> Option<Lane> {
+    let asked = |state| lanes.iter().find(|lane| lane.state().bridge.has_asked(state));
+    if let Some(lane) = call.state().and_then(asked) {
+        return Some(Lane { session: Arc::clone(lane), waits: true });
+    }
+    let takes = |lane: &&&Arc<Session>| !call.may_be_asked() || !lane.state().bridge.is_taken();
+    let session = Arc::clone(lanes.iter().find(takes)?);
+    Some(Lane { session, waits: !call.may_be_asked() })
+}
+
+impl Lane {
+    /// Hands the request over; `None` if another has come first, whose turn it is now.
+    fn deliver(&self, frame: Frame, offer: &Offer) -> Option<Result<Option<Reader>, Undelivered>> {
+        let state = self.session.state();
+        if !self.waits && state.bridge.is_taken() {
+            return None;
+        }
+        Some(self.session.deliver_in(state, [frame], None, offer))
     }
 }
 

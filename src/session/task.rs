@@ -3,6 +3,7 @@
 
 mod clock;
 mod ending;
+mod era;
 mod rights;
 
 use std::sync::Arc;
@@ -12,20 +13,20 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use self::ending::Listed;
+use super::Session;
 use super::end::End;
-use super::exchange::FromBackend;
+use super::era::Evidence;
 use super::intake::Intake;
 use super::opening::Sessions;
 use super::refusal::NotOpened;
 use super::registry::Seat;
 use super::shared::ShareKey;
-use super::{Session, State};
 use crate::access::Standing;
 use crate::audit::{self, Event};
-use crate::backend::{Inlet, Link, Provisions, Sent, StartSlot, Starter};
+use crate::backend::{Inlet, Link, Provisions, StartSlot, Starter};
 use crate::catalog::{Launch, Means};
 use crate::ids::SessionTag;
-use crate::mcp::{Frame, Kind, Method};
+use crate::mcp::Era;
 
 /// Everything that lives as long as the session.
 pub(super) struct Task {
@@ -39,6 +40,8 @@ pub(super) struct Task {
     started: Instant,
     /// Whether the backend has answered anything yet.
     answered: bool,
+    /// What others have been told of the backend's era, and whether that includes what it says of itself.
+    learned: Option<(Era, bool)>,
     /// There may be lines that were read and not taken.
     has_lines: bool,
     /// Held from before the start until the backend has shown life.
@@ -79,6 +82,7 @@ impl Task {
             opened,
             started: opened,
             answered: false,
+            learned: None,
             has_lines: false,
             slot: None,
             slot_until: opened,
@@ -96,13 +100,18 @@ impl Task {
     /// Runs the session. `opener` hears once the command runs, or has to wait until others have been started: a
     /// failure is then told on the stream.
     pub(super) async fn run(mut self, mut opener: Option<Opener>) {
-        // Boxed, so that a session that runs does not keep room for what starting it took.
-        let (end, link) = match Box::pin(self.start(&mut opener)).await {
-            Ok(mut link) => {
-                opener.map(|opener| opener.send(Ok(())));
-                (self.serve(&mut link).await, Some(link))
+        let (end, link) = loop {
+            // Boxed, so that a session that runs does not keep room for what starting it took.
+            let mut link = match Box::pin(self.start(&mut opener)).await {
+                Ok(link) => link,
+                Err(end) => break (self.tell(end, opener.take()), None),
+            };
+            opener.take().map(|opener| opener.send(Ok(())));
+            let end = self.serve(&mut link).await;
+            if !self.begins_again(&end) {
+                break (end, Some(link));
             }
-            Err(end) => (self.tell(end, opener), None),
+            Box::pin(self.put_away(link)).await;
         };
         Box::pin(self.finish(end, link)).await;
     }
@@ -182,6 +191,7 @@ impl Task {
         }
         let mut state = session.state();
         state.task_wakes_at = self.started;
+        state.bridge.backend_runs(session.age(self.started));
         state.outlet = Some(link.outlet.clone());
         state.flush();
         drop(state);
@@ -249,36 +259,9 @@ impl Task {
         let mut state = session.state();
         for frame in intake.frames {
             self.answered = true;
-            self.hear(&mut state, frame, now);
+            session.hear(&mut state, frame, now);
         }
-    }
-
-    fn hear(&self, state: &mut State, frame: Frame, now: Instant) {
-        if matches!(frame.kind(), Kind::Notification(Method::ToolsChanged)) {
-            self.session.forget_tools();
-        }
-        let asks = match frame.kind() {
-            Kind::Request(id, _) => Some(id.clone()),
-            _ => None,
-        };
-        let listening = state.outbox.is_listened_to();
-        match state.exchange.backend_says(frame, listening) {
-            FromBackend::Forward(addressed) => {
-                if let (Some(id), Some(event)) = (asks, state.address(addressed, now)) {
-                    let due = now + self.sessions.timeouts.stalled_reader;
-                    state.exchange.park(id, event, due);
-                }
-            }
-            FromBackend::Reply(frames) => drop::<Sent>(state.forward(frames)),
-            FromBackend::Refuse(_) if state.to_backend.bytes() >= self.session.max_queue => {}
-            FromBackend::Refuse(frame) => drop::<Sent>(state.forward([frame])),
-            FromBackend::Answer(answers) => {
-                for answer in answers {
-                    let _ = state.address(answer, now);
-                }
-            }
-            FromBackend::Drop => tracing::debug!(session = %self.tag, "a message that nobody waits for"),
-        }
+        self.learn(&state, Evidence::Answer);
     }
 }
 

@@ -1,27 +1,32 @@
-//! Which era a server speaks, and what clients of the other are told (protocol.md section 4).
+//! Which era a server speaks, how that is found out, and that clients of both are served (protocol.md sections 4 and 5).
 
 use serde_json::{Value, json};
 
 use crate::events::{Endpoint, fault};
 use crate::gateway::{Gateway, peer, until};
-use crate::stateless::{enveloped, mirrored, try_call};
+use crate::stateless::{VERSION, enveloped, mirrored, try_call};
 
-const HANDSHAKE: [&str; 5] = ["2024-10-07", "2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
-
-async fn discover(gateway: &Gateway, server: &str) -> (u16, i64, Value) {
-    let body = enveloped("probe", "server/discover", json!({}));
-    fault(mirrored(gateway, server, &body).post(&body).await).await
+/// A request of a client that can be asked things, or of one that cannot.
+async fn ask(gateway: &Gateway, server: &str, method: &str, capabilities: Value) -> Value {
+    let mut body = enveloped(1, method, json!({}));
+    body["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = capabilities;
+    let response = mirrored(gateway, server, &body).post(&body).await;
+    assert_eq!(response.status(), 200);
+    response.json().await.unwrap()
 }
 
-/// A server of the handshake era: clients of the other fall back on this answer, and no process stays.
-async fn is_refused(gateway: &Gateway, server: &str) {
-    let (status, code, answer) = discover(gateway, server).await;
-    assert_eq!((status, code, &answer["id"]), (400, -32022, &json!("probe")));
-    assert_eq!(answer["error"]["data"]["supported"], json!(HANDSHAKE));
-    assert!(answer["error"]["message"].as_str().unwrap().contains("`initialize`"), "{answer}");
+/// What a server has been told, by itself, in the order in which it came.
+async fn heard(gateway: &Gateway, server: &str, capabilities: Value) -> Vec<String> {
+    let answer = ask(gateway, server, "heard", capabilities).await;
+    let lines = answer["result"].as_array().unwrap_or_else(|| panic!("{answer}"));
+    let method = |line: &Value| {
+        let message: Value = serde_json::from_str(line.as_str().unwrap()).unwrap();
+        message["method"].as_str().unwrap().to_owned()
+    };
+    lines.iter().map(method).collect()
 }
 
-/// How often a process was started, once all have ended: as many as the log says of both.
+/// How many sessions were opened, once all have ended: as many as the log says of both.
 async fn opened(gateway: &Gateway) -> usize {
     let count = |what: &str| gateway.log().matches(what).count();
     until("the log is whole", || {
@@ -31,24 +36,41 @@ async fn opened(gateway: &Gateway) -> usize {
     count("session_opened")
 }
 
+const BEGUN: [&str; 2] = ["initialize", "notifications/initialized"];
+
 #[tokio::test]
-async fn a_server_of_the_handshake_era_is_found_out_once() {
+async fn a_server_is_asked_for_its_era_once_and_serves_clients_of_the_other() {
     let gateway = Gateway::start("");
-    for server in ["peer", "fatal"] {
-        is_refused(&gateway, server).await;
-        gateway.until_active(0).await;
-        let started = opened(&gateway).await;
-        is_refused(&gateway, server).await;
-        let body = enveloped(1, "tools/list", json!({}));
-        assert_eq!(fault(mirrored(&gateway, server, &body).post(&body).await).await.1, -32022);
-        assert_eq!(opened(&gateway).await, started, "it was asked again");
+    for (server, first) in [("peer", &["server/discover"][..]), ("fatal", &[])] {
+        let shown = ask(&gateway, server, "server/discover", json!({})).await["result"].clone();
+        assert_eq!(shown["supportedVersions"], json!([VERSION]), "{shown}");
+        assert_eq!(shown["_meta"]["io.modelcontextprotocol/serverInfo"]["name"], "peer");
+        // One that has ended over the question was started again, and not asked.
+        let expected: Vec<_> = first.iter().chain(&BEGUN).chain(&["heard"]).copied().collect();
+        assert_eq!(heard(&gateway, server, json!({})).await, expected);
+        // Another backend of the same server is not asked at all.
+        let expected: Vec<_> = BEGUN.iter().chain(&["heard"]).copied().collect();
+        assert_eq!(heard(&gateway, server, json!({ "roots": {} })).await, expected);
     }
+    assert_eq!(gateway.audit("server_started").len(), 5);
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_speaks_the_handshake_era() {
-    let gateway = Gateway::start(&format!("[servers.silent]\nrun = \"{} --silent\"", peer()));
-    is_refused(&gateway, "silent").await;
+async fn who_asks_for_a_known_server_needs_not_wait_for_it() {
+    let gateway = Gateway::start(&format!("[servers.slow]\nrun = \"{} --slow\"", peer()));
+    ask(&gateway, "slow", "server/discover", json!({})).await;
+    // This one's backend answers nothing.
+    let shown = ask(&gateway, "slow", "server/discover", json!({ "roots": {} })).await["result"].clone();
+    assert_eq!(shown["supportedVersions"], json!([VERSION]), "{shown}");
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_told_as_that() {
+    let settings = format!("[timeouts]\nstart = \"1s\"\n[servers.silent]\nrun = \"{} --silent\"", peer());
+    let gateway = Gateway::start(&settings);
+    let answer = ask(&gateway, "silent", "server/discover", json!({})).await;
+    assert_eq!(answer["error"]["code"], -32603);
+    assert!(answer["error"]["message"].as_str().unwrap().contains("no answer within 1s"), "{answer}");
     gateway.until_active(0).await;
 }
 
@@ -72,38 +94,43 @@ async fn a_handshake_client_is_never_probed_at() {
     let gateway = Gateway::start("");
     let session = Endpoint::new(&gateway, "fatal").open("2025-11-25").await;
     let sse = gateway.client().connect("fatal").await;
-    is_refused(&gateway, "fatal").await;
+    ask(&gateway, "fatal", "server/discover", json!({})).await;
     session.call(1, "pid", json!({})).await;
     drop(sse);
 }
 
 #[tokio::test]
-async fn a_server_of_the_stateless_era_tells_handshake_clients_so() {
+async fn a_server_of_the_stateless_era_serves_handshake_clients() {
     let gateway = Gateway::start("");
-    let response = Endpoint::new(&gateway, "stateless").initialize("2025-11-25").await;
-    assert!(!response.headers().contains_key("mcp-session-id"));
+    let response = Endpoint::new(&gateway, "stateless").initialize("2025-06-18").await;
+    let id = response.headers()["mcp-session-id"].to_str().unwrap().to_owned();
     let answer: Value = response.json().await.unwrap();
-    assert_eq!(answer["error"]["code"], -32022);
-    assert_eq!(answer["error"]["data"]["supported"], json!(["2026-07-28"]));
-    gateway.until_active(0).await;
+    assert_eq!(answer["result"]["protocolVersion"], "2025-06-18", "{answer}");
+    assert_eq!(answer["result"]["serverInfo"]["name"], "stateless", "what does not name itself is named");
+    let session = Endpoint::new(&gateway, "stateless").in_session(&id);
+    let echoed = session.call(2, "echo", json!({ "x": 1 })).await["result"].clone();
+    assert_eq!(
+        (&echoed["x"], &echoed["_meta"]["io.modelcontextprotocol/protocolVersion"]),
+        (&json!(1), &json!(VERSION))
+    );
+    let mut sse = gateway.client().connect("stateless").await;
+    assert_eq!(sse.call("echo", json!({ "x": 2 })).await["x"], 2);
+    assert_eq!(sse.call("ping", json!({})).await, json!({}));
 }
 
 #[tokio::test]
-async fn what_the_settings_say_needs_no_process_to_be_known() {
+async fn what_the_settings_say_is_not_asked() {
     let settings = format!(
-        "[servers.old]\nrun = \"{0} --old\"\nera = \"handshake\"\n[servers.new]\nrun = \"{0} --new --stateless\"\nera = \"stateless\"",
+        "[servers.old]\nrun = \"{0} --dual --old\"\nera = \"handshake\"\n[servers.new]\nrun = \"{0} --dual --new\"\nera = \"stateless\"",
         peer()
     );
     let gateway = Gateway::start(&settings);
-    is_refused(&gateway, "old").await;
-    let (status, code, answer) = fault(Endpoint::new(&gateway, "new").initialize("2025-11-25").await).await;
-    assert_eq!((status, code), (400, -32022));
-    assert_eq!(answer["error"]["data"]["supported"], json!(["2026-07-28"]));
-    let sse = gateway.client().get("/new/sse").send().await.unwrap();
-    assert_eq!(fault(sse).await.1, -32022);
-    assert!(!gateway.log().contains("session_opened"));
-    let heard = try_call(&gateway, "new", 1, "heard", json!({})).await["result"].to_string();
-    assert!(!heard.contains("server/discover"), "{heard}");
+    let expected: Vec<_> = BEGUN.iter().chain(&["heard"]).copied().collect();
+    assert_eq!(heard(&gateway, "old", json!({})).await, expected);
+    assert_eq!(heard(&gateway, "new", json!({})).await, ["heard"]);
+    let session = Endpoint::new(&gateway, "new").open("2025-11-25").await;
+    let told = session.call(2, "heard", json!({})).await["result"].to_string();
+    assert!(told.contains("server/discover") && !told.contains("initialize"), "{told}");
 }
 
 #[tokio::test]
@@ -129,12 +156,11 @@ async fn a_server_that_dies_at_once_is_told_as_that_and_not_started_again_and_ag
     assert!(answer["error"]["message"].as_str().unwrap().contains("status 7"), "{answer}");
     gateway.until_active(0).await;
     assert_eq!(opened(&gateway).await, 1);
-    // It may be of the other era and dislike the question, or be ill: both are said.
-    let (status, code, answer) = fault(mirrored(&gateway, "unknown", &call).post(&call).await).await;
-    assert_eq!((status, code), (400, -32022));
+    // It may have disliked the question, so it was started once more, and not asked.
+    let answer: Value = mirrored(&gateway, "unknown", &call).post(&call).await.json().await.unwrap();
+    assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(1), &json!(-32603)));
     let text = answer["error"]["message"].as_str().unwrap();
-    assert!(
-        text.contains("status 8") && text.contains("refusing to run") && text.contains("`initialize`"),
-        "{text}"
-    );
+    assert!(text.contains("status 8") && text.contains("refusing to run"), "{text}");
+    gateway.until_active(0).await;
+    assert_eq!((opened(&gateway).await, gateway.audit("server_started").len()), (2, 3));
 }

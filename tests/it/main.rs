@@ -6,6 +6,7 @@
 mod abandoned;
 mod admin;
 mod batches;
+mod bridge;
 mod caller;
 mod chaos;
 mod client;

@@ -5,7 +5,7 @@
 //! Arguments choose a behaviour for the whole process: `--linger` stays after its input has ended,
 //! `--ignore-term` ignores SIGTERM too, `--deaf` never reads, `--silent` never answers, `--exit N` exits.
 //! It speaks the handshake era; with `--dual` the stateless one too, with `--stateless` only that, and with
-//! `--fatal` it exits when it is asked which (as rmcp 1.5 does). `--secretive` never lists its tools; `--stocked`
+//! `--fatal` it exits when it is asked which (as rmcp 1.5 does). `--slow` initializes nobody who can tell its roots. `--secretive` never lists its tools; `--stocked`
 //! has what `stock.rs` says.
 
 #![expect(clippy::disallowed_methods, reason = "it exits when it is told to")]
@@ -32,9 +32,9 @@ fn main() {
         sleep_forever();
     }
     let eras = Eras { stateless: has("--stateless") || has("--dual"), handshake: !has("--stateless") };
-    let stocked = has("--stocked");
+    let (stocked, slow) = (has("--stocked"), has("--slow"));
     let mut peer =
-        Peer { out: io::stdout(), asked: None, eras, heard: Vec::new(), listens: Vec::new(), stocked };
+        Peer { out: io::stdout(), asked: None, eras, heard: Vec::new(), listens: Vec::new(), stocked, slow };
     for line in io::stdin().lock().lines() {
         let Ok(line) = line else { break };
         let message: Value = serde_json::from_str(&line).expect("the gateway sends valid JSON");
@@ -78,6 +78,7 @@ struct Peer {
     listens: Vec<Value>,
     /// It has tools, resources and prompts on several pages.
     stocked: bool,
+    slow: bool,
 }
 
 struct Eras {
@@ -107,9 +108,11 @@ impl Peer {
                 let data = json!({ "supported": ["2026-07-28"], "requested": params["protocolVersion"] });
                 self.fail(id, -32022, data);
             }
+            "initialize" if self.slow && params["capabilities"].get("roots").is_some() => {}
             "initialize" if params["protocolVersion"] == "refuse" => self.fail(id, -32602, json!("refused")),
             "server/discover" if self.eras.stateless => {
-                self.reply(id, json!({ "resultType": "complete", "supportedVersions": ["2026-07-28"] }));
+                let shown = json!({ "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {} });
+                self.reply(id, shown);
             }
             "server/discover" => self.fail(id, -32601, Value::Null),
             "tools/list" if std::env::args().any(|argument| argument == "--secretive") => {}

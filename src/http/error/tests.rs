@@ -48,7 +48,6 @@ fn every_refusal() -> Vec<Refusal> {
             NotOpened::Full(Full::Host),
             NotOpened::Full(Full::Tenant),
             NotOpened::Full(Full::Server),
-            NotOpened::OtherEra(Misfit::NoMethod("initialize".into())),
             NotOpened::NoRandom,
         ]
         .map(Refusal::from),

@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 
 use tokio::time::Instant;
 
-use super::super::Transport;
 use super::super::outbox::StreamId;
 use super::requests::Request;
 use super::{Addressed, Exchange, FromClient, Said, Unfit};
@@ -35,7 +34,7 @@ impl Exchange {
         };
         let Kind::Request(id, _) = frame.kind() else { return Ok(ControlFlow::Break(FromClient::Drop)) };
         // Its error would be taken for the answer to the other.
-        if self.transport != Transport::Stateless && self.requests.contains(id) {
+        if !self.transport.is_shared() && self.requests.contains(id) {
             return Err(Unfit::DuplicateId);
         }
         let error = Failure::from(&misuse).frame(id);
@@ -70,6 +69,7 @@ mod tests {
 
     use super::super::FromBackend;
     use super::*;
+    use crate::session::Transport;
 
     fn frame(text: &str) -> Frame {
         Frame::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap()
@@ -87,13 +87,13 @@ mod tests {
 
     const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
 
-    /// A client that has reconnected, with its list held until the handshake is done.
+    /// A client that has reconnected, with its list held until it is initialized.
     fn reconnected() -> Exchange {
         let mut exchange = Exchange::new(Transport::Sse, Duration::from_secs(300), only("a*"));
-        let Ok(FromClient::Hold(Some(handshake))) = say(&mut exchange, LIST, &only("*b")) else { panic!() };
-        let Kind::Request(id, _) = handshake.kind() else { panic!() };
+        let Ok(FromClient::Hold(Some(initialize))) = say(&mut exchange, LIST, &only("*b")) else { panic!() };
+        let Kind::Request(id, _) = initialize.kind() else { panic!() };
         let agreed = frame(&format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{}}}}"#, id.token()));
-        let FromBackend::Reply(_) = exchange.backend_says(agreed, true) else { panic!() };
+        let FromBackend::Reply(_) = exchange.backend_says(agreed.into(), true) else { panic!() };
         exchange
     }
 
@@ -101,7 +101,7 @@ mod tests {
     async fn what_was_held_is_confined_by_its_session_and_by_itself() {
         let answer =
             r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a"},{"name":"ab"},{"name":"b"}]}}"#;
-        let FromBackend::Forward(addressed) = reconnected().backend_says(frame(answer), true) else {
+        let FromBackend::Forward(addressed) = reconnected().backend_says(frame(answer).into(), true) else {
             panic!()
         };
         let left = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"ab"}]}}"#;

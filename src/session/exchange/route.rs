@@ -3,12 +3,15 @@
 use super::super::outbox::StreamId;
 use super::requests::Purpose;
 use super::{Addressed, Exchange, FromBackend};
-use crate::mcp::{Frame, Kind, Method, progress, subscription};
+use crate::mcp::{Frame, Kind, Method, RequestId, progress, subscription};
 
 impl Exchange {
-    /// A request or notification of a backend that one client has for itself. `listening` says whether
-    /// somebody reads the listening stream.
-    pub(super) fn route(&self, frame: Frame, listening: bool) -> Addressed {
+    /// A request or notification of a backend that one client has for itself; `about` is the client's request that it
+    /// belongs to, if that is known. `listening` says whether somebody reads the listening stream.
+    pub(super) fn route(&self, frame: Frame, about: Option<&RequestId>, listening: bool) -> Addressed {
+        if let Some(request) = about.and_then(|id| self.requests.get(id)) {
+            return Addressed::message(request.stream, frame);
+        }
         let stream = match frame.kind() {
             Kind::Notification(Method::Progress) => {
                 progress(&frame).and_then(|token| Some(self.requests.by_token(&token)?.stream))

@@ -7,14 +7,11 @@ use tokio::time::Instant;
 use super::super::end::{End, for_people};
 use super::super::{State, Transport};
 use super::Task;
-use crate::mcp::Era;
 
 /// Into how many parts the patience with readers is cut to look for stalled ones.
 const STALL_CHECKS: u32 = 8;
 /// How long a reader may take nothing while other clients of the same backend wait for it to do so.
 const OTHERS_WAIT: Duration = Duration::from_secs(2);
-/// How long a server may take to show its era.
-const PROBE: Duration = Duration::from_secs(10);
 
 /// Who is woken so much too late was stopped, or the whole machine was. What has come meanwhile is looked at
 /// first, so that nobody is blamed for it.
@@ -52,10 +49,7 @@ impl Task {
             return Err(End::ClientLeft);
         }
         self.review(state, now)?;
-        if state.exchange.shown() == Some(Era::Handshake) {
-            return Err(End::OtherEra);
-        }
-        if state.exchange.is_refused() {
+        if state.exchange.is_refused() || state.bridge.is_refused() {
             return Err(End::Refused);
         }
         if self.sessions.lifecycle.is_draining() && state.exchange.is_idle() {
@@ -78,9 +72,12 @@ impl Task {
     /// Does what is due, and says when something is next.
     fn next_due(&mut self, state: &mut State, now: Instant) -> Result<Instant, End> {
         self.expire_requests(state, now);
+        self.session.tick(state, now);
         state.flush();
         let next = self.next_end(state, now)?.min(self.check_stalled(state, now)?);
-        Ok(state.exchange.next_deadline().map_or(next, |due| next.min(due)))
+        let bridge_due = state.bridge.next_deadline().map(|due| self.session.opened + due);
+        let dues = state.exchange.next_deadline().into_iter().chain(bridge_due);
+        Ok(dues.fold(next, Instant::min))
     }
 
     /// When the session ends by itself, if nothing happens; an error if it is time.
@@ -88,9 +85,8 @@ impl Task {
         let timeouts = &self.sessions.timeouts;
         let waited_since = state.first_request.filter(|_| !self.answered).map(|at| at.max(self.started));
         let start_due = waited_since.map(|at| at + timeouts.start);
-        let probe_due = state.exchange.is_probing().then(|| self.started + PROBE);
         let (idle, may_idle) = match self.is_shared() {
-            true => (timeouts.warm, state.exchange.is_quiet()),
+            true => (timeouts.warm, state.exchange.is_quiet() && !state.bridge.is_parked()),
             false => (timeouts.idle, true),
         };
         let idle_due = may_idle.then(|| state.last_message + idle);
@@ -98,12 +94,9 @@ impl Task {
         let is_over = !self.is_shared() || state.exchange.is_idle();
         let lifetime_due = is_over.then(|| self.opened + timeouts.lifetime);
         let mut next = now + timeouts.lifetime;
-        for (due, end) in [
-            (probe_due, End::OtherEra),
-            (start_due, End::NoAnswer),
-            (idle_due, End::Idle(idle)),
-            (lifetime_due, End::Lifetime),
-        ] {
+        for (due, end) in
+            [(start_due, End::NoAnswer), (idle_due, End::Idle(idle)), (lifetime_due, End::Lifetime)]
+        {
             match due {
                 Some(due) if due <= now => return Err(end),
                 Some(due) => next = next.min(due),
@@ -142,10 +135,10 @@ impl Task {
         let reason = format!("the server {} did not answer within {limit}", self.session.plan.server());
         for (error, cancelled) in state.exchange.expire(now, &reason) {
             let _ = state.address(error, now);
-            state.forward(cancelled);
+            self.session.forward(state, cancelled, now);
         }
         let State { exchange, outbox, .. } = state;
         let answers = exchange.answer_parked(now, |event| outbox.is_unread(event));
-        state.forward(answers);
+        self.session.forward(state, answers, now);
     }
 }

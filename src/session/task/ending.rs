@@ -6,15 +6,13 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::super::end::End;
-use super::super::era::Evidence;
-use super::super::exchange::wrong_era;
 use super::super::opening::Sessions;
 use super::super::shared::ShareKey;
 use super::super::{Session, State};
 use super::Task;
 use crate::audit::{self, Event};
 use crate::backend::{Exit, Link};
-use crate::mcp::{Code, Era, Failure};
+use crate::mcp::{Code, Failure};
 
 /// How long a session outlives a server that failed before it was asked anything.
 const LAST_CHANCE: Duration = Duration::from_secs(3);
@@ -70,7 +68,7 @@ impl Task {
         let last_words = link.as_ref().and_then(|link| link.life.last_words());
         let (server, timeouts) = (self.session.plan.server(), &self.sessions.timeouts);
         let reason = end.reason(server, timeouts, exit, last_words.as_deref());
-        let failure = self.judge(&end, exit, &reason).unwrap_or_else(|| Failure::new(Code::Internal, reason));
+        let failure = Failure::new(Code::Internal, reason);
         self.listed.unlist();
         let orderly = matches!(end, End::Drained | End::ShutDown | End::Lifetime);
         self.close(&failure, orderly);
@@ -85,27 +83,6 @@ impl Task {
         }
         // Without the server's last words, which may hold anything.
         self.listed.ended = end.reason(self.session.plan.server(), &self.sessions.timeouts, exit, None);
-    }
-
-    /// Keeps what has become known of the server's era. What clients are told, if that is it.
-    fn judge(&self, end: &End, exit: Option<Exit>, reason: &str) -> Option<Failure> {
-        let state = self.session.state();
-        // That a remote server is out of reach says nothing of its era.
-        let silent = state.exchange.is_probing()
-            && exit != Some(Exit::Lost)
-            && matches!(end, End::OtherEra | End::BackendExited(_) | End::BackendClosed);
-        let (era, evidence) = match state.exchange.shown() {
-            Some(era) => (era, Evidence::Answer),
-            None if silent => (Era::Handshake, Evidence::Silence),
-            None => return None,
-        };
-        drop(state);
-        self.sessions.verdicts.set(self.session.plan.fingerprint(), era, evidence, Instant::now());
-        let mut failure = (era == Era::Handshake).then(wrong_era)?;
-        if evidence == Evidence::Silence {
-            failure.message = format!("{reason}; {}", failure.message);
-        }
-        Some(failure)
     }
 
     /// A server that fails at once is gone before its client has asked it anything, and a stream that just

@@ -24,7 +24,7 @@ impl Task {
         for stream in revoked {
             for (error, cancelled) in state.exchange.revoke(stream, Lost::Secret.reason()) {
                 let _ = state.address(error, now);
-                state.forward(cancelled);
+                self.session.forward(state, cancelled, now);
             }
         }
         Ok(())

@@ -1,0 +1,116 @@
+use bytes::Bytes;
+
+use super::*;
+use crate::mcp::frame::Kind;
+use crate::mcp::id::RequestId;
+
+const NOW: Duration = Duration::from_secs(7);
+const SHOWS: &str = r#""result":{"supportedVersions":["2026-07-28"]}"#;
+const UNKNOWN: &str = r#""error":{"code":-32601,"message":"?"}"#;
+
+fn frame(text: &str) -> Frame {
+    Frame::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap()
+}
+
+fn sides(client: Era, backend: Option<Era>) -> Sides {
+    let (introduction, seal) = (Introduction::nobody(), Seal::new([1; 32]));
+    Sides { client, backend, profile: None, introduction, server: "s".into(), seal }
+}
+
+fn request(id: u64, method: &str) -> Frame {
+    frame(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}"}}"#))
+}
+
+fn cancelled(id: u64) -> Frame {
+    crate::mcp::cancelled(&RequestId::number(id), "why")
+}
+
+/// The answer to the first request of these.
+fn answer(sent: &[Frame], rest: &str) -> Frame {
+    let Kind::Request(id, _) = sent[0].kind() else { panic!("{sent:?}") };
+    frame(&format!(r#"{{"jsonrpc":"2.0","id":{},{rest}}}"#, id.token()))
+}
+
+fn methods(sent: &[Frame]) -> Vec<String> {
+    sent.iter().map(|frame| frame.method().into_owned()).collect()
+}
+
+/// A bridge that has asked its backend, which runs since now, and the question.
+fn asking() -> (Bridge, Vec<Frame>) {
+    let (mut bridge, first) = Bridge::new(sides(Era::Stateless, None));
+    bridge.backend_runs(NOW);
+    assert_eq!(methods(&first.to_backend), ["server/discover"]);
+    (bridge, first.to_backend)
+}
+
+#[test]
+fn the_same_era_on_both_sides_needs_no_bridge() {
+    for era in [Era::Handshake, Era::Stateless] {
+        let (bridge, first) = Bridge::new(sides(era, Some(era)));
+        assert!(bridge.is_direct() && first.to_backend.is_empty());
+    }
+}
+
+#[test]
+fn what_was_called_off_before_the_backend_was_known_never_reaches_it() {
+    let (mut bridge, first) = asking();
+    for frame in [request(1, "a"), request(2, "b"), cancelled(1)] {
+        assert!(bridge.client_says(frame, NOW).to_backend.is_empty());
+    }
+    assert!(bridge.held() > 0);
+    let passed = bridge.backend_says(answer(&first, SHOWS), NOW);
+    assert_eq!(methods(&passed.to_backend), ["b"]);
+    assert!(bridge.is_direct() && bridge.shown() == Some(Era::Stateless) && bridge.held() == 0);
+    assert_eq!(methods(&bridge.client_says(cancelled(2), NOW).to_backend), ["notifications/cancelled"]);
+}
+
+#[test]
+fn a_backend_that_does_not_show_the_era_of_its_clients_is_asked_for_the_other() {
+    let (mut bridge, first) = asking();
+    assert_eq!(methods(&bridge.backend_says(answer(&first, UNKNOWN), NOW).to_backend), ["initialize"]);
+    assert!(!bridge.is_direct());
+
+    // One that is late is asked behind the first question, one that ends over it is asked anew.
+    let (mut bridge, _) = asking();
+    let due = bridge.next_deadline().unwrap();
+    assert!(bridge.tick(due - Duration::from_millis(1)).to_backend.is_empty());
+    assert_eq!(methods(&bridge.tick(due).to_backend), ["initialize"]);
+    assert!(bridge.begin_again(due).is_none());
+
+    let (mut bridge, _) = asking();
+    assert_eq!(methods(&bridge.begin_again(NOW).unwrap().to_backend), ["initialize"]);
+    assert_eq!(bridge.shown(), Some(Era::Handshake));
+    assert!(bridge.begin_again(NOW).is_none());
+}
+
+#[test]
+fn what_never_ran_has_not_ended_over_a_question() {
+    let (mut bridge, _) = Bridge::new(sides(Era::Stateless, None));
+    assert!(bridge.begin_again(NOW).is_none() && bridge.next_deadline().is_none());
+}
+
+#[test]
+fn a_client_that_begins_is_bridged_only_if_its_backend_knows_no_such_request() {
+    let initialize =
+        r#"{"jsonrpc":"2.0","id":7,"method":"initialize","params":{"protocolVersion":"2025-06-18"}}"#;
+    let begun = |rest: &str| {
+        let (mut bridge, first) = Bridge::new(sides(Era::Handshake, None));
+        assert!(first.to_backend.is_empty());
+        for text in [request(6, "ping"), frame(initialize)] {
+            let passed = bridge.client_says(text.clone(), NOW);
+            assert_eq!(passed.to_backend[0].bytes(), text.bytes());
+        }
+        assert_eq!(bridge.backend_says(answer(&[request(6, "ping")], UNKNOWN), NOW).to_client.len(), 1);
+        let passed = bridge.backend_says(answer(&[frame(initialize)], rest), NOW);
+        (bridge, passed)
+    };
+    let (bridge, passed) = begun(r#""result":{"protocolVersion":"2025-06-18"}"#);
+    assert!(bridge.is_direct() && passed.to_client.len() == 1);
+    let (bridge, passed) = begun(r#""error":{"code":-32603,"message":"ill"}"#);
+    assert!(!bridge.is_direct() && passed.to_client.len() == 1);
+    let other = r#""error":{"code":-32022,"message":"","data":{"supported":["2026-07-28"]}}"#;
+    for refusal in [UNKNOWN, other] {
+        let (_, passed) = begun(refusal);
+        assert!(passed.to_client.is_empty(), "{passed:?}");
+    }
+}

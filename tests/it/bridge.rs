@@ -1,0 +1,179 @@
+//! Clients and servers of different eras, as seen from outside: who shares what, what is left, and what is told when it
+//! goes wrong. What each feature does is in `matrix`; what the machines do, beside them.
+
+use serde_json::{Value, json};
+
+use crate::events::{Endpoint, Events};
+use crate::gateway::{Gateway, peer, until, until_told};
+use crate::stateless::{enveloped, mirrored};
+
+const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+
+/// A call of a tool by a client that can be asked for its roots.
+fn call(id: u64, tool: &str, arguments: Value) -> Value {
+    let mut body = enveloped(id, "tools/call", json!({ "name": tool, "arguments": arguments }));
+    body["params"]["_meta"][CAPABILITIES] = json!({ "roots": {} });
+    body
+}
+
+async fn send(gateway: &Gateway, server: &str, body: &Value) -> Value {
+    let response = mirrored(gateway, server, body).post(body).await;
+    assert_eq!(response.status(), 200);
+    response.json().await.unwrap()
+}
+
+/// The same call once more, with an answer to all that was asked.
+fn again(mut body: Value, asked: &Value, answer: &Value) -> Value {
+    assert_eq!(asked["result"]["resultType"], "input_required", "{asked}");
+    let questions = asked["result"]["inputRequests"].as_object().unwrap();
+    let answers: serde_json::Map<_, _> = questions.keys().map(|key| (key.clone(), answer.clone())).collect();
+    body["id"] = json!(body["id"].as_u64().unwrap() + 1000);
+    body["params"]["inputResponses"] = json!(answers);
+    body["params"]["requestState"] = asked["result"]["requestState"].clone();
+    body
+}
+
+fn roots() -> Value {
+    json!({ "roots": [{ "uri": "file:///a" }] })
+}
+
+/// What was asked for is known no more, and why.
+fn is_unknown(answer: &Value) {
+    assert_eq!(answer["error"]["code"], -32602, "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("original request"), "{answer}");
+}
+
+async fn pid(gateway: &Gateway, id: u64) -> u64 {
+    send(gateway, "peer", &call(id, "pid", json!({}))).await["result"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn a_call_that_asks_its_client_has_a_process_of_its_own_until_it_is_answered() {
+    let gateway = Gateway::start("");
+    let first = pid(&gateway, 1).await;
+    let ask = call(2, "ask", json!({ "id": 0 }));
+    let asked = send(&gateway, "peer", &ask).await;
+    let questions = asked["result"]["inputRequests"].as_object().unwrap();
+    assert!(questions.values().all(|question| question["method"] == "roots/list"), "{asked}");
+    // Whoever comes meanwhile has another, which is asked nothing of this one.
+    assert_ne!(pid(&gateway, 3).await, first);
+    let answer = send(&gateway, "peer", &again(ask, &asked, &roots())).await;
+    assert_eq!(answer["result"]["roots"], roots()["roots"], "{answer}");
+    assert_eq!(answer["id"], 1002);
+    assert_eq!(pid(&gateway, 4).await, first);
+    assert_eq!(gateway.descendants().len(), 2);
+}
+
+#[tokio::test]
+async fn where_there_may_be_no_other_process_calls_wait_for_their_turn() {
+    let gateway = Gateway::start(&format!("[servers.one]\nrun = \"{} --one\"\nsessions = 1", peer()));
+    let ask = call(1, "ask", json!({ "id": "q" }));
+    let asked = send(&gateway, "one", &ask).await;
+    let waiting = call(2, "echo", json!({ "x": 1 }));
+    let waits = send(&gateway, "one", &waiting);
+    tokio::pin!(waits);
+    // What cannot be asked anything is not kept waiting.
+    let mut lists = enveloped(3, "tools/list", json!({}));
+    lists["params"]["_meta"][CAPABILITIES] = json!({ "roots": {} });
+    tokio::select! {
+        biased;
+        answer = &mut waits => panic!("{answer}"),
+        listed = send(&gateway, "one", &lists) => assert!(listed["result"]["tools"].is_array(), "{listed}"),
+    }
+    send(&gateway, "one", &again(ask, &asked, &roots())).await;
+    assert_eq!(waits.await["result"]["x"], 1);
+}
+
+#[tokio::test]
+async fn who_can_be_asked_nothing_shares_one_process() {
+    let gateway = Gateway::start("");
+    let hangs = enveloped(1, "tools/call", json!({ "name": "never" }));
+    let hangs = Events::of(
+        mirrored(&gateway, "peer", &hangs).header("accept", "text/event-stream").post(&hangs).await,
+    );
+    let pid = |id| enveloped(id, "tools/call", json!({ "name": "pid" }));
+    let (one, two) = (send(&gateway, "peer", &pid(2)).await, send(&gateway, "peer", &pid(3)).await);
+    assert_eq!(one["result"], two["result"]);
+    assert_eq!(gateway.descendants().len(), 1);
+    drop(hangs);
+}
+
+#[tokio::test]
+async fn who_leaves_calls_off_what_runs_and_only_that() {
+    let gateway = Gateway::start("");
+    let hangs = enveloped(1, "tools/call", json!({ "name": "never" }));
+    let stream = mirrored(&gateway, "peer", &hangs).header("accept", "text/event-stream").post(&hangs).await;
+    drop(Events::of(stream));
+    until_told("it is called off", async || {
+        let heard = enveloped(2, "heard", json!({}));
+        send(&gateway, "peer", &heard).await["result"].to_string().contains("notifications/cancelled")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_state_is_good_for_the_call_and_the_tenant_that_it_was_given_to() {
+    let secret = "another-secret-of-another-tenant";
+    let settings = format!(
+        "[tenants.other]\nsecrets = [\"{}\"]\nservers = [\"*\"]\n[tenants.main]\nsecrets = [\"{}\"]\nservers = [\"*\"]",
+        crate::tenants::hash(secret),
+        crate::tenants::hash(crate::gateway::SECRET)
+    );
+    let gateway = Gateway::start_bare(&crate::gateway::with_peers(&settings), &[]);
+    let ask = call(1, "ask", json!({ "id": 0 }));
+    let asked = send(&gateway, "peer", &ask).await;
+    let retry = again(ask.clone(), &asked, &roots());
+
+    let mut changed = retry.clone();
+    changed["params"]["arguments"]["id"] = json!(7);
+    is_unknown(&send(&gateway, "peer", &changed).await);
+    let mut forged = retry.clone();
+    let state = retry["params"]["requestState"].as_str().unwrap();
+    forged["params"]["requestState"] = json!(format!("{state}A"));
+    is_unknown(&send(&gateway, "peer", &forged).await);
+    let foreign = mirrored(&gateway, "peer", &retry).of_tenant(secret).post(&retry).await;
+    is_unknown(&foreign.json().await.unwrap());
+
+    assert_eq!(send(&gateway, "peer", &retry).await["result"]["roots"], roots()["roots"]);
+    is_unknown(&send(&gateway, "peer", &retry).await);
+}
+
+#[tokio::test]
+async fn a_server_that_dies_while_it_is_waited_for_is_told() {
+    let gateway = Gateway::start("");
+    let ask = call(1, "ask", json!({ "id": 0 }));
+    let asked = send(&gateway, "peer", &ask).await;
+    for child in gateway.descendants() {
+        crate::gateway::send_signal(child, "KILL");
+    }
+    gateway.until_active(0).await;
+    is_unknown(&send(&gateway, "peer", &again(ask, &asked, &roots())).await);
+    // In the middle of a call, each of both eras hears of it with the id of its request.
+    let exit = call(2, "exit", json!({ "status": 7, "stderr": "why\n" }));
+    let told = send(&gateway, "peer", &exit).await;
+    assert!(told["id"] == 2 && told["error"]["message"].as_str().unwrap().contains("status 7"), "{told}");
+    let session = Endpoint::new(&gateway, "stateless").open("2025-11-25").await;
+    let told = session.call(3, "exit", json!({ "status": 7, "stderr": "why\n" })).await;
+    assert!(told["id"] == 3 && told["error"]["message"].as_str().unwrap().contains("why"), "{told}");
+    gateway.until_active(0).await;
+}
+
+#[tokio::test]
+async fn what_waits_for_a_server_that_never_begins_is_bounded() {
+    let settings = format!("[servers.deaf]\nrun = \"{} --silent\"\nera = \"handshake\"", peer());
+    let gateway = Gateway::start(&settings);
+    let body = enveloped(1, "prompts/list", json!({ "pad": "x".repeat(100_000) }));
+    let streams = || mirrored(&gateway, "deaf", &body).header("accept", "text/event-stream");
+    let mut held = Vec::new();
+    until_told("no more is taken", async || {
+        let response = streams().post(&body).await;
+        let refused = response.status() == 503;
+        held.push(response);
+        refused
+    })
+    .await;
+    assert!(held.len() <= 13, "{}", held.len());
+    drop(held);
+    until("it is let go", || gateway.descendants().len() == 1).await;
+    assert_eq!(streams().post(&body).await.status(), 200);
+}
