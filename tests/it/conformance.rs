@@ -170,37 +170,31 @@ fn requirements_of_2026_with_a_remote_of_the_stateless_era() {
 // Where the suite and the server have no era in common.
 
 #[test]
-#[ignore = "there is no bridge yet"]
 fn suite_0_1_with_a_server_of_the_stateless_era() {
     suite_of_november_2025(&stdio("stateless"));
 }
 
 #[test]
-#[ignore = "there is no bridge yet"]
 fn requirements_of_2025_with_a_server_of_the_stateless_era() {
     requirements_2025(&stdio("stateless"));
 }
 
 #[test]
-#[ignore = "there is no bridge yet"]
 fn requirements_of_2026_with_a_server_of_the_handshake_era() {
     requirements_2026_but_for(&stdio("handshake"), &UNBRIDGEABLE);
 }
 
 #[test]
-#[ignore = "there is no bridge yet"]
 fn suite_0_1_with_a_remote_of_the_stateless_era() {
     suite_of_november_2025(&remote("stateless"));
 }
 
 #[test]
-#[ignore = "there is no bridge yet"]
 fn requirements_of_2025_with_a_remote_of_the_stateless_era() {
     requirements_2025(&remote("stateless"));
 }
 
 #[test]
-#[ignore = "there is no bridge yet"]
 fn requirements_of_2026_with_a_remote_with_sessions() {
     requirements_2026_but_for(&remote("sessions"), &UNBRIDGEABLE);
 }
