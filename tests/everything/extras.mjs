@@ -11,6 +11,14 @@ let kept = "";
 
 export function extras(mcp, watched) {
   const tool = registrar(mcp);
+  const progressed = async ({ _meta, notify }, progress, total) => {
+    const progressToken = _meta?.progressToken;
+    if (progressToken === undefined) return;
+    await notify({ method: "notifications/progress", params: { progressToken, progress, total } });
+  };
+  const changed = async ({ envelope }, uri) => {
+    if (envelope || watched.has(uri)) await mcp.server.sendResourceUpdated({ uri });
+  };
 
   tool("echo", "Answers the text", { text: z.string() }, ({ text }) => text);
   tool("fill", "Answers that many bytes", { bytes: z.int().min(0) }, ({ bytes }) => "x".repeat(bytes));
@@ -23,19 +31,19 @@ export function extras(mcp, watched) {
 
   const pace = { steps: z.int().min(0), pause_ms: z.int().min(0) };
   tool("count", "Counts, and reports each step", pace, async ({ steps, pause_ms }, { mcpReq }) => {
-    const progressToken = mcpReq._meta?.progressToken;
-    for (let progress = 1; progress <= steps; progress++) {
-      if (progressToken !== undefined) {
-        await mcpReq.notify({ method: "notifications/progress", params: { progressToken, progress, total: steps } });
-      }
+    for (let step = 1; step <= steps; step++) {
+      await progressed(mcpReq, step, steps);
       // After the last step too: the SDK's clients may lose a note that arrives together with the answer.
       await sleep(pause_ms, undefined, { signal: mcpReq.signal });
     }
     return `counted ${steps}`;
   });
-  tool("hang", "Never answers", {}, async (_args, { mcpReq }) => {
+  const hang = { uri: z.string().optional() };
+  tool("hang", "Notes progress and never answers; once cancelled, changes the resource", hang, async ({ uri }, { mcpReq }) => {
+    await progressed(mcpReq, 0);
     if (!mcpReq.signal.aborted) await once(mcpReq.signal, "abort");
     cancelled += 1;
+    if (uri !== undefined) await changed(mcpReq, uri);
     return "cancelled";
   });
   tool("cancelled", "Answers how many hangs were cancelled in this process", {}, () => String(cancelled));
@@ -51,9 +59,17 @@ export function extras(mcp, watched) {
   tool("sample", "Asks the client's model", {}, (_args, ctx) => ask(ctx, { said: sampling("say hi") }, ({ said }) => said));
   tool("roots", "Asks for the client's roots", {}, (_args, ctx) => ask(ctx, { roots }, ({ roots }) => roots.join(",")));
 
+  tool("speak", "Logs the word at three levels", { word: z.string() }, async ({ word }, { mcpReq }) => {
+    for (const level of ["info", "warning", "error"]) await mcpReq.log(level, `${word} ${level}`);
+    return word;
+  });
+
+  tool("update", "Says that this resource changed", { uri: z.string() }, async ({ uri }, { mcpReq }) => {
+    await changed(mcpReq, uri);
+    return "updated";
+  });
   tool("touch", "Says that test://watched and the list of tools changed", {}, async (_args, { mcpReq }) => {
-    const uri = "test://watched";
-    if (mcpReq.envelope || watched.has(uri)) await mcp.server.sendResourceUpdated({ uri });
+    await changed(mcpReq, "test://watched");
     await mcp.server.sendToolListChanged();
     return "touched";
   });

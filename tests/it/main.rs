@@ -28,6 +28,7 @@ mod import;
 mod isolation;
 mod ladder;
 mod limits;
+mod matrix;
 mod messages;
 mod offer;
 mod opening;

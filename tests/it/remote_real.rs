@@ -179,55 +179,34 @@ async fn lockgate_behind_lockgate() {
     assert!(!outer.log().contains(SECRET));
 }
 
-/// A call of `echo` by each transport of ours: whether it is answered, or what it is told.
+/// A call of `echo` by each transport of ours: whether it is answered, or what comes instead.
 async fn echoes(gateway: &Gateway, transport: &str) -> String {
-    const TOLD: &str = "told which era the server speaks";
-    let refused = |answer: &Value| answer["error"]["code"] == -32022;
     let arguments = json!({ "name": "echo", "arguments": { "text": "hi" } });
     let answer = match transport {
         "sse" => {
-            let mut session = gateway.client().open("docs").await;
-            let info = json!({ "name": "test", "version": "1" });
-            let begin = json!({ "protocolVersion": NEWEST, "capabilities": {}, "clientInfo": info });
-            let id = session.request("initialize", begin).await;
-            let answer = session.answer(id).await;
-            if refused(&answer) {
-                return TOLD.into();
-            }
-            session.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).await;
+            let mut session = gateway.client().connect("docs").await;
             json!({ "result": session.call("tools/call", arguments).await })
         }
-        "streamable" => {
-            let endpoint = Endpoint::new(gateway, "docs");
-            let answer: Value = endpoint.initialize(NEWEST).await.json().await.unwrap();
-            if refused(&answer) {
-                return TOLD.into();
-            }
-            call(&endpoint.open(NEWEST).await, 1, "tools/call", arguments).await
-        }
+        "streamable" => call(&open(gateway).await, 1, "tools/call", arguments).await,
         _ => {
             let body = enveloped(1, "tools/call", arguments);
-            let answer: Value = mirrored(gateway, "docs", &body).post(&body).await.json().await.unwrap();
-            if refused(&answer) {
-                return TOLD.into();
-            }
-            answer
+            mirrored(gateway, "docs", &body).post(&body).await.json().await.unwrap()
         }
     };
-    assert_eq!(text(&answer), "hi");
-    "answers".into()
+    let text = answer["result"]["content"][0]["text"].as_str();
+    if text == Some("hi") { ANSWERS.into() } else { answer.to_string() }
 }
+
+const ANSWERS: &str = "answers";
 
 /// What has been found of the transports of clients (rows) and remotes.
 fn print(columns: &[&str], rows: &[(&str, Vec<String>)]) {
-    println!("{:<12}{}", "", columns.iter().map(|name| format!("{name:<36}")).collect::<String>());
+    println!("{:<12}{}", "", columns.iter().map(|name| format!("{name:<12}")).collect::<String>());
     for (name, cells) in rows {
-        println!("{name:<12}{}", cells.iter().map(|cell| format!("{cell:<36}")).collect::<String>());
+        println!("{name:<12}{}", cells.iter().map(|cell| format!("{cell:<12}")).collect::<String>());
     }
 }
 
-/// Until there is a bridge, a client and a remote must have an era in common, and a remote of both has one in
-/// common with everybody.
 #[tokio::test]
 async fn every_transport_in_front_of_every_transport() {
     let remotes = [
@@ -246,8 +225,5 @@ async fn every_transport_in_front_of_every_transport() {
         rows.push((transport, cells));
     }
     print(&remotes.each_ref().map(|(name, ..)| *name), &rows);
-    let (answers, told) = ("answers", "told which era the server speaks");
-    assert_eq!(rows[0].1, [answers, answers, answers, told]);
-    assert_eq!(rows[1].1, [answers, answers, answers, told]);
-    assert_eq!(rows[2].1, [told, told, answers, answers]);
+    assert!(rows.iter().all(|(_, cells)| cells.iter().all(|cell| cell == ANSWERS)));
 }
