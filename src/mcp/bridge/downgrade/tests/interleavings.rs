@@ -136,7 +136,7 @@ impl Sides {
         self.drawn += 1;
         let id = format!("c-{}", self.drawn);
         let params = json!({
-            "name": format!("n-{}", self.drawn), "uri": format!("u-{n}"), "level": if n % 2 == 0 { "debug" } else { "loud" },
+            "name": format!("n-{}", self.drawn), "uri": format!("u-{n}"), "level": if n == 0 { "loud" } else { "debug" },
             "_meta": { "progressToken": format!("t-{n}") },
         });
         self.open.insert(id.clone());
