@@ -60,6 +60,10 @@ enum Stage {
     Open(Box<Envelope>),
 }
 
+/// Where the numbers begin if the backend has seen ids of the client: clients count from the bottom.
+const AFTER_REFUSAL: u64 = 1 << 32;
+const EMPTY: &str = "{}";
+
 /// What the backend knows our requests by.
 #[derive(Debug)]
 struct Numbers(u64);
@@ -71,14 +75,10 @@ impl Numbers {
     }
 
     /// Whether this could be a number that was drawn after a refusal.
-    fn are_apart(id: &RequestId) -> bool {
+    fn is_ours(id: &RequestId) -> bool {
         id.token().parse::<u64>().is_ok_and(|number| number > AFTER_REFUSAL)
     }
 }
-
-/// Where the numbers begin if the backend has seen ids of the client: clients count from the bottom.
-const AFTER_REFUSAL: u64 = 1 << 32;
-const EMPTY: &str = "{}";
 
 impl Downgrade {
     pub(super) fn new(server: String) -> Self {
