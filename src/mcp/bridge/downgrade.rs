@@ -108,7 +108,7 @@ impl Downgrade {
     /// Takes a message of the client. The ids of its open requests differ.
     pub(super) fn client_says(&mut self, frame: Frame, now: Duration, out: &mut Passed) {
         match frame.kind() {
-            Kind::Request(id, _) if self.awaits(id) => {}
+            Kind::Request(id, _) if self.expects(id) => {}
             Kind::Request(id, method) => {
                 let id = id.clone();
                 match (&mut self.stage, method) {
@@ -136,12 +136,12 @@ impl Downgrade {
     }
 
     /// Whether the client waits for the answer to a request with this id.
-    fn awaits(&self, id: &RequestId) -> bool {
+    fn expects(&self, id: &RequestId) -> bool {
         let is_opening = match &self.stage {
             Stage::Discovering(opening) => opening.id == *id || opening.holds(id),
             Stage::Fresh | Stage::Open(_) => false,
         };
-        is_opening || self.requests.contains(id) || self.listening.awaits(id)
+        is_opening || self.requests.contains(id) || self.listening.expects(id)
     }
 
     /// The client begins.
