@@ -60,6 +60,10 @@ enum Stage {
     Open(Box<Envelope>),
 }
 
+/// Where the numbers begin if the backend has seen ids of the client: clients count from the bottom.
+const AFTER_REFUSAL: u64 = 1 << 32;
+const EMPTY: &str = "{}";
+
 /// What the backend knows our requests by.
 #[derive(Debug)]
 struct Numbers(u64);
@@ -71,14 +75,10 @@ impl Numbers {
     }
 
     /// Whether this could be a number that was drawn after a refusal.
-    fn are_apart(id: &RequestId) -> bool {
+    fn is_ours(id: &RequestId) -> bool {
         id.token().parse::<u64>().is_ok_and(|number| number > AFTER_REFUSAL)
     }
 }
-
-/// Where the numbers begin if the backend has seen ids of the client: clients count from the bottom.
-const AFTER_REFUSAL: u64 = 1 << 32;
-const EMPTY: &str = "{}";
 
 impl Downgrade {
     pub(super) fn new(server: String) -> Self {
@@ -108,7 +108,7 @@ impl Downgrade {
     /// Takes a message of the client. The ids of its open requests differ.
     pub(super) fn client_says(&mut self, frame: Frame, now: Duration, out: &mut Passed) {
         match frame.kind() {
-            Kind::Request(id, _) if self.awaits(id) => {}
+            Kind::Request(id, _) if self.expects(id) => {}
             Kind::Request(id, method) => {
                 let id = id.clone();
                 match (&mut self.stage, method) {
@@ -136,12 +136,12 @@ impl Downgrade {
     }
 
     /// Whether the client waits for the answer to a request with this id.
-    fn awaits(&self, id: &RequestId) -> bool {
+    fn expects(&self, id: &RequestId) -> bool {
         let is_opening = match &self.stage {
             Stage::Discovering(opening) => opening.id == *id || opening.holds(id),
             Stage::Fresh | Stage::Open(_) => false,
         };
-        is_opening || self.requests.contains(id) || self.listening.awaits(id)
+        is_opening || self.requests.contains(id) || self.listening.expects(id)
     }
 
     /// The client begins.

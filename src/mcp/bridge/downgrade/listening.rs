@@ -123,7 +123,7 @@ impl Listening {
         self.changes.iter().any(|change| *change.uri == *uri)
     }
 
-    pub(super) fn awaits(&self, id: &RequestId) -> bool {
+    pub(super) fn expects(&self, id: &RequestId) -> bool {
         self.changes.iter().any(|change| change.id == *id)
     }
 

@@ -6,6 +6,7 @@ mod interleavings;
 mod listening;
 mod opening;
 mod requests;
+mod steps;
 
 use std::time::Duration;
 

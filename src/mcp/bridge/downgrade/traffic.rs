@@ -145,7 +145,7 @@ impl Downgrade {
     /// What the client said beside an `initialize` that was refused went to the backend as it was, and so comes the
     /// answer. No other is of use to anybody.
     fn nobody_asked(&self, id: &RequestId, answer: &Frame, out: &mut Passed) {
-        if self.refusal.is_some() && !Numbers::are_apart(id) && !self.awaits(id) {
+        if self.refusal.is_some() && !Numbers::is_ours(id) && !self.expects(id) {
             out.to_client.push(answer.clone().into());
         }
     }

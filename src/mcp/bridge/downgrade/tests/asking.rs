@@ -168,7 +168,8 @@ fn what_cannot_be_read_ends_the_request() {
         let out = world.backend(result(&number, by));
         assert_eq!(out.client()["result"]["isError"], true, "{asks}");
     }
-    for rest in [r#""requestState":7"#, r#""requestState":"a","requestState":"b""#, r#""x":1"#] {
+    let twice = r#""inputRequests":{"k":{"method":"roots/list"},"\u006b":{"method":"roots/list"}}"#;
+    for rest in [r#""requestState":7"#, r#""requestState":"a","requestState":"b""#, r#""x":1"#, twice] {
         let mut world = World::quiet(all());
         let number = world.call();
         let text =
