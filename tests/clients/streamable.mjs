@@ -81,10 +81,10 @@ export async function everything({ client, tool, changes, mayLoseLastProgress })
   });
   await step("cancel a call", async () => {
     const before = Number(await call("cancelled"));
-    const abort = new AbortController();
-    const refused = assert.rejects(tool("hang", {}, { signal: abort.signal }), "a cancelled call is answered");
-    // Its answer tells that the call before it has arrived.
-    await call("echo", { text: "" });
+    const [abort, begun] = [new AbortController(), awaited()];
+    const options = { signal: abort.signal, onprogress: begun.resolve };
+    const refused = assert.rejects(tool("hang", {}, options), "a cancelled call is answered");
+    await begun.promise;
     abort.abort("enough");
     await refused;
     while (Number(await call("cancelled")) !== before + 1);

@@ -108,8 +108,8 @@ fn the_official_clients_use_the_official_server_as_a_remote() {
     let sessions = Process::typescript("sessions");
     let gateway = gateway(&sessions.url("/mcp"), "");
     passes(node("streamable_v1.mjs", &gateway, &["docs"]));
-    passes(node("streamable_v2.mjs", &gateway, &["docs", "auto", "legacy"]));
-    passes(python("streamable.py", &gateway, &["docs", "auto", "legacy"]));
+    passes(node("streamable_v2.mjs", &gateway, &["docs", "auto", "modern"]));
+    passes(python("streamable.py", &gateway, &["docs", "auto", "modern"]));
 }
 
 #[test]
