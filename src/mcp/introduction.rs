@@ -53,7 +53,7 @@ impl Introduction {
     }
 
     /// Reads the parameters of `initialize`.
-    pub(super) fn read(initialize: &Frame) -> Option<Self> {
+    pub fn read(initialize: &Frame) -> Option<Self> {
         let [capabilities, info] = members(initialize.payload(), ["capabilities", "clientInfo"]).ok()?;
         let capabilities = capabilities.map_or(Some(Map::new()), |token| serde_json::from_str(token).ok())?;
         Some(Self { info: info.filter(|token| token.starts_with('{')).map(Box::from), capabilities })

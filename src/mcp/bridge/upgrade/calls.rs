@@ -10,6 +10,7 @@ use super::waiting::Waiting;
 use super::{Frame, Upgrade};
 use crate::mcp::bridge::passed::Passed;
 use crate::mcp::error::{Code, Failure, error_frame};
+use crate::mcp::frame::Kind;
 use crate::mcp::id::RequestId;
 use crate::mcp::introduction::Ask;
 use crate::mcp::related::cancelled;
@@ -52,20 +53,27 @@ const STALE: &str = "`requestState` is none that this server waits for (any more
                      without `requestState` and `inputResponses`";
 
 impl Upgrade {
-    /// Takes a call of a client.
-    pub(super) fn call(&mut self, call: Frame, now: Duration, out: &mut Passed) {
-        if self.calls.current.is_none() {
-            self.begin_call(call, now, out);
-        } else if !self.calls.queue.push(call.clone()) {
-            self.refuse_waiting(&call, out);
+    /// Takes a call of a client, of which this has been read.
+    pub(super) fn call(
+        &mut self,
+        call: &Frame,
+        id: &RequestId,
+        asked: &Asked<'_>,
+        now: Duration,
+        out: &mut Passed,
+    ) {
+        if self.calls.current.is_some() {
+            if !self.calls.queue.push(call.clone()) {
+                self.refuse_waiting(call, out);
+            }
+            return;
         }
-    }
-
-    fn begin_call(&mut self, request: Frame, now: Duration, out: &mut Passed) {
-        let Some(id) = self.send(&request, out) else { return };
-        let state =
-            if self.questions.is_empty() { State::Running } else { State::Asking { until: now + WINDOW } };
-        self.calls.current = Some(Call { id, request, round: 0, state });
+        self.forward(call, id, asked, out);
+        let state = match self.questions.is_empty() {
+            true => State::Running,
+            false => State::Asking { until: now + WINDOW },
+        };
+        self.calls.current = Some(Call { id: id.clone(), request: call.clone(), round: 0, state });
     }
 
     /// The call that was open is not any more. What was asked in it has nobody who could answer.
@@ -76,7 +84,11 @@ impl Upgrade {
         out.to_backend.extend(unasked.iter().map(|id| error_frame(id, Code::Internal, reason)));
         while self.calls.current.is_none() {
             let Some(next) = self.calls.queue.pop() else { return };
-            self.begin_call(next, now, out);
+            let Kind::Request(id, _) = next.kind() else { continue };
+            match Asked::read(&next) {
+                Ok(asked) => self.call(&next, id, &asked, now, out),
+                Err(misfit) => out.to_client.push(misfit.frame(id).into()),
+            }
         }
     }
 
@@ -116,7 +128,7 @@ impl Upgrade {
     ) {
         let state = asked.state.and_then(|token| RequestState::read(token, &self.sides.seal));
         match state.filter(|state| state.is_for(retry)).map(|state| state.means) {
-            Some(Means::Again(until)) if now < until => self.call(retry.clone(), now, out),
+            Some(Means::Again(until)) if now < until => self.call(retry, id, asked, now, out),
             Some(Means::Round(call, round)) if self.is_waiting_for(&call, round, now) => {
                 self.resume(id, asked, now, out);
             }

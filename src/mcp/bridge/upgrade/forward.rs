@@ -37,35 +37,17 @@ impl Upgrade {
                 Ok(asked) if shape.may_ask && asked.state.is_some() => {
                     self.bring(&frame, id, &asked, now, out)
                 }
-                Ok(_) if shape.may_ask && self.can_ask() => self.call(frame.clone(), now, out),
-                Ok(asked) => self.forward(&frame, id, &asked, shape, out),
+                Ok(asked) if shape.may_ask && self.can_ask() => self.call(&frame, id, &asked, now, out),
+                Ok(asked) => self.forward(&frame, id, &asked, out),
             },
         }
     }
 
-    /// Passes a request on. Its id at the backend, unless it was answered instead.
-    pub(super) fn send(&mut self, request: &Frame, out: &mut Passed) -> Option<RequestId> {
-        let Kind::Request(id, _) = request.kind() else { return None };
-        match Asked::read(request) {
-            Ok(asked) => self.forward(request, id, &asked, Shape::of(&request.method()), out),
-            Err(misfit) => {
-                out.to_client.push(misfit.frame(id).into());
-                return None;
-            }
-        }
-        Some(id.clone())
-    }
-
-    fn forward(
-        &mut self,
-        request: &Frame,
-        id: &RequestId,
-        asked: &Asked<'_>,
-        shape: Shape,
-        out: &mut Passed,
-    ) {
+    /// Passes a request on, of which this has been read.
+    pub(super) fn forward(&mut self, request: &Frame, id: &RequestId, asked: &Asked<'_>, out: &mut Passed) {
         self.set_level(asked.level, out);
         let Asked { wants_progress, level, .. } = *asked;
+        let shape = Shape::of(&request.method());
         self.requests.insert(id.clone(), Open { client: Some(id.clone()), wants_progress, level, shape });
         out.to_backend.push(asked.stripped(request));
     }

@@ -11,7 +11,8 @@ use crate::mcp::id::RequestId;
 use crate::mcp::ladder::{ENVELOPE, LOG_LEVEL};
 use crate::mcp::members::members;
 
-/// What is open at the backend, by the id that it knows it by.
+/// What is open at the backend, by the id that it knows it by. Clients may have only so many open, and one more may
+/// have nobody who waits for it.
 #[derive(Debug, Default)]
 pub(super) struct Requests(HashMap<RequestId, Open>);
 

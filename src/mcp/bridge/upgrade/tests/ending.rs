@@ -79,3 +79,18 @@ fn a_client_that_leaves_after_it_came_back_calls_off_what_it_came_back_to() {
     assert_eq!(both.calls_off(2).to_backend[0]["params"]["requestId"], 1);
     assert!(is_idle(&both));
 }
+
+#[test]
+fn a_question_of_nobody_is_of_the_call_in_which_it_was_asked() {
+    let mut both = Both::open(EVERYTHING);
+    both.wonders("0", "roots/list");
+    both.calls(1);
+    let asked = state(&both.wait(50));
+    both.answers("1", "{}");
+    let done = both.brings(2, "{}", &asked);
+    assert_eq!(
+        (done.to_client.len(), &done.to_backend[0]["id"], code(&done.to_backend[0])),
+        (1, &json!(0), -32603)
+    );
+    assert!(is_idle(&both));
+}
