@@ -81,31 +81,21 @@ impl Report {
     }
 }
 
-impl Report {
-    /// The polling scenario has three checks. One is made only where the tool says something before it answers, and a
-    /// server of the stateless era keeps its log to itself until a client sets a level, which the suite does not.
-    fn polls(&self, served: &Served) -> u32 {
-        let checks = if served.server == "stateless" { 2 } else { 3 };
-        assert_eq!(self.scenarios["server-sse-polling"], (checks, 0), "{}", self.whole);
-        checks
-    }
-}
-
 /// 0.1.16 with every suite. A call that is answered at once comes as JSON, for which a check of
-/// `server-sse-multiple-streams` is not made.
+/// `server-sse-multiple-streams` is not made; the polling scenario has three.
 fn suite_of_november_2025(served: &Served) {
     let report = run(served, "conformance-0.1", &["--suite", "all"]);
     report.fails_only(&[]);
     assert_eq!(report.scenarios.len(), 32, "{}", report.whole);
-    let polling = report.polls(served);
-    assert!(report.passed() >= 41 + polling, "{} checks: {}", report.passed(), report.whole);
+    assert_eq!(report.scenarios["server-sse-polling"], (3, 0), "{}", report.whole);
+    assert!(report.passed() >= 44, "{} checks: {}", report.passed(), report.whole);
 }
 
 fn requirements_2025(served: &Served) {
     let report = run(served, "conformance-0.2", &["--requirements", "2025-11-25"]);
     report.fails_only(&[]);
-    let polling = report.polls(served);
-    assert!(report.passed() >= 80 + polling, "{} checks: {}", report.passed(), report.whole);
+    assert_eq!(report.scenarios["server-sse-polling"], (3, 0), "{}", report.whole);
+    assert!(report.passed() >= 83, "{} checks: {}", report.passed(), report.whole);
 }
 
 fn requirements_2026(served: &Served) {
