@@ -9,8 +9,8 @@
 //! A call in which the backend may ask the client something, where clients can be asked:
 //! ```text
 //! Queued ──▶ Running ── a question ──▶ Asking ── 50 ms later: `input_required` ──▶ Parked
-//!             │   ▲                      │ ▲                                        │  │
-//!             │   │      all withdrawn   │ └── (questions of nobody, at its begin)   │  └ 5 min ▶ called off
+//!             │   ▲                      │ ▲                                        │  └ 5 min; 30 s, if
+//!             │   │      all withdrawn   │ └── (questions of nobody, at its begin)   │  others wait ▶ called off
 //!             │   ├──────────────────────┘                                          │
 //!             │   └───────────────── the client brings everything ──────────────────┤
 //!             ▼                                                                     │

@@ -41,13 +41,14 @@ pub(super) enum State {
     /// The backend has a question. Until then more may come, which its client is asked all at once.
     Asking { until: Duration },
     /// Its client has been asked, and has still to bring what was asked for.
-    Parked { until: Duration, kept: Option<Box<(Open, Frame)>> },
+    Parked { since: Duration, kept: Option<Box<(Open, Frame)>> },
 }
 
 /// How long more questions are waited for.
 const WINDOW: Duration = Duration::from_millis(50);
-/// How long a client may take to bring what it was asked for.
+/// How long a client may take to bring what it was asked for; and how long where another call waits for its turn.
 pub(super) const PATIENCE: Duration = Duration::from_secs(300);
+pub(super) const OTHERS_WAIT: Duration = Duration::from_secs(30);
 
 const STALE: &str = "`requestState` is none that this server waits for (any more): send the original request again, \
                      without `requestState` and `inputResponses`";
@@ -110,7 +111,7 @@ impl Upgrade {
         let client = self.requests.get_mut(&call.id).and_then(|open| open.client.take());
         let Some(client) = client else { return };
         call.round += 1;
-        call.state = State::Parked { until: now + PATIENCE, kept: None };
+        call.state = State::Parked { since: now, kept: None };
         let means = Means::Round(call.id.clone(), call.round);
         let state = RequestState::new(means, &call.request).sealed(&self.sides.seal);
         let asked = input_required(&client, &self.questions.ask(), &state, &self.info);
@@ -137,11 +138,7 @@ impl Upgrade {
     }
 
     fn is_waiting_for(&self, id: &RequestId, round: u32, now: Duration) -> bool {
-        let is_parked = |call: &Call| matches!(call.state, State::Parked { until, .. } if now < until);
-        self.calls
-            .current
-            .as_ref()
-            .is_some_and(|call| call.id == *id && call.round == round && is_parked(call))
+        self.calls.is_parked_at(id, round) && self.calls.next_deadline().is_some_and(|due| now < due)
     }
 
     /// The client of the parked call is back, with another request.
@@ -230,16 +227,19 @@ impl Upgrade {
 
     /// Does what is due of the call that is open.
     pub(super) fn tick_call(&mut self, now: Duration, out: &mut Passed) {
+        if self.calls.next_deadline().is_none_or(|due| now < due) {
+            return;
+        }
         let Some(call) = &mut self.calls.current else { return };
         match &call.state {
-            State::Asking { until } if *until <= now => {
+            State::Asking { .. } => {
                 if self.questions.is_empty() {
                     call.state = State::Running;
                 } else {
                     self.ask(now, out);
                 }
             }
-            State::Parked { until, kept } if *until <= now => {
+            State::Parked { kept, .. } => {
                 let id = call.id.clone();
                 if kept.is_none() {
                     self.requests.remove(&id);
@@ -248,7 +248,7 @@ impl Upgrade {
                 }
                 self.end_call(now, out);
             }
-            _ => {}
+            State::Running => {}
         }
     }
 
@@ -272,7 +272,9 @@ impl Calls {
     pub(super) fn next_deadline(&self) -> Option<Duration> {
         match self.current.as_ref()?.state {
             State::Running => None,
-            State::Asking { until } | State::Parked { until, .. } => Some(until),
+            State::Asking { until } => Some(until),
+            State::Parked { since, .. } if self.queue.is_empty() => Some(since + PATIENCE),
+            State::Parked { since, .. } => Some(since + OTHERS_WAIT),
         }
     }
 }

@@ -44,6 +44,10 @@ impl Waiting {
         true
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
     /// Bytes of what waits.
     pub(super) fn bytes(&self) -> usize {
         self.bytes

@@ -21,9 +21,11 @@ fn an_answer_that_comes_while_the_client_is_away_is_kept() {
 fn a_client_that_does_not_come_back_holds_nobody_up_for_ever() {
     let mut both = Both::open(EVERYTHING);
     let state = both.parked(1);
-    both.calls(2);
     assert_eq!(both.upgrade.next_deadline(), Some(both.now + PATIENCE));
-    assert_eq!(both.wait(299_999), Said::default());
+    assert_eq!(both.wait(10_000), Said::default());
+    // From when it was asked, not from when the other came.
+    both.calls(2);
+    assert_eq!(both.wait(19_999), Said::default());
     let ended = both.wait(1);
     assert_eq!(ended.to_client, Vec::<Value>::new());
     assert_eq!(ended.to_backend[0]["params"]["requestId"], 1);
@@ -41,6 +43,20 @@ fn a_round_that_is_over_is_over_before_anybody_looks() {
     let state = both.parked(1);
     both.now += PATIENCE;
     assert_eq!(code(&both.brings(3, r#"{"q1":{}}"#, &state).to_client[0]), -32602);
+}
+
+#[test]
+fn who_holds_nobody_up_may_take_long() {
+    let mut both = Both::open(EVERYTHING);
+    let state = both.parked(1);
+    both.calls(2);
+    both.upgrade.client_says(
+        crate::mcp::cancelled(&RequestId::number(2), "gone"),
+        both.now,
+        &mut Passed::default(),
+    );
+    assert_eq!(both.wait(299_999), Said::default());
+    assert_eq!(both.brings(3, r#"{"q1":{}}"#, &state).to_backend.len(), 1);
 }
 
 #[test]
