@@ -160,6 +160,11 @@ impl Bridge {
         }
     }
 
+    /// Whether the backend has still to show which era it speaks.
+    pub fn is_asking(&self) -> bool {
+        matches!(self.way, Way::Asking(_))
+    }
+
     /// The backend has ended. If it did so over our question which era it speaks, what another is told first, which
     /// is to be started in its place.
     pub fn begin_again(&mut self, now: Duration) -> Option<Passed> {

@@ -108,7 +108,7 @@ impl Task {
             };
             opener.take().map(|opener| opener.send(Ok(())));
             let end = self.serve(&mut link).await;
-            if !self.begins_again(&end) {
+            if !self.begins_again(&end, &link).await {
                 break (end, Some(link));
             }
             Box::pin(self.put_away(link)).await;

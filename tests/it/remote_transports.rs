@@ -241,16 +241,16 @@ async fn clients_without_sessions_are_never_shown_the_answers_of_others() {
 }
 
 #[tokio::test]
-async fn clients_of_the_other_era_are_told_what_to_do() {
+async fn clients_of_either_era_are_served_and_in_their_own_where_the_remote_has_both() {
     let (sessions, _) = handshake::remote();
     let (none, _) = stateless::remote();
     let tables = server("docs", &sessions.url(), "") + &server("none", &none.url(), "");
     let gateway = Gateway::start(&tables);
-    let body = enveloped(1, "tools/list", json!({}));
-    let (status, code, _) = crate::events::fault(mirrored(&gateway, "docs", &body).post(&body).await).await;
-    assert_eq!((status, code), (400, -32022));
-    let answer: Value = Endpoint::new(&gateway, "none").initialize(NEWEST).await.json().await.unwrap();
-    assert_eq!(answer["error"]["code"], -32022);
+    let answer = try_call(&gateway, "docs", 1, "session", json!({})).await;
+    assert_eq!(answer["result"]["session"], "remote-session-1", "{answer}");
+    let session = Endpoint::new(&gateway, "none").open(NEWEST).await;
+    let answer = call(&session, 1, "session", json!({})).await;
+    assert_eq!(answer["result"]["session"], "none", "{answer}");
     let dual = stateless::dual();
     let gateway = self::gateway(&dual, "");
     let session = open(&gateway).await;

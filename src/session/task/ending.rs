@@ -51,14 +51,7 @@ impl Task {
     /// Nobody waits in vain, nothing is left: errors for what is open, the end of the stream, then the end
     /// of the processes.
     pub(super) async fn finish(mut self, end: End, mut link: Option<Link>) {
-        let exit = match (&end, &link) {
-            (End::BackendExited(exit), _) => Some(*exit),
-            // Closing stdout is what most do on their way out.
-            (End::BackendClosed, Some(link)) => {
-                timeout(self.sessions.timeouts.eof, link.life.exited()).await.ok()
-            }
-            _ => None,
-        };
+        let exit = self.exit_of(&end, link.as_ref()).await;
         if !self.answered && exit.is_some() && !self.is_shared() {
             self.wait_for_somebody_to_tell().await;
         }
@@ -83,6 +76,18 @@ impl Task {
         }
         // Without the server's last words, which may hold anything.
         self.listed.ended = end.reason(self.session.plan.server(), &self.sessions.timeouts, exit, None);
+    }
+
+    /// How the backend has ended, if it has.
+    pub(super) async fn exit_of(&self, end: &End, link: Option<&Link>) -> Option<Exit> {
+        match (end, link) {
+            (End::BackendExited(exit), _) => Some(*exit),
+            // Closing stdout is what most do on their way out.
+            (End::BackendClosed, Some(link)) => {
+                timeout(self.sessions.timeouts.eof, link.life.exited()).await.ok()
+            }
+            _ => None,
+        }
     }
 
     /// A server that fails at once is gone before its client has asked it anything, and a stream that just

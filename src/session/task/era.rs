@@ -11,11 +11,13 @@ use crate::backend::{Exit, Link};
 impl Task {
     /// Whether the backend has ended over the question which era it speaks: some do. Then another is started, and not
     /// asked.
-    pub(super) fn begins_again(&mut self, end: &End) -> bool {
+    pub(super) async fn begins_again(&mut self, end: &End, link: &Link) -> bool {
+        let is_over = matches!(end, End::BackendExited(_) | End::BackendClosed);
+        if !is_over || !self.session.state().bridge.is_asking() {
+            return false;
+        }
         // That a remote server is out of reach says nothing of its era.
-        if !matches!(end, End::BackendExited(exit) if *exit != Exit::Lost)
-            && !matches!(end, End::BackendClosed)
-        {
+        if self.exit_of(end, Some(link)).await == Some(Exit::Lost) {
             return false;
         }
         let (session, now) = (self.session.clone(), Instant::now());
