@@ -24,8 +24,8 @@ mod shared;
 mod task;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -97,6 +97,10 @@ pub struct Session {
     tools: Tools,
     /// Bytes of requests that wait for it.
     waiting: AtomicUsize,
+    /// A call is on its way in which the backend may ask something.
+    reserved: AtomicBool,
+    /// Hears when the backend may take another such call, if it takes them one at a time.
+    freed: OnceLock<Arc<Notify>>,
 }
 
 #[derive(Debug)]
@@ -174,6 +178,8 @@ impl Session {
             work: Notify::new(),
             tools: Tools::default(),
             waiting: AtomicUsize::new(0),
+            reserved: AtomicBool::new(false),
+            freed: OnceLock::new(),
         })
     }
 

@@ -58,6 +58,8 @@ pub struct Bridge {
     way: Way,
     /// What the backend has shown itself to be, where that was not known.
     shown: Option<Era>,
+    /// It has not answered our question in time, and may still end over it.
+    is_late: bool,
 }
 
 #[derive(Debug)]
@@ -80,7 +82,7 @@ impl Bridge {
             (Era::Stateless, None) => Way::Asking(Box::new(Asking::begin(sides, &mut out))),
             (Era::Stateless, Some(Era::Handshake)) => Way::Upgrade(Box::new(Upgrade::begin(sides, &mut out))),
         };
-        (Self { way, shown: None }, out)
+        (Self { way, shown: None, is_late: false }, out)
     }
 
     /// Takes a message of a client.
@@ -135,7 +137,10 @@ impl Bridge {
         let mut out = Passed::default();
         match &mut self.way {
             Way::Direct | Way::Watching(_) => {}
-            Way::Asking(asking) if asking.is_due(now) => self.upgrade(now, &mut out),
+            Way::Asking(asking) if asking.is_due(now) => {
+                self.is_late = true;
+                self.upgrade(now, &mut out);
+            }
             Way::Asking(_) => {}
             Way::Upgrade(upgrade) => upgrade.tick(now, &mut out),
             Way::Downgrade(downgrade) => downgrade.tick(now, &mut out),
@@ -165,13 +170,24 @@ impl Bridge {
         matches!(self.way, Way::Asking(_))
     }
 
+    /// Whether another backend is to be started in the place of this one, if it ends.
+    pub fn may_begin_again(&self) -> bool {
+        match &self.way {
+            Way::Asking(asking) => asking.is_running(),
+            Way::Upgrade(upgrade) => self.is_late && upgrade.stage() == Stage::Beginning,
+            Way::Direct | Way::Watching(_) | Way::Downgrade(_) => false,
+        }
+    }
+
     /// The backend has ended. If it did so over our question which era it speaks, what another is told first, which
     /// is to be started in its place.
     pub fn begin_again(&mut self, now: Duration) -> Option<Passed> {
+        if !self.may_begin_again() {
+            return None;
+        }
         let mut out = Passed::default();
-        let Way::Asking(asking) = &self.way else { return None };
-        asking.is_running().then(|| self.upgrade(now, &mut out))?;
-        self.shown = Some(Era::Handshake);
+        self.upgrade(now, &mut out);
+        (self.is_late, self.shown) = (false, Some(Era::Handshake));
         Some(out)
     }
 
@@ -213,12 +229,35 @@ impl Bridge {
         matches!(&self.way, Way::Upgrade(upgrade) if upgrade.is_parked())
     }
 
-    /// Whether a call in which the backend may ask something would have to wait for another.
+    /// Whether the backend may ask something in a call, and does not say in which: then it gets one at a time.
+    pub fn takes_turns(&self) -> bool {
+        match &self.way {
+            Way::Asking(asking) => asking.takes_turns(),
+            Way::Upgrade(upgrade) => upgrade.takes_turns(),
+            Way::Direct | Way::Watching(_) | Way::Downgrade(_) => false,
+        }
+    }
+
+    /// Whether such a call would have to wait for another.
     pub fn is_taken(&self) -> bool {
         match &self.way {
-            Way::Upgrade(upgrade) => upgrade.is_taken(),
-            _ => false,
+            Way::Asking(asking) => asking.is_taken(),
+            Way::Upgrade(upgrade) => upgrade.is_taken() || upgrade.is_spent(),
+            Way::Direct | Way::Watching(_) | Way::Downgrade(_) => false,
         }
+    }
+
+    /// Others wait for their turn: who has one and is away keeps it for a while only.
+    pub fn hurry(&mut self) {
+        if let Way::Upgrade(upgrade) = &mut self.way {
+            upgrade.hurry();
+        }
+    }
+
+    /// Whether no further call in which the backend may ask something is to come here: it may still be at work on one
+    /// that was called off, and what it asks then would be put to somebody else.
+    pub fn is_spent(&self) -> bool {
+        matches!(&self.way, Way::Upgrade(upgrade) if upgrade.is_spent())
     }
 
     /// Whether a client that brings this back means this session.
@@ -239,12 +278,14 @@ impl Bridge {
 
     /// The backend has not shown that it speaks the era of its clients: it is asked to speak the other.
     fn upgrade(&mut self, now: Duration, out: &mut Passed) {
-        if let Way::Asking(asking) = std::mem::replace(&mut self.way, Way::Direct) {
-            let (sides, held) = asking.into_parts();
-            let mut upgrade = Upgrade::begin(sides, out);
-            held.into_iter().for_each(|frame| upgrade.client_says(frame, now, out));
-            self.way = Way::Upgrade(Box::new(upgrade));
-        }
+        let (sides, held) = match std::mem::replace(&mut self.way, Way::Direct) {
+            Way::Asking(asking) => asking.into_parts(),
+            Way::Upgrade(upgrade) => upgrade.into_parts(),
+            other => return self.way = other,
+        };
+        let mut upgrade = Upgrade::begin(sides, out);
+        held.into_iter().for_each(|frame| upgrade.client_says(frame, now, out));
+        self.way = Way::Upgrade(Box::new(upgrade));
     }
 
     /// Notes what has come of the conversation that an upgrade begins.

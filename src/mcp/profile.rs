@@ -22,6 +22,11 @@ pub struct Profile {
 
 pub(super) const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 
+/// How long each of them may be, in bytes; what is longer is left out. Every client is told all of it, and who the
+/// server is with each result.
+const MAX_TEXT: usize = 64 << 10;
+const MAX_INFO: usize = 4 << 10;
+
 impl Profile {
     /// Reads a result of `initialize` or `server/discover`; `None` if it is neither.
     pub(super) fn read(answer: &Frame) -> Option<Self> {
@@ -29,11 +34,14 @@ impl Profile {
         let [capabilities, info, instructions, meta] =
             members(result, ["capabilities", "serverInfo", "instructions", "_meta"]).ok()?;
         let beside = || members(meta?, [SERVER_INFO]).ok()?[0];
+        let of = |token: Option<&'_ str>, opens: char, max: usize| {
+            token.filter(|token| token.starts_with(opens) && token.len() <= max).map(Box::from)
+        };
         Some(Self {
             // It must be there; one that says nothing can do nothing.
-            capabilities: capabilities.filter(|token| token.starts_with('{')).unwrap_or("{}").into(),
-            info: info.or_else(beside).filter(|token| token.starts_with('{')).map(Box::from),
-            instructions: instructions.filter(|token| token.starts_with('"')).map(Box::from),
+            capabilities: of(capabilities, '{', MAX_TEXT).unwrap_or_else(|| "{}".into()),
+            info: of(info.or_else(beside), '{', MAX_INFO),
+            instructions: of(instructions, '"', MAX_TEXT),
         })
     }
 

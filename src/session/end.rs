@@ -28,6 +28,8 @@ pub(super) enum End {
     NoAnswer,
     /// The backend has refused to be initialized.
     Refused,
+    /// The backend may still be at work on a call that was called off, and is of no use for another.
+    Spent,
     /// No message came for so long: `timeouts.idle`, or `timeouts.warm` where the backend is shared.
     Idle(Duration),
     /// `timeouts.lifetime`
@@ -78,6 +80,7 @@ impl End {
             (Self::NotOpened(reason), _) => reason.clone(),
             (Self::ClientLeft, _) => "the client closed its stream".into(),
             (Self::Refused, _) => format!("the server {server} refused to be initialized"),
+            (Self::Spent, _) => "a call was called off, in which the server could still ask something".into(),
             (Self::Idle(limit), _) => format!("the session was idle for {}", for_people(*limit)),
             (Self::Lifetime, _) => {
                 format!("the session reached its lifetime of {}", for_people(timeouts.lifetime))

@@ -1,6 +1,6 @@
 //! What passes between a session's clients and its backend, by way of what stands between the two.
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -28,18 +28,8 @@ impl Session {
         revision: Option<&str>,
         offer: &Offer,
     ) -> Result<Option<Reader>, Undelivered> {
-        self.deliver_in(self.state(), frames, revision, offer)
-    }
-
-    /// The same, for who has looked at the session already.
-    pub(super) fn deliver_in(
-        self: &Arc<Self>,
-        mut state: MutexGuard<'_, State>,
-        frames: impl IntoIterator<Item = Frame>,
-        revision: Option<&str>,
-        offer: &Offer,
-    ) -> Result<Option<Reader>, Undelivered> {
         let now = Instant::now();
+        let mut state = self.state();
         if state.ended || state.abandoned {
             return Err(Undelivered::NoSession);
         }
@@ -88,10 +78,6 @@ impl Session {
         let is_request = matches!(said.frame.kind(), Kind::Request(..));
         if is_request && self.lifecycle.is_draining() {
             return Err(Undelivered::Draining);
-        }
-        let held = state.bridge.held();
-        if is_request && held > 0 && held + said.frame.bytes().len() > self.max_queue {
-            return Err(Undelivered::Busy);
         }
         let not_begun = || Undelivered::NotBegun(self.id.tag()).to_string();
         let ruling = state.exchange.client_says(said, not_begun);
@@ -170,9 +156,25 @@ impl Session {
 
     /// Passes on what the bridge wants passed on.
     pub(super) fn pass(&self, state: &mut State, passed: Passed, now: Instant) {
-        passed.to_backend.into_iter().for_each(|frame| state.to_backend.push(frame));
+        for frame in passed.to_backend {
+            // A backend that does not even read what it has needs no answers to what it asks.
+            let is_answer = matches!(frame.kind(), Kind::Response(_));
+            if !is_answer || state.to_backend.bytes() < self.max_queue {
+                state.to_backend.push(frame);
+            }
+        }
         for said in passed.to_client {
             self.tell(state, said, now);
+        }
+        self.tell_if_free(state);
+    }
+
+    /// Tells whoever waits for it that the backend takes another call, if it does.
+    pub(super) fn tell_if_free(&self, state: &State) {
+        if let Some(freed) = self.freed.get()
+            && !state.bridge.is_taken()
+        {
+            freed.notify_waiters();
         }
     }
 

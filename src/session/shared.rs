@@ -1,24 +1,31 @@
 //! Sessions that clients share, because each of their requests stands for itself: a backend is kept warm for all
 //! clients of one tenant that would start the same one and can do the same things (protocol.md section 5.1, child
-//! keying).
+//! keying). Those who share one may need several: where a backend may ask its client something and does not say in
+//! which call, it gets one such call at a time.
+
+mod tools;
+mod turn;
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use tokio::sync::OnceCell;
-use tokio::time::{Instant, timeout};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
 
+pub(super) use self::tools::Tools;
+
+use self::tools::Waiting;
+use self::turn::Turn;
 use super::era::Known;
 use super::opening::Sessions;
 use super::reader::Reader;
-use super::refusal::{NotCalled, Undelivered};
+use super::refusal::{NotCalled, NotOpened, Undelivered};
 use super::task::Task;
 use super::{Session, Transport};
 use crate::access::{Denied, Opening};
-use crate::catalog::{Fingerprint, LaunchPlan, Offer};
-use crate::mcp::{Code, Enveloped, Failure, Frame, Mirror, ToolHeaders, list_tools};
+use crate::catalog::{Fingerprint, LaunchPlan};
+use crate::mcp::{Enveloped, Mirror};
 
 /// Who shares a backend: those who would start the same process, with the same capabilities.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,65 +34,40 @@ pub(super) struct ShareKey {
     capabilities: [u8; 32],
 }
 
-/// The warm backends. Those who share one may need several: where a backend asks its client something and does not say
-/// in which call, it gets one such call at a time.
+/// The warm backends.
 #[derive(Debug, Default)]
-pub(super) struct Shared(Mutex<HashMap<ShareKey, Vec<Arc<Session>>>>);
+pub(super) struct Shared(Mutex<HashMap<ShareKey, Siblings>>);
 
-/// What is known of a shared backend's tools.
-#[derive(Debug, Default)]
-pub(super) struct Tools(Mutex<Option<Asked>>);
-
-/// A question to a backend for its tools, and the answer once it is there.
-#[derive(Debug)]
-struct Asked {
-    at: Instant,
-    answer: Arc<OnceCell<Arc<ToolHeaders>>>,
+/// The backends for the same clients.
+#[derive(Clone, Debug, Default)]
+struct Siblings {
+    sessions: Vec<Arc<Session>>,
+    /// One of them may take another call now, or is gone.
+    freed: Arc<Notify>,
 }
 
-/// How long a list of tools is believed, if the backend does not say that it has changed.
-const TOOLS_LAST: Duration = Duration::from_secs(60);
-/// Pages of tools that are read.
-const MAX_PAGES: usize = 64;
 /// Backends for the same clients. Beyond that, calls wait for their turn.
-const MAX_LANES: usize = 8;
+const MAX_SIBLINGS: usize = 8;
 /// How often a request is taken to another backend because its own has just ended.
 const TRIES: usize = 3;
-
-/// A request that waits until it is known which headers it must have. All of them together take no more
-/// than the queue to the backend would.
-struct Waiting<'s>(&'s Session, usize);
-
-impl<'s> Waiting<'s> {
-    fn new(session: &'s Session, size: usize) -> Result<Self, Undelivered> {
-        let others = session.waiting.fetch_add(size, Ordering::Relaxed);
-        let waiting = Self(session, size);
-        if others > session.max_queue { Err(Undelivered::Busy) } else { Ok(waiting) }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(self.1, Ordering::Relaxed);
-    }
-}
 
 impl Shared {
     /// Takes a backend that is ending off the list.
     pub(super) fn remove(&self, key: &ShareKey, session: &Arc<Session>) {
         let mut warm = self.warm();
-        let Some(lanes) = warm.get_mut(key) else { return };
-        lanes.retain(|own| !Arc::ptr_eq(own, session));
-        if lanes.is_empty() {
+        let Some(siblings) = warm.get_mut(key) else { return };
+        siblings.sessions.retain(|own| !Arc::ptr_eq(own, session));
+        siblings.freed.notify_waiters();
+        if siblings.sessions.is_empty() {
             warm.remove(key);
         }
     }
 
-    fn lanes(&self, key: &ShareKey) -> Vec<Arc<Session>> {
+    fn siblings(&self, key: &ShareKey) -> Siblings {
         self.warm().get(key).cloned().unwrap_or_default()
     }
 
-    fn warm(&self) -> MutexGuard<'_, HashMap<ShareKey, Vec<Arc<Session>>>> {
+    fn warm(&self) -> MutexGuard<'_, HashMap<ShareKey, Siblings>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -105,17 +87,20 @@ impl Sessions {
         opening: impl Fn() -> Result<Opening, Denied>,
     ) -> Result<Reader, NotCalled> {
         plan.offer().check(call.frame())?;
-        let mut tries = TRIES;
-        loop {
-            let lane = self.lane(plan, &call, &opening)?;
-            let session = &lane.session;
+        for tries in (0..TRIES).rev() {
+            let turn = self.turn(plan, &call, &opening).await?;
+            let session = turn.session();
             if call.tool().is_some() {
-                let _waiting = Waiting::new(session, call.frame().bytes().len())?;
-                session.tool_headers().await.map_err(NotCalled::Failed)?.check(&call, mirror)?;
+                let headers = match turn.comes_back() {
+                    true => session.known_tool_headers(),
+                    false => {
+                        let _waiting = Waiting::new(session, call.frame().bytes().len())?;
+                        session.tool_headers().await.map_err(NotCalled::Failed)?
+                    }
+                };
+                headers.check(&call, mirror)?;
             }
-            let Some(outcome) = lane.deliver(call.frame().clone(), plan.offer()) else { continue };
-            tries -= 1;
-            match outcome {
+            match session.deliver([call.frame().clone()], None, plan.offer()) {
                 Ok(Some(reader)) => return reader.called_by(plan).map_err(NotCalled::Lost),
                 Ok(None) | Err(Undelivered::NoSession) => {
                     let failure =
@@ -126,97 +111,102 @@ impl Sessions {
                 }
                 Err(fault) => return Err(fault.into()),
             }
-            if tries == 0 {
-                return Err(Undelivered::Busy.into());
-            }
         }
+        Err(Undelivered::Busy.into())
     }
 
-    /// The backend for this request; started, if there is none that takes it now and there may be another.
-    fn lane(
+    /// A backend that takes this request now. Started, if there is none and may be another; else waited for.
+    async fn turn(
         &self,
         plan: &LaunchPlan,
         call: &Enveloped,
         opening: impl Fn() -> Result<Opening, Denied>,
-    ) -> Result<Lane, NotCalled> {
+    ) -> Result<Turn, NotCalled> {
         let key = ShareKey { plan: plan.fingerprint(), capabilities: *call.capabilities() };
+        let patience = plan.timeout().unwrap_or(self.timeouts.request);
+        let too_late = async {
+            match patience.is_zero() {
+                true => pending().await,
+                false => sleep(patience).await,
+            }
+        };
+        tokio::pin!(too_late);
         loop {
             // Looked at outside of the lock that every tenant needs.
-            let known = self.shared.lanes(&key);
-            let live: Vec<_> = known.iter().filter(|lane| !lane.is_ending()).collect();
-            if let Some(lane) = choose(&live, call) {
-                return Ok(lane);
+            let known = self.shared.siblings(&key);
+            let freed = known.freed.notified();
+            tokio::pin!(freed);
+            // From here on, nothing that happens is missed.
+            freed.as_mut().enable();
+            let live: Vec<_> = known.sessions.iter().filter(|session| !session.is_ending()).collect();
+            if let Some(turn) = Turn::choose(&live, call) {
+                return Ok(turn);
             }
-            let mut warm = self.shared.warm();
-            let lanes = warm.get(&key).map_or(&[][..], Vec::as_slice);
-            if !lanes.iter().map(Arc::as_ptr).eq(known.iter().map(Arc::as_ptr)) {
+            let is_unknown = live.iter().any(|session| session.state().bridge.is_asking());
+            let may_start =
+                live.is_empty() || (live.len() < MAX_SIBLINGS && !is_unknown && self.has_seat(plan));
+            if may_start && self.start_shared(plan, &key, call, &known, &opening)? {
                 continue;
             }
-            let started = match live.len() {
-                MAX_LANES.. => None,
-                0 => Some(self.start_shared(plan, key.clone(), call, &opening)?),
-                // Where there may be no other, a call waits for its turn.
-                _ => self.start_shared(plan, key.clone(), call, &opening).ok(),
-            };
-            return Ok(match started {
-                Some(session) => {
-                    warm.entry(key).or_default().push(session.clone());
-                    Lane { session, waits: false }
-                }
-                None => {
-                    let shortest = live.into_iter().min_by_key(|lane| lane.state().bridge.held());
-                    let session = shortest.ok_or(Undelivered::Busy)?.clone();
-                    Lane { session, waits: true }
-                }
-            });
+            live.iter().for_each(|session| session.hurry());
+            tokio::select! {
+                () = freed => {}
+                () = &mut too_late => return Err(Undelivered::Busy.into()),
+                () = self.lifecycle.draining() => return Err(NotOpened::Draining.into()),
+            }
         }
     }
 
+    /// Whether the limits leave room for one more session. Nobody is told if not.
+    fn has_seat(&self, plan: &LaunchPlan) -> bool {
+        !self.lifecycle.is_draining() && self.registry.seat(plan, &self.limits).is_ok()
+    }
+
+    /// Starts another backend, unless somebody else has done so. Says whether there may be one that is free now.
     fn start_shared(
         &self,
         plan: &LaunchPlan,
-        key: ShareKey,
+        key: &ShareKey,
         call: &Enveloped,
+        known: &Siblings,
         opening: impl Fn() -> Result<Opening, Denied>,
+    ) -> Result<bool, NotCalled> {
+        let mut warm = self.shared.warm();
+        let sessions = warm.get(key).map_or(&[][..], |siblings| siblings.sessions.as_slice());
+        if !sessions.iter().map(Arc::as_ptr).eq(known.sessions.iter().map(Arc::as_ptr)) {
+            return Ok(true);
+        }
+        let is_first = known.sessions.iter().all(|session| session.is_ending());
+        // Who has one that is busy can wait for it.
+        let opened =
+            opening().map_err(NotCalled::from).and_then(|_opening| self.open_shared(plan, key, call));
+        match opened {
+            Ok(session) => {
+                let siblings = warm.entry(key.clone()).or_default();
+                // Whoever waited for it looks at it first.
+                session.shared_with(&siblings.freed);
+                siblings.sessions.push(session);
+                Ok(true)
+            }
+            Err(fault) if is_first => Err(fault),
+            Err(_) => Ok(false),
+        }
+    }
+
+    fn open_shared(
+        &self,
+        plan: &LaunchPlan,
+        key: &ShareKey,
+        call: &Enveloped,
     ) -> Result<Arc<Session>, NotCalled> {
-        let _opening = opening()?;
         let verdict = self.verdicts.get(&key.plan, Instant::now());
         let (era, profile) = verdict.map_or((None, None), |verdict| (Some(verdict.era), verdict.profile));
         let known = Known { era: plan.era().or(era), profile, introduction: call.introduction().clone() };
         let (session, seat) = self.seat(plan.clone(), Transport::Stateless, known)?;
         self.registry.count();
-        let task = Task::new(session.clone(), seat, self, Some(key));
+        let task = Task::new(session.clone(), seat, self, Some(key.clone()));
         self.lifecycle.spawn(task.run(None));
         Ok(session)
-    }
-}
-
-/// The backend that a request goes to.
-struct Lane {
-    session: Arc<Session>,
-    /// Its turn may come later.
-    waits: bool,
-}
-
-/// One of these, if one takes the request now. Who brings back what a backend has asked for must come to that one.
-fn choose(lanes: &[&Arc<Session>], call: &Enveloped) -> Option<Lane> {
-    let asked = |state| lanes.iter().find(|lane| lane.state().bridge.has_asked(state));
-    if let Some(lane) = call.state().and_then(asked) {
-        return Some(Lane { session: Arc::clone(lane), waits: true });
-    }
-    let takes = |lane: &&&Arc<Session>| !call.may_be_asked() || !lane.state().bridge.is_taken();
-    let session = Arc::clone(lanes.iter().find(takes)?);
-    Some(Lane { session, waits: !call.may_be_asked() })
-}
-
-impl Lane {
-    /// Hands the request over; `None` if another has come first, whose turn it is now.
-    fn deliver(&self, frame: Frame, offer: &Offer) -> Option<Result<Option<Reader>, Undelivered>> {
-        let state = self.session.state();
-        if !self.waits && state.bridge.is_taken() {
-            return None;
-        }
-        Some(self.session.deliver_in(state, [frame], None, offer))
     }
 }
 
@@ -227,44 +217,14 @@ impl Session {
         state.ended || state.abandoned
     }
 
-    /// The headers that this backend's tools want repeated; asked for once, by whoever comes first. If it
-    /// refuses to tell, or has ended, its answer to the call itself will say more; one that says nothing
-    /// must not make us skip the check.
-    async fn tool_headers(self: &Arc<Self>) -> Result<Arc<ToolHeaders>, Failure> {
-        let answer = {
-            let mut tools = self.tools.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            match &*tools {
-                Some(asked) if now < asked.at + TOOLS_LAST => asked.answer.clone(),
-                _ => tools.insert(Asked { at: now, answer: Arc::default() }).answer.clone(),
-            }
-        };
-        let listing = async { self.list_tools().await.map(Arc::new).ok_or(()) };
-        let known = timeout(self.start_timeout, answer.get_or_try_init(|| listing)).await;
-        let silent = |_| {
-            let reason = format!("the server {} did not tell which tools it has", self.plan.server());
-            Failure::new(Code::Internal, reason)
-        };
-        known.map(|known| known.cloned().unwrap_or_default()).map_err(silent)
+    /// Tells whoever waits for this backend, or one like it, when it may take another call.
+    fn shared_with(&self, freed: &Arc<Notify>) {
+        let _ = self.freed.set(freed.clone());
     }
 
-    async fn list_tools(self: &Arc<Self>) -> Option<ToolHeaders> {
-        let mut headers = ToolHeaders::default();
-        let mut cursor = None;
-        for _ in 0..MAX_PAGES {
-            let question = list_tools(cursor.as_deref());
-            let mut reader = self.deliver([question], None, &Offer::EVERYTHING).ok()??;
-            let answer = reader.next().await?.frames.pop().filter(|answer| !answer.is_error())?;
-            cursor = headers.add_page(&answer);
-            if cursor.is_none() {
-                break;
-            }
-        }
-        Some(headers)
-    }
-
-    /// The backend has said that its tools are others now.
-    pub(super) fn forget_tools(&self) {
-        *self.tools.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// Others wait for it: who keeps it without using it does so for a while only.
+    fn hurry(&self) {
+        self.state().bridge.hurry();
+        self.work.notify_one();
     }
 }

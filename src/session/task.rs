@@ -59,8 +59,10 @@ pub(super) struct Task {
 /// Waits until the session has begun, or hears why it has not.
 type Opener = oneshot::Sender<Result<(), NotOpened>>;
 
-/// Lines of the backend in one go; then others on this worker get their turn.
+/// Lines of the backend in one go; then others on this worker get their turn. And how many until clients must have
+/// room for more.
 const LINES_PER_TURN: usize = 512;
+const LINES_AT_ONCE: usize = 32;
 /// Reads from a backend that has ended: what a pipe can hold.
 const READS_AT_THE_END: usize = 16;
 
@@ -250,18 +252,23 @@ impl Task {
 
     /// Hands what was read of the backend to where it belongs: no more than is soon done.
     fn carry(&mut self, inlet: &mut Inlet) {
-        let mut intake = Intake::new(self.sessions.limits.line, self.tag);
-        let lines = std::iter::from_fn(|| inlet.next_line()).take(LINES_PER_TURN);
-        let count = lines.map(|line| intake.take(line)).count();
-        self.has_lines = count == LINES_PER_TURN;
-        let now = Instant::now();
-        let session = self.session.clone();
-        let mut state = session.state();
-        for frame in intake.frames {
-            self.answered = true;
-            session.hear(&mut state, frame, now);
+        let (session, now) = (self.session.clone(), Instant::now());
+        for _ in 0..LINES_PER_TURN / LINES_AT_ONCE {
+            let mut intake = Intake::new(self.sessions.limits.line, self.tag);
+            let lines = std::iter::from_fn(|| inlet.next_line()).take(LINES_AT_ONCE);
+            let count = lines.map(|line| intake.take(line)).count();
+            self.has_lines = count == LINES_AT_ONCE;
+            let mut state = session.state();
+            for frame in intake.frames {
+                self.answered = true;
+                session.hear(&mut state, frame, now);
+            }
+            self.learn(&state, Evidence::Answer);
+            // One line may be told to many clients.
+            if !self.has_lines || !state.outbox.has_room() {
+                return;
+            }
         }
-        self.learn(&state, Evidence::Answer);
     }
 }
 

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::passed::Passed;
+use super::upgrade::may_ask;
 use super::{Era, Frame, Sides};
 use crate::mcp::discover::{discover, era_shown};
 use crate::mcp::frame::{Kind, Method};
@@ -60,6 +61,14 @@ impl Asking {
 
     pub(super) fn is_due(&self, now: Duration) -> bool {
         self.deadline.is_some_and(|due| due <= now)
+    }
+
+    pub(super) fn takes_turns(&self) -> bool {
+        self.sides.introduction.can_be_asked_anything()
+    }
+
+    pub(super) fn is_taken(&self) -> bool {
+        self.takes_turns() && self.held.iter().any(may_ask)
     }
 
     pub(super) fn held(&self) -> usize {

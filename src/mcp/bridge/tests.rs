@@ -74,8 +74,14 @@ fn a_backend_that_does_not_show_the_era_of_its_clients_is_asked_for_the_other() 
     let (mut bridge, _) = asking();
     let due = bridge.next_deadline().unwrap();
     assert!(bridge.tick(due - Duration::from_millis(1)).to_backend.is_empty());
+    bridge.client_says(request(1, "a"), NOW);
     assert_eq!(methods(&bridge.tick(due).to_backend), ["initialize"]);
+    // It may read the question only now, and end over it: once.
+    let again = bridge.begin_again(due).unwrap().to_backend;
+    assert_eq!(methods(&again), ["initialize"]);
     assert!(bridge.begin_again(due).is_none());
+    let agreed = bridge.backend_says(answer(&again, r#""result":{"capabilities":{}}"#), due);
+    assert_eq!(methods(&agreed.to_backend), ["notifications/initialized", "a"]);
 
     let (mut bridge, _) = asking();
     assert_eq!(methods(&bridge.begin_again(NOW).unwrap().to_backend), ["initialize"]);

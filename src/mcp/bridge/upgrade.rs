@@ -39,7 +39,9 @@ mod waiting;
 
 use std::time::Duration;
 
-use self::calls::{Calls, may_ask};
+pub(super) use self::calls::may_ask;
+
+use self::calls::Calls;
 use self::logs::Level;
 use self::questions::Questions;
 use self::request_state::{Means, RequestState};
@@ -217,6 +219,12 @@ impl Upgrade {
         self.held.take().into()
     }
 
+    /// The same, with what another conversation would begin with.
+    pub(super) fn into_parts(mut self) -> (Sides, Vec<Frame>) {
+        let held = self.held.take().into();
+        (self.sides, held)
+    }
+
     /// Whether a call waits for what its client has still to bring.
     pub(super) fn is_parked(&self) -> bool {
         self.calls.is_parked()
@@ -224,7 +232,17 @@ impl Upgrade {
 
     /// Whether a call in which the backend may ask something would have to wait for another.
     pub(super) fn is_taken(&self) -> bool {
-        self.calls.current.is_some() || (self.can_ask() && self.held.iter().any(may_ask))
+        self.calls.current.is_some() || (self.takes_turns() && self.held.iter().any(may_ask))
+    }
+
+    /// Others wait for their turn.
+    pub(super) fn hurry(&mut self) {
+        self.calls.is_wanted = true;
+    }
+
+    /// Whether the backend may still be at work on a call that was called off.
+    pub(super) fn is_spent(&self) -> bool {
+        self.calls.is_doubtful
     }
 
     /// Whether this is a state that was given out here, and is still of use.
@@ -237,8 +255,8 @@ impl Upgrade {
         }
     }
 
-    /// Whether clients can be asked anything.
-    fn can_ask(&self) -> bool {
+    /// Whether clients can be asked anything, so that calls in which they may be are taken one at a time.
+    pub(super) fn takes_turns(&self) -> bool {
         self.sides.introduction.can_be_asked_anything()
     }
 

@@ -52,6 +52,9 @@ impl Task {
         if state.exchange.is_refused() || state.bridge.is_refused() {
             return Err(End::Refused);
         }
+        if state.bridge.is_spent() && state.exchange.is_quiet() {
+            return Err(End::Spent);
+        }
         if self.sessions.lifecycle.is_draining() && state.exchange.is_idle() {
             return Err(End::Drained);
         }

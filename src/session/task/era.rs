@@ -13,7 +13,7 @@ impl Task {
     /// asked.
     pub(super) async fn begins_again(&mut self, end: &End, link: &Link) -> bool {
         let is_over = matches!(end, End::BackendExited(_) | End::BackendClosed);
-        if !is_over || !self.session.state().bridge.is_asking() {
+        if !is_over || !self.session.state().bridge.may_begin_again() {
             return false;
         }
         // That a remote server is out of reach says nothing of its era.
@@ -48,6 +48,8 @@ impl Task {
         if std::mem::replace(&mut self.learned, learned) != learned {
             let verdict = Verdict { era, profile: profile.cloned() };
             self.sessions.verdicts.set(self.session.plan.fingerprint(), verdict, evidence, Instant::now());
+            // Whoever waited for that may start another now.
+            self.session.freed.get().into_iter().for_each(|freed| freed.notify_waiters());
         }
     }
 }

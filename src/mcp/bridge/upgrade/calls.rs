@@ -20,6 +20,10 @@ use crate::mcp::related::cancelled;
 pub(super) struct Calls {
     pub(super) queue: Waiting,
     pub(super) current: Option<Call>,
+    /// Others wait elsewhere for the call that is open to end.
+    pub(super) is_wanted: bool,
+    /// The backend may still be at work on a call that has ended without its answer.
+    pub(super) is_doubtful: bool,
 }
 
 /// A call that is open at the backend.
@@ -79,7 +83,7 @@ impl Upgrade {
 
     /// The call that was open is not any more. What was asked in it has nobody who could answer.
     pub(super) fn end_call(&mut self, now: Duration, out: &mut Passed) {
-        self.calls.current = None;
+        (self.calls.current, self.calls.is_wanted) = (None, false);
         let unasked = self.questions.end_call();
         let reason = "the call in which this was asked has ended";
         out.to_backend.extend(unasked.iter().map(|id| error_frame(id, Code::Internal, reason)));
@@ -106,12 +110,12 @@ impl Upgrade {
     }
 
     /// Asks the client of the call that is open everything that the backend has asked.
-    fn ask(&mut self, now: Duration, out: &mut Passed) {
+    fn ask(&mut self, since: Duration, out: &mut Passed) {
         let Some(call) = &mut self.calls.current else { return };
         let client = self.requests.get_mut(&call.id).and_then(|open| open.client.take());
         let Some(client) = client else { return };
         call.round += 1;
-        call.state = State::Parked { since: now, kept: None };
+        call.state = State::Parked { since, kept: None };
         let means = Means::Round(call.id.clone(), call.round);
         let state = RequestState::new(means, &call.request).sealed(&self.sides.seal);
         let asked = input_required(&client, &self.questions.ask(), &state, &self.info);
@@ -144,7 +148,9 @@ impl Upgrade {
     /// The client of the parked call is back, with another request.
     fn resume(&mut self, client: &RequestId, asked: &Asked<'_>, now: Duration, out: &mut Passed) {
         let Some(call) = &mut self.calls.current else { return };
-        let State::Parked { kept, .. } = std::mem::replace(&mut call.state, State::Running) else { return };
+        let State::Parked { since, kept } = std::mem::replace(&mut call.state, State::Running) else {
+            return;
+        };
         let id = call.id.clone();
         let answers = self.questions.answer(asked.responses);
         if let Some(kept) = kept {
@@ -154,6 +160,8 @@ impl Upgrade {
             return self.end_call(now, out);
         }
         self.set_level(asked.level, out);
+        // Who brings nothing gains no time.
+        let since = if answers.is_empty() { since } else { now };
         out.to_backend.extend(answers);
         if let Some(open) = self.requests.get_mut(&id) {
             // The backend reports progress only if it was asked to in the first place.
@@ -161,7 +169,7 @@ impl Upgrade {
             open.level = asked.level;
         }
         if !self.questions.is_empty() {
-            self.ask(now, out);
+            self.ask(since, out);
         }
     }
 
@@ -242,6 +250,7 @@ impl Upgrade {
             State::Parked { kept, .. } => {
                 let id = call.id.clone();
                 if kept.is_none() {
+                    self.calls.is_doubtful = true;
                     self.requests.remove(&id);
                     out.to_backend
                         .push(cancelled(&id, "the client has not come back with what it was asked for"));
@@ -273,13 +282,15 @@ impl Calls {
         match self.current.as_ref()?.state {
             State::Running => None,
             State::Asking { until } => Some(until),
-            State::Parked { since, .. } if self.queue.is_empty() => Some(since + PATIENCE),
-            State::Parked { since, .. } => Some(since + OTHERS_WAIT),
+            State::Parked { since, .. } if self.is_wanted || !self.queue.is_empty() => {
+                Some(since + OTHERS_WAIT)
+            }
+            State::Parked { since, .. } => Some(since + PATIENCE),
         }
     }
 }
 
 /// Whether a request is one in which the backend may ask something.
-pub(super) fn may_ask(request: &Frame) -> bool {
+pub(in crate::mcp::bridge) fn may_ask(request: &Frame) -> bool {
     Shape::of(&request.method()).may_ask
 }

@@ -37,7 +37,7 @@ impl Upgrade {
                 Ok(asked) if shape.may_ask && asked.state.is_some() => {
                     self.bring(&frame, id, &asked, now, out)
                 }
-                Ok(asked) if shape.may_ask && self.can_ask() => self.call(&frame, id, &asked, now, out),
+                Ok(asked) if shape.may_ask && self.takes_turns() => self.call(&frame, id, &asked, now, out),
                 Ok(asked) => self.forward(&frame, id, &asked, out),
             },
         }
@@ -78,6 +78,7 @@ impl Upgrade {
         }
         out.to_backend.push(splice::notification("notifications/cancelled", edits.done(None).payload()));
         if self.is_current(&own) {
+            self.calls.is_doubtful = true;
             self.end_call(now, out);
         }
     }

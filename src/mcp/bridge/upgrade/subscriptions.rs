@@ -61,6 +61,8 @@ const MAX_URIS: usize = 256;
 const MAX_IN_ALL: usize = 4096;
 /// URIs longer than this are left out, in bytes.
 const MAX_URI: usize = 2048;
+/// A change that takes more, in bytes, is told in short: it is told to everyone who watches.
+const MAX_TOLD: usize = 4 << 10;
 /// How long the backend may take to agree to tell of a resource. Then it is left out.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -180,6 +182,8 @@ impl Subscriptions {
     /// Tells of a change to everyone who wants to be told of it.
     pub(super) fn tell(&self, change: &Frame, out: &mut Passed) {
         let uri = change.updated().flatten();
+        let short = (change.bytes().len() > MAX_TOLD).then(|| shortened(change, uri.as_deref()));
+        let change = short.as_ref().unwrap_or(change);
         let method = change.method();
         let wants = |listen: &Listen| match (&*method, &uri) {
             ("notifications/tools/list_changed", _) => listen.lists.tools,
@@ -270,6 +274,12 @@ fn wanted(params: &str) -> Result<(Lists, Vec<String>), Failure> {
     let uris = at_most(uris.unwrap_or("[]"), MAX_URIS).ok().flatten().ok_or_else(misfit)?;
     let uris: Option<Vec<_>> = uris.into_iter().map(|uri| decode(uri).map(Into::into)).collect();
     Ok((lists, uris.ok_or_else(misfit)?))
+}
+
+/// The same change without what nobody needs to know of it.
+fn shortened(change: &Frame, uri: Option<&str>) -> Frame {
+    let params = uri.map_or_else(|| json!({}), |uri| json!({ "uri": uri }));
+    splice::notification(&change.method(), &params.to_string())
 }
 
 /// Whether who watches the one is told of the other: of the resource itself, or of a part of it (MCP 2025-11-25,

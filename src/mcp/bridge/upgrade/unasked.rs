@@ -28,7 +28,16 @@ impl Upgrade {
         if self.stage == Stage::Refused {
             return Err((Code::Internal, "no client can be asked before the server is initialized"));
         }
-        let until = self.calls.current.is_none().then_some(now + PATIENCE);
+        if self.calls.is_doubtful {
+            let reason = "another call was called off, and it cannot be told to which of them this belongs";
+            return Err((Code::Internal, reason));
+        }
+        let is_nobodys = self.calls.current.is_none();
+        // What was meant for the client of a call that is over must not be put to that of the next.
+        if is_nobodys && ask != Ask::Roots {
+            return Err((Code::Internal, "no call is open in which a client could be asked"));
+        }
+        let until = is_nobodys.then_some(now + PATIENCE);
         self.questions.add(id, frame, until).map_err(|reason| (Code::Internal, reason))?;
         self.settle_questions(now);
         Ok(())

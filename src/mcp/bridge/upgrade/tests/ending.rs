@@ -79,11 +79,47 @@ fn a_call_that_ends_takes_its_questions_with_it() {
     assert_eq!(off.to_backend[0]["params"]["requestId"], 1);
     assert_eq!((&off.to_backend[1]["id"], code(&off.to_backend[1])), (&json!(0), -32603));
     assert_eq!(off.to_backend[2]["id"], 2);
-    both.wonders("1", "roots/list");
-    let done = both.answers("2", "{}");
-    assert_eq!((&done.to_backend[0]["id"], code(&done.to_backend[0])), (&json!(1), -32603));
+    // It may be of the call that was called off, and the other is somebody else's.
+    for method in ["elicitation/create", "roots/list"] {
+        assert_eq!(code(&both.wonders("1", method).to_backend[0]), -32603);
+    }
+    assert!(both.upgrade.is_spent());
+    assert_eq!(both.answers("2", "{}").to_client.len(), 1);
     assert_eq!(both.wait(50), Said::default());
     assert!(is_idle(&both));
+}
+
+#[test]
+fn what_is_asked_once_a_call_is_over_is_put_to_nobody_else() {
+    let mut both = Both::open(EVERYTHING);
+    both.calls(1);
+    both.wonders("0", "elicitation/create");
+    let done = both.answers("1", "{}");
+    assert_eq!((&done.to_backend[0]["id"], code(&done.to_backend[0])), (&json!(0), -32603));
+    assert_eq!(code(&both.wonders("1", "sampling/createMessage").to_backend[0]), -32603);
+    assert!(!both.upgrade.is_spent());
+    both.calls(2);
+    assert_eq!(both.wait(50), Said::default());
+}
+
+#[test]
+fn a_call_whose_client_brings_nothing_ends_some_time() {
+    let mut both = Both::open(EVERYTHING);
+    let first = both.parked(1);
+    both.wait(200_000);
+    let second = state(&both.brings(2, "{}", &first));
+    assert_eq!(both.wait(99_999), Said::default());
+    assert_eq!(both.wait(1).to_backend[0]["method"], "notifications/cancelled");
+    assert_eq!(code(&both.brings(3, r#"{"q1":{}}"#, &second).to_client[0]), -32602);
+}
+
+#[test]
+fn who_keeps_others_waiting_elsewhere_may_not_take_long() {
+    let mut both = Both::open(EVERYTHING);
+    both.parked(1);
+    both.wait(29_999);
+    both.upgrade.hurry();
+    assert_eq!(both.wait(1).to_backend[0]["method"], "notifications/cancelled");
 }
 
 #[test]
