@@ -165,9 +165,13 @@ impl Bridge {
         }
     }
 
-    /// Whether the backend has still to show which era it speaks.
-    pub fn is_asking(&self) -> bool {
-        matches!(self.way, Way::Asking(_))
+    /// Whether the conversation with the backend has still to begin, where that is not for its client to do.
+    pub fn is_beginning(&self) -> bool {
+        match &self.way {
+            Way::Asking(_) => true,
+            Way::Upgrade(upgrade) => upgrade.stage() == Stage::Beginning,
+            Way::Direct | Way::Watching(_) | Way::Downgrade(_) => false,
+        }
     }
 
     /// Whether another backend is to be started in the place of this one, if it ends.

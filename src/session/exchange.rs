@@ -252,8 +252,14 @@ impl Exchange {
         answers
     }
 
-    /// Whether the stream waits for an answer.
-    pub(super) fn awaits(&self, stream: StreamId) -> bool {
+    /// The stream does not end with an answer until it may.
+    pub(super) fn keep_open(&mut self, stream: StreamId) {
+        self.requests.hold(stream);
+    }
+
+    /// It may again. Says whether it still waits for an answer.
+    pub(super) fn let_close(&mut self, stream: StreamId) -> bool {
+        self.requests.release(stream);
         self.requests.has_stream(stream)
     }
 

@@ -44,13 +44,19 @@ impl Session {
                 _ => None,
             };
             if asks.is_some() && self.transport != Transport::Sse && own.is_none() {
-                own = Some(state.outbox.open(now));
+                let stream = state.outbox.open(now);
+                // Some are answered here, at once; the others of a batch come all the same.
+                state.exchange.keep_open(stream);
+                own = Some(stream);
             }
             let said = Said { frame, stream: own.unwrap_or(StreamId::LISTENING), revision, now, offer };
             match (self.take(&mut state, said), asks) {
                 (Ok(stuck), _) => blocked |= stuck,
                 (Err(fault), _) if position == 0 => {
-                    own.into_iter().for_each(|stream| state.outbox.forget(stream, None));
+                    if let Some(stream) = own {
+                        state.exchange.let_close(stream);
+                        state.outbox.forget(stream, None);
+                    }
                     return Err(fault);
                 }
                 (Err(fault), Some(id)) => {
@@ -60,7 +66,9 @@ impl Session {
                 (Err(_), None) => {}
             }
         }
-        if let Some(stream) = own.filter(|stream| !state.exchange.awaits(*stream)) {
+        if let Some(stream) = own
+            && !state.exchange.let_close(stream)
+        {
             state.outbox.complete(stream);
         }
         let reader = own.and_then(|stream| state.outbox.attach(stream, None, now).ok());

@@ -9,9 +9,10 @@ mod turn;
 use std::collections::HashMap;
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 
 pub(super) use self::tools::Tools;
 
@@ -46,8 +47,13 @@ struct Siblings {
     freed: Arc<Notify>,
 }
 
-/// Backends for the same clients. Beyond that, calls wait for their turn.
-const MAX_SIBLINGS: usize = 8;
+/// Backends at work for the same clients, and all of them, with those that wait for a client. Beyond that, calls wait
+/// for their turn.
+const MAX_AT_WORK: usize = 8;
+const MAX_SIBLINGS: usize = 32;
+/// How long a call waits for its turn before another backend is started: longer than most calls take, and shorter than
+/// most starts.
+const SHORTLY: Duration = Duration::from_millis(250);
 /// How often a request is taken to another backend because its own has just ended.
 const TRIES: usize = 3;
 
@@ -124,13 +130,9 @@ impl Sessions {
     ) -> Result<Turn, NotCalled> {
         let key = ShareKey { plan: plan.fingerprint(), capabilities: *call.capabilities() };
         let patience = plan.timeout().unwrap_or(self.timeouts.request);
-        let too_late = async {
-            match patience.is_zero() {
-                true => pending().await,
-                false => sleep(patience).await,
-            }
-        };
+        let too_late = wait((!patience.is_zero()).then(|| Instant::now() + patience));
         tokio::pin!(too_late);
+        let mut since = None;
         loop {
             // Looked at outside of the lock that every tenant needs.
             let known = self.shared.siblings(&key);
@@ -142,24 +144,35 @@ impl Sessions {
             if let Some(turn) = Turn::choose(&live, call) {
                 return Ok(turn);
             }
-            let is_unknown = live.iter().any(|session| session.state().bridge.is_asking());
-            let may_start =
-                live.is_empty() || (live.len() < MAX_SIBLINGS && !is_unknown && self.has_seat(plan));
+            let begins = live.iter().any(|session| session.state().bridge.is_beginning());
+            let has_room = self.has_room(plan, &live);
+            let shortly =
+                if live.iter().any(|session| session.is_at_work()) { SHORTLY } else { Duration::ZERO };
+            // One that begins may take everything at once, or be free soon.
+            let due = (!begins && has_room).then(|| *since.get_or_insert_with(Instant::now) + shortly);
+            let may_start = live.is_empty() || due.is_some_and(|due| due <= Instant::now());
             if may_start && self.start_shared(plan, &key, call, &known, &opening)? {
                 continue;
             }
-            live.iter().for_each(|session| session.hurry());
+            if !has_room {
+                live.iter().for_each(|session| session.hurry());
+            }
             tokio::select! {
                 () = freed => {}
+                () = wait(due.filter(|_| !may_start)) => {}
                 () = &mut too_late => return Err(Undelivered::Busy.into()),
                 () = self.lifecycle.draining() => return Err(NotOpened::Draining.into()),
             }
         }
     }
 
-    /// Whether the limits leave room for one more session. Nobody is told if not.
-    fn has_seat(&self, plan: &LaunchPlan) -> bool {
-        !self.lifecycle.is_draining() && self.registry.seat(plan, &self.limits).is_ok()
+    /// Whether there may be another beside these. Nobody is told if not.
+    fn has_room(&self, plan: &LaunchPlan, live: &[&Arc<Session>]) -> bool {
+        let at_work = live.iter().filter(|session| session.is_at_work()).count();
+        at_work < MAX_AT_WORK
+            && live.len() < MAX_SIBLINGS
+            && !self.lifecycle.is_draining()
+            && self.registry.seat(plan, &self.limits).is_ok()
     }
 
     /// Starts another backend, unless somebody else has done so. Says whether there may be one that is free now.
@@ -210,11 +223,25 @@ impl Sessions {
     }
 }
 
+/// Until then; for ever, if that is never.
+async fn wait(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => pending().await,
+    }
+}
+
 impl Session {
     /// Whether nothing is taken any more.
     fn is_ending(&self) -> bool {
         let state = self.state();
         state.ended || state.abandoned
+    }
+
+    /// Whether it takes calls, and does not wait for a client in the middle of one.
+    fn is_at_work(&self) -> bool {
+        let state = self.state();
+        !state.bridge.is_parked() && !state.bridge.is_spent()
     }
 
     /// Tells whoever waits for this backend, or one like it, when it may take another call.

@@ -11,20 +11,22 @@ use crate::tenants::hash;
 const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
 /// A call of a tool by a client that can be asked for its roots.
-fn call(id: u64, tool: &str, arguments: Value) -> Value {
+pub(crate) fn call(id: u64, tool: &str, arguments: Value) -> Value {
     let mut body = enveloped(id, "tools/call", json!({ "name": tool, "arguments": arguments }));
     body["params"]["_meta"][CAPABILITIES] = json!({ "roots": {} });
     body
 }
 
-async fn send(gateway: &Gateway, server: &str, body: &Value) -> Value {
+pub(crate) async fn send(gateway: &Gateway, server: &str, body: &Value) -> Value {
     let response = mirrored(gateway, server, body).post(body).await;
-    assert_eq!(response.status(), 200);
-    response.json().await.unwrap()
+    let status = response.status();
+    let text = response.text().await.unwrap();
+    assert_eq!(status, 200, "{text}");
+    serde_json::from_str(&text).unwrap()
 }
 
 /// The same call once more, with an answer to all that was asked.
-fn again(mut body: Value, asked: &Value, answer: &Value) -> Value {
+pub(crate) fn again(mut body: Value, asked: &Value, answer: &Value) -> Value {
     assert_eq!(asked["result"]["resultType"], "input_required", "{asked}");
     let questions = asked["result"]["inputRequests"].as_object().unwrap();
     let answers: serde_json::Map<_, _> = questions.keys().map(|key| (key.clone(), answer.clone())).collect();
@@ -34,7 +36,7 @@ fn again(mut body: Value, asked: &Value, answer: &Value) -> Value {
     body
 }
 
-fn roots() -> Value {
+pub(crate) fn roots() -> Value {
     json!({ "roots": [{ "uri": "file:///a" }] })
 }
 
@@ -45,7 +47,7 @@ fn is_unknown(answer: &Value) {
 }
 
 /// A server of the handshake era that answers as the protocol wants it.
-fn old() -> String {
+pub(crate) fn old() -> String {
     format!("[servers.old]\nrun = \"{} --objects\"\n", peer())
 }
 
@@ -169,16 +171,57 @@ async fn what_waits_for_a_server_that_never_begins_is_bounded() {
     let settings = format!("[servers.deaf]\nrun = \"{} --silent\"\nera = \"handshake\"", peer());
     let gateway = Gateway::start(&settings);
     let body = enveloped(1, "prompts/list", json!({ "pad": "x".repeat(100_000) }));
-    let streams = || mirrored(&gateway, "deaf", &body).header("accept", "text/event-stream");
-    let mut held = Vec::new();
-    until_told("no more is taken", async || {
-        let response = streams().post(&body).await;
-        let refused = response.status() == 503;
-        held.push(response);
-        refused
-    })
-    .await;
-    assert!(held.len() <= 13, "{}", held.len());
-    drop(held);
-    until_told("what nobody waits for is let go", async || streams().post(&body).await.status() == 200).await;
+    let mut answers = tokio::task::JoinSet::new();
+    for _ in 0..30 {
+        let endpoint = mirrored(&gateway, "deaf", &body);
+        let body = body.clone();
+        answers.spawn(async move { endpoint.post(&body).await.json::<Value>().await.unwrap() });
+    }
+    // A MiB waits; the others are told at once.
+    for _ in 0..20 {
+        let answer = answers.join_next().await.unwrap().unwrap();
+        assert_eq!(answer["error"]["code"], -32603, "{answer}");
+        assert!(answer["error"]["message"].as_str().unwrap().contains("too many requests wait"), "{answer}");
+    }
+}
+
+/// In a batch, what the bridge answers by itself is there at once. The others are answered all the same.
+#[tokio::test]
+async fn a_batch_is_answered_whole_where_a_bridge_answers_some_of_it() {
+    let gateway = Gateway::start("");
+    let session = Endpoint::new(&gateway, "stateless").open("2025-03-26").await;
+    let ping = json!({ "jsonrpc": "2.0", "id": 11, "method": "ping" });
+    let list = json!({ "jsonrpc": "2.0", "id": 12, "method": "tools/list" });
+    for batch in [json!([list, ping]), json!([ping, list])] {
+        let answers: Value = session.post(&batch).await.json().await.unwrap();
+        let mut ids: Vec<_> = answers.as_array().unwrap().iter().map(|one| one["id"].as_u64()).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, [Some(11), Some(12)], "{batch}: {answers}");
+    }
+}
+
+#[tokio::test]
+async fn calls_whose_clients_do_not_come_back_keep_nobody_waiting() {
+    let gateway = Gateway::start(&old());
+    for id in 1..=9 {
+        let asked = send(&gateway, "old", &call(id, "ask", json!({ "id": id }))).await;
+        assert_eq!(asked["result"]["resultType"], "input_required", "{asked}");
+    }
+    assert_eq!(send(&gateway, "old", &call(10, "echo", json!({ "x": 1 }))).await["result"]["x"], 1);
+}
+
+/// Calls that are soon done share one process, however many there are.
+#[tokio::test]
+async fn short_calls_start_no_process_each() {
+    let gateway = Gateway::start(&old());
+    let calls: Vec<_> = (1..=20).map(|id| call(id, "echo", json!({ "x": id }))).collect();
+    let mut answers = Vec::new();
+    for body in calls.clone() {
+        let endpoint = mirrored(&gateway, "old", &body);
+        answers.push(tokio::spawn(async move { endpoint.post(&body).await.json::<Value>().await.unwrap() }));
+    }
+    for (id, answer) in (1..=20).zip(answers) {
+        assert_eq!(answer.await.unwrap()["result"]["x"], id);
+    }
+    assert_eq!(gateway.descendants().len(), 1);
 }

@@ -7,6 +7,7 @@ mod abandoned;
 mod admin;
 mod batches;
 mod bridge;
+mod bridge_attacks;
 mod caller;
 mod chaos;
 mod client;

@@ -32,11 +32,15 @@ fn main() {
     if has("--deaf") {
         sleep_forever();
     }
+    if let Some(at) = arguments.iter().position(|argument| argument == "--late") {
+        std::thread::sleep(Duration::from_millis(arguments[at + 1].parse().unwrap()));
+    }
     let eras = Eras { stateless: has("--stateless") || has("--dual"), handshake: !has("--stateless") };
     let (stocked, slow, objects) = (has("--stocked"), has("--slow"), has("--objects"));
     let mut peer = Peer {
         out: io::stdout(),
         asked: None,
+        blocked: None,
         eras,
         heard: Vec::new(),
         listens: Vec::new(),
@@ -80,6 +84,8 @@ struct Peer {
     out: io::Stdout,
     /// The request that waits for the client's answer to ours.
     asked: Option<Value>,
+    /// What came meanwhile, if it waits for that answer and does nothing else.
+    blocked: Option<Vec<Value>>,
     eras: Eras,
     /// Every line that came, as it came.
     heard: Vec<String>,
@@ -104,10 +110,17 @@ impl Peer {
         self.heard.push(line.chars().take(500).collect());
         let id = &message["id"];
         let params = &message["params"];
+        if message["method"].is_string()
+            && let Some(blocked) = &mut self.blocked
+        {
+            return blocked.push(message.clone());
+        }
         let Some(method) = message["method"].as_str() else {
+            let blocked = self.blocked.take().unwrap_or_default();
             if let Some(waiting) = self.asked.take() {
                 self.reply(&waiting, message["result"].clone());
             }
+            blocked.iter().for_each(|message| self.handle(message, ""));
             return;
         };
         if let Some(result) = stock::answer(method, params).filter(|_| self.stocked) {
@@ -179,11 +192,45 @@ impl Peer {
             "initialize" => self.reply(
                 id,
                 json!({
-                    "protocolVersion": params["protocolVersion"], "capabilities": {},
-                    "serverInfo": { "name": "peer", "version": "1" }, "clientInfo": params["clientInfo"]
+                    "protocolVersion": params["protocolVersion"], "capabilities": { "tools": { "listChanged": true } },
+                    "serverInfo": { "name": name(), "version": "1" }, "clientInfo": params["clientInfo"]
                 }),
             ),
             "echo" => self.reply(id, params.clone()),
+            // Asks the gateway so often whether it is there, and reads nothing meanwhile.
+            "pings" => {
+                let pad = "x".repeat(200);
+                let lines: String = (0..1000)
+                    .map(|n| format!("{{\"jsonrpc\":\"2.0\",\"id\":\"{pad}{n}\",\"method\":\"ping\"}}\n"))
+                    .collect();
+                for _ in 0..params["count"].as_u64().expect("count") / 1000 {
+                    self.raw(lines.as_bytes());
+                }
+                self.reply(id, json!("done"));
+            }
+            // Asks, and does nothing else until it is answered.
+            "block" => {
+                self.note("notifications/tools/list_changed", &json!({}));
+                self.asked = Some(id.clone());
+                self.blocked = Some(Vec::new());
+                self.line(
+                    &json!({ "jsonrpc": "2.0", "id": params["id"], "method": "roots/list" }).to_string(),
+                );
+            }
+            // Asks in the middle of a call; answers late.
+            "dawdle" => {
+                std::thread::sleep(Duration::from_millis(params["pause_ms"].as_u64().unwrap_or(0)));
+                self.asked = Some(id.clone());
+                self.line(
+                    &json!({ "jsonrpc": "2.0", "id": params["id"], "method": "roots/list" }).to_string(),
+                );
+            }
+            // One large note that its tools have changed.
+            "changed" => {
+                let pad = "x".repeat(params["bytes"].as_u64().expect("bytes") as usize);
+                self.note("notifications/tools/list_changed", &json!({ "pad": pad }));
+                self.reply(id, json!("done"));
+            }
             "raw" => self.reply(id, json!(line)),
             "pid" => self.reply(id, json!(std::process::id())),
             "environment" => {
@@ -318,6 +365,11 @@ impl Peer {
         self.out.write_all(bytes).expect("stdout");
         self.out.flush().expect("stdout");
     }
+}
+
+fn name() -> String {
+    let mut arguments = std::env::args().skip_while(|argument| argument != "--name").skip(1);
+    arguments.next().map_or("peer".into(), |length| "n".repeat(length.parse().unwrap()))
 }
 
 fn spawn_orphan(command: &mut std::process::Command) -> u32 {

@@ -12,8 +12,9 @@ use crate::mcp::discover::{discover, era_shown};
 use crate::mcp::frame::{Kind, Method};
 use crate::mcp::id::RequestId;
 
-/// How long a backend may take to show its era.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a backend may take to show its era before it is asked to begin in the other one. Some clients wait 10
+/// seconds for all of it.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 #[derive(Debug)]
 pub(super) struct Asking {

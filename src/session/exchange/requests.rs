@@ -107,7 +107,7 @@ impl Requests {
             self.logs.insert(id.clone());
         }
         if request.stream != StreamId::LISTENING {
-            *self.streams.entry(request.stream).or_default() += 1;
+            self.hold(request.stream);
         }
         self.open.insert(id, request);
     }
@@ -119,16 +119,25 @@ impl Requests {
         if let Some(token) = request.token.as_ref().filter(|token| self.tokens.get(token) == Some(&id)) {
             self.tokens.remove(token);
         }
-        let mut last = false;
-        if let Some(count) = self.streams.get_mut(&request.stream) {
-            *count -= 1;
-            last = *count == 0;
-        }
-        if last {
-            self.streams.remove(&request.stream);
-        }
+        let last = self.release(request.stream);
         self.forget_settled();
         Some(Settled { id, request, last })
+    }
+
+    /// Counts the stream as one that waits for something.
+    pub(super) fn hold(&mut self, stream: StreamId) {
+        *self.streams.entry(stream).or_default() += 1;
+    }
+
+    /// Counts it no more. Whether there is nothing else that it waits for.
+    pub(super) fn release(&mut self, stream: StreamId) -> bool {
+        let Some(count) = self.streams.get_mut(&stream) else { return false };
+        *count -= 1;
+        let last = *count == 0;
+        if last {
+            self.streams.remove(&stream);
+        }
+        last
     }
 
     pub(super) fn get(&self, id: &RequestId) -> Option<&Request> {

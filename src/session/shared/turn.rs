@@ -32,7 +32,8 @@ impl Turn {
         if let Some(session) = call.state().and_then(has_asked) {
             return Some(turn(session, Hold::ComesBack));
         }
-        if !call.may_be_asked() {
+        // A state that nobody has given out is refused by anybody.
+        if !call.may_be_asked() || call.state().is_some() {
             return live.first().map(|session| turn(session, Hold::Shared));
         }
         live.iter().find_map(|session| Some(turn(session, session.reserve()?)))
