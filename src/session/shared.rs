@@ -242,7 +242,8 @@ impl Session {
         let listing = async { self.list_tools().await.map(Arc::new).ok_or(()) };
         let known = timeout(self.start_timeout, answer.get_or_try_init(|| listing)).await;
         let silent = |_| {
-            let reason = format!("the server {} did not tell which tools it has", self.plan.server());
+            let reason =
+                format!("the server {} did not tell which tools it has; try again", self.plan.server());
             Failure::new(Code::Internal, reason)
         };
         known.map(|known| known.cloned().unwrap_or_default()).map_err(silent)
