@@ -1,7 +1,8 @@
 //! Whatever clients of the stateless era and a backend of the handshake era say to each other through a bridge: each
 //! request is answered once, each question too, and nothing is left behind.
 //!
-//! The first line of the input says what clients can do, each other line is a step: `> METHOD PARAMS` a request of a
+//! The first line of the input says what clients can do, behind a `?` if nobody knows which era the backend speaks; each
+//! other line is a step: `> METHOD PARAMS` a request of a
 //! client, `x N` it calls one off, `? METHOD PARAMS` a question of the backend, `! METHOD PARAMS` its notification,
 //! `= N RESULT` its answer to one of its requests, `- N ERROR` the same as an error, `< MESSAGE` anything it says,
 //! `. N` so many milliseconds pass. `$state` is the last state that clients were to bring back.
@@ -60,19 +61,22 @@ fn quoted(text: &str) -> String {
 }
 
 impl World {
-    fn begin(capabilities: &str) -> Self {
+    fn begin(line: &str) -> Self {
+        let unknown = line.strip_prefix('?');
+        let (capabilities, backend) = (unknown.unwrap_or(line), unknown.is_none().then_some(Era::Handshake));
         let initialize = format!(
             r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{{"capabilities":{capabilities}}}}}"#
         );
         let introduction = read(initialize).and_then(|frame| Introduction::read(&frame));
-        let (bridge, first) = Bridge::new(Sides {
+        let (mut bridge, first) = Bridge::new(Sides {
             client: Era::Stateless,
-            backend: Some(Era::Handshake),
+            backend,
             profile: None,
             introduction: introduction.unwrap_or_else(Introduction::nobody),
             server: "s".into(),
             seal: Seal::new([7; 32]),
         });
+        bridge.backend_runs(Duration::ZERO);
         let mut world = Self {
             bridge,
             now: Duration::ZERO,

@@ -215,7 +215,11 @@ impl Silence {
             Self::Ended(exit) => format!("it {exit} before it answered"),
             Self::Closed => "it closed its stdout before it answered".into(),
             Self::Late => late(timeouts),
-            Self::Unidentified(reason) if era.is_none() => reason.to_string(),
+            Self::Unidentified(reason) if era.is_none() => {
+                format!(
+                    "{reason}; if it lacks something, give it that in its settings, else tell those who maintain it"
+                )
+            }
             Self::Unidentified(reason) => {
                 format!("{reason}; if `era` in its settings is wrong, leave it out to have it found out")
             }

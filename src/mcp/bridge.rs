@@ -5,6 +5,7 @@
 //! client     backend
 //! handshake  handshake   Direct
 //! handshake  unknown     Watching ── `initialize` is agreed to ──▶ Direct
+//!                           │ ◀───── it refuses discovery, too ─────┐
 //!                           └─────── it is refused ──────────────▶ Downgrade
 //! handshake  stateless   Downgrade
 //! stateless  stateless   Direct
@@ -77,7 +78,7 @@ impl Bridge {
         let mut out = Passed::default();
         let way = match (sides.client, sides.backend) {
             (Era::Handshake, Some(Era::Handshake)) | (Era::Stateless, Some(Era::Stateless)) => Way::Direct,
-            (Era::Handshake, None) => Way::Watching(Watching::new(sides.server)),
+            (Era::Handshake, None) => Way::Watching(Watching::new(Box::new(Downgrade::new(sides.server)))),
             (Era::Handshake, Some(Era::Stateless)) => Way::Downgrade(Box::new(Downgrade::new(sides.server))),
             (Era::Stateless, None) => Way::Asking(Box::new(Asking::begin(sides, &mut out))),
             (Era::Stateless, Some(Era::Handshake)) => Way::Upgrade(Box::new(Upgrade::begin(sides, &mut out))),
@@ -96,7 +97,10 @@ impl Bridge {
             }
             Way::Asking(asking) => asking.client_says(frame),
             Way::Upgrade(upgrade) => upgrade.client_says(frame, now, &mut out),
-            Way::Downgrade(downgrade) => downgrade.client_says(frame, now, &mut out),
+            Way::Downgrade(downgrade) => {
+                downgrade.client_says(frame, now, &mut out);
+                self.watch_again();
+            }
         }
         out
     }
@@ -112,10 +116,7 @@ impl Bridge {
                     self.way = Way::Direct;
                     out.to_client.push(frame.into());
                 }
-                watching::Seen::Refused(initialize, mut downgrade) => {
-                    downgrade.after_refusal(*initialize, frame, now, &mut out);
-                    self.way = Way::Downgrade(downgrade);
-                }
+                watching::Seen::Refused(initialize) => self.downgrade(initialize, frame, now, &mut out),
             },
             Way::Asking(asking) => match asking.backend_says(&frame) {
                 Some(Era::Stateless) => self.open_directly(&mut out),
@@ -127,7 +128,10 @@ impl Bridge {
                 upgrade.backend_says(frame, now, &mut out);
                 self.settle(&mut out);
             }
-            Way::Downgrade(downgrade) => downgrade.backend_says(frame, now, &mut out),
+            Way::Downgrade(downgrade) => {
+                downgrade.backend_says(frame, now, &mut out);
+                self.watch_again();
+            }
         }
         out
     }
@@ -193,6 +197,15 @@ impl Bridge {
         self.upgrade(now, &mut out);
         (self.is_late, self.shown) = (false, Some(Era::Handshake));
         Some(out)
+    }
+
+    /// The session ends. What its client must hear that nobody else could tell it.
+    pub fn ends(&mut self) -> Passed {
+        let mut out = Passed::default();
+        if let Way::Downgrade(downgrade) = &mut self.way {
+            downgrade.ends(&mut out);
+        }
+        out
     }
 
     /// Whether nothing is between the two sides, for as long as the session lasts.
@@ -290,6 +303,23 @@ impl Bridge {
         let mut upgrade = Upgrade::begin(sides, out);
         held.into_iter().for_each(|frame| upgrade.client_says(frame, now, out));
         self.way = Way::Upgrade(Box::new(upgrade));
+    }
+
+    /// The backend has refused this `initialize` of its client, but may speak the other era.
+    fn downgrade(&mut self, initialize: Frame, refusal: Frame, now: Duration, out: &mut Passed) {
+        if let Way::Watching(watching) = std::mem::replace(&mut self.way, Way::Direct) {
+            let mut downgrade = watching.into_downgrade();
+            downgrade.after_refusal(initialize, refusal, now, out);
+            self.way = Way::Downgrade(downgrade);
+        }
+    }
+
+    /// What the backend has refused in both eras its client may put right, and try again.
+    fn watch_again(&mut self) {
+        self.way = match std::mem::replace(&mut self.way, Way::Direct) {
+            Way::Downgrade(downgrade) if downgrade.is_refused() => Way::Watching(Watching::new(downgrade)),
+            other => other,
+        };
     }
 
     /// Notes what has come of the conversation that an upgrade begins.

@@ -37,9 +37,28 @@ pub fn era_shown(answer: &Frame) -> Era {
         }
         Some(_) => None,
     };
-    let versions = versions.and_then(|token| serde_json::from_str::<Vec<&str>>(token).ok());
-    let stateless = versions.is_some_and(|all| all.iter().any(|one| STATELESS_VERSIONS.contains(one)));
-    if stateless { Era::Stateless } else { Era::Handshake }
+    if versions.is_some_and(has_stateless) { Era::Stateless } else { Era::Handshake }
+}
+
+/// Whether a server that answers `initialize` with this error may speak the stateless era: it says so, or does not know
+/// what it is asked. Some that only dislike what they are told say the same, so that this is no proof; and as one of
+/// them may end itself over [`discover`], all other errors are taken for what they say.
+pub(super) fn may_be_stateless(refusal: &Frame) -> bool {
+    let unknown = [Code::NoMethod, Code::InvalidRequest, Code::InvalidParams, Code::UnsupportedVersion]
+        .map(Code::number);
+    let says_so = || {
+        let [data] = members(refusal.payload(), ["data"]).ok()?;
+        let [supported] = members(data?, ["supported"]).ok()?;
+        supported.map(has_stateless)
+    };
+    error_code(refusal)
+        .is_some_and(|code| unknown.iter().any(|own| i64::from(*own) == code) || says_so() == Some(true))
+}
+
+/// Whether a list of versions, as JSON text, has one of the stateless era that is served.
+fn has_stateless(versions: &str) -> bool {
+    let versions = serde_json::from_str::<Vec<&str>>(versions);
+    versions.is_ok_and(|all| all.iter().any(|one| STATELESS_VERSIONS.contains(one)))
 }
 
 /// A `tools/list` request for one page.
@@ -80,5 +99,27 @@ mod tests {
         assert_eq!(error(-32022, "2026-07-28"), Era::Stateless);
         assert_eq!(error(-32022, "2025-11-25"), Era::Handshake);
         assert_eq!(error(-32601, "2026-07-28"), Era::Handshake);
+    }
+
+    #[test]
+    fn who_does_not_know_initialize_or_names_a_version_may_be_of_the_stateless_era() {
+        let may = |rest: &str| {
+            may_be_stateless(
+                &Frame::parse(Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":1,{rest}}}"#))).unwrap(),
+            )
+        };
+        let error = |code: i64, data: &str| may(&format!(r#""error":{{"code":{code},"message":""{data}}}"#));
+        for code in [-32601, -32600, -32602, -32022] {
+            assert!(error(code, ""), "{code}");
+        }
+        for code in [-32000, -32603, -32700, 7] {
+            assert!(!error(code, ""), "{code}");
+            assert!(error(code, r#","data":{"supported":["2025-11-25","2026-07-28"]}"#), "{code}");
+            for data in [r#"{"supported":["2025-11-25"]}"#, r#"{"supported":7}"#, r#"["2026-07-28"]"#, "null"]
+            {
+                assert!(!error(code, &format!(r#","data":{data}"#)), "{code}, {data}");
+            }
+        }
+        assert!(!may(r#""result":{"supportedVersions":["2026-07-28"]}"#), "it has agreed");
     }
 }

@@ -2,15 +2,17 @@
 //!
 //! ```text
 //! initialize ── a result ──▶ identified, once `notifications/initialized` is sent
-//!   └── an error ──▶ server/discover ── 2026-07-28 is among its versions ──▶ identified
-//!                      └── anything else ──▶ unidentified
+//!   ├── an error of one that may be of the other era
+//!   │     └──▶ server/discover ── 2026-07-28 is among its versions ──▶ identified
+//!   │                             └── anything else ──▶ unidentified
+//!   └── any other error ──▶ unidentified
 //! ```
 //! A client that has sessions would begin like this, so servers expect it. Where the era is known, only the question
 //! of that era is asked.
 
 use std::fmt;
 
-use super::discover::{discover, era_shown};
+use super::discover::{discover, era_shown, may_be_stateless};
 use super::error::{error_code, error_message};
 use super::frame::{Frame, Kind};
 use super::handshake::{initialize, initialized, server_info};
@@ -66,7 +68,7 @@ pub struct Identity {
 /// Why it cannot be told who a server is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unidentified {
-    /// It was asked in the older era only.
+    /// It was asked in the older era, and nothing says that it speaks the other.
     #[error("it answered `initialize` with {0}")]
     Refused(Refused),
     /// It was asked in the newer era only.
@@ -116,13 +118,11 @@ impl Inquiry {
             Stage::Initialize { .. } if !answer.is_error() => {
                 Heard::Identified(Identity::read(answer, Era::Handshake), Some(initialized()))
             }
-            Stage::Initialize { goes_on: true } => {
+            Stage::Initialize { goes_on: true } if may_be_stateless(answer) => {
                 let (next, question) = Self::discover(Some(Refused::read(answer)));
                 Heard::Question(next, question)
             }
-            Stage::Initialize { goes_on: false } => {
-                Heard::Unidentified(Unidentified::Refused(Refused::read(answer)))
-            }
+            Stage::Initialize { .. } => Heard::Unidentified(Unidentified::Refused(Refused::read(answer))),
             Stage::Discover { .. } if era_shown(answer) == Era::Stateless => {
                 Heard::Identified(Identity::read(answer, Era::Stateless), None)
             }
@@ -164,6 +164,7 @@ mod tests {
         r#""result":{"protocolVersion":"2025-11-25","serverInfo":{"name":"a","version":"1"}}"#;
     const DISCOVERED: &str = r#""result":{"supportedVersions":["2026-07-28"],"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"a","version":"1"}}}"#;
     const REFUSED: &str = r#""error":{"code":-32000,"message":"no\u001b[2J key"}"#;
+    const UNKNOWN: &str = r#""error":{"code":-32601,"message":"no\u001b[2J such"}"#;
 
     fn message(id: &RequestId, rest: &str) -> Frame {
         Frame::parse(Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{},{rest}}}"#, id.token()))).unwrap()
@@ -207,16 +208,23 @@ mod tests {
 
     #[test]
     fn who_refuses_it_is_asked_in_the_other_era() {
-        let (asked, heard) = ask(None, &[REFUSED, DISCOVERED]);
+        let (asked, heard) = ask(None, &[UNKNOWN, DISCOVERED]);
         assert_eq!(asked, ["initialize", "server/discover"]);
         assert_eq!(identified(heard), (Era::Stateless, None));
         for answer in [REFUSED, r#""result":{}"#] {
-            let (_, heard) = ask(None, &[REFUSED, answer]);
+            let (_, heard) = ask(None, &[UNKNOWN, answer]);
             assert_eq!(
                 unidentified(heard),
-                "it answered `initialize` with error -32000 (no [2J key), and does not serve 2026-07-28 either"
+                "it answered `initialize` with error -32601 (no [2J such), and does not serve 2026-07-28 either"
             );
         }
+    }
+
+    #[test]
+    fn who_says_what_is_wrong_is_asked_no_further() {
+        let (asked, heard) = ask(None, &[REFUSED]);
+        assert_eq!(asked, ["initialize"]);
+        assert_eq!(unidentified(heard), "it answered `initialize` with error -32000 (no [2J key)");
     }
 
     #[test]

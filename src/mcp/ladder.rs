@@ -11,6 +11,7 @@ use super::frame::{Frame, Kind};
 use super::introduction::Introduction;
 use super::members::{decode, members};
 use super::mirror::{Mirror, plain, wrapped};
+use super::shape::Shape;
 use super::version::{Era, STATELESS_VERSIONS, is_stateless_version};
 
 /// A request of the stateless era that has passed every check which needs no backend.
@@ -162,8 +163,6 @@ impl Enveloped {
             "resources/read" => Some(meta.uri),
             _ => None,
         };
-        // Just what is used by name can be asked for more in return (MCP 2026-07-28, input required).
-        let is_askable = named.is_some();
         if let Some(token) = named {
             let name = token.and_then(decode);
             agrees(
@@ -175,11 +174,12 @@ impl Enveloped {
         if REMOVED.contains(&&*method) {
             return Err(Misfit::NoMethod(method));
         }
-        let tool = meta.name.filter(|_| method == "tools/call").and_then(decode).map(Cow::into_owned);
+        let shape = Shape::of(&method);
+        let tool = meta.name.filter(|_| shape.calls_tool).and_then(decode).map(Cow::into_owned);
         let state = meta.state.and_then(decode).map(Cow::into_owned);
         let introduction = Introduction { info: meta.client.map(Box::from), capabilities: meta.capabilities };
         let capabilities = Sha256::digest(introduction.capabilities_text()).into();
-        let may_be_asked = is_askable && introduction.can_be_asked_anything();
+        let may_be_asked = shape.may_ask && introduction.can_be_asked_anything();
         Ok(Self { introduction, capabilities, tool, state, may_be_asked, frame })
     }
 

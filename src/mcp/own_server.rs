@@ -8,6 +8,7 @@ use super::frame::{Frame, Kind};
 use super::ladder::{Misfit, era_of};
 use super::mirror::Mirror;
 use super::repeated::Repeated;
+use super::shape::Shape;
 use super::splice;
 use super::version::{Era, SESSION_VERSIONS, STATELESS_VERSIONS, is_session_version};
 
@@ -26,16 +27,6 @@ pub struct OwnServer {
 
 /// The members of a result, or why there is none.
 type Told = Result<Map<String, Value>, Failure>;
-
-/// Methods whose results say for how long they hold, and for whom.
-const CACHEABLE: [&str; 6] = [
-    "server/discover",
-    "tools/list",
-    "prompts/list",
-    "resources/list",
-    "resources/templates/list",
-    "resources/read",
-];
 
 impl OwnServer {
     /// The answer to a message, which only requests have. What asks about the server itself is answered here;
@@ -87,11 +78,7 @@ impl OwnServer {
             }
             method => tell(method, &params(request))?,
         };
-        result.insert("resultType".into(), "complete".into());
-        if CACHEABLE.contains(&&*method) {
-            result.insert("ttlMs".into(), 0.into());
-            result.insert("cacheScope".into(), "private".into());
-        }
+        result.extend(Shape::of(&method).complete().map(|(name, value)| (name.to_owned(), value)));
         result.insert("_meta".into(), json!({ "io.modelcontextprotocol/serverInfo": self.info() }));
         Ok(result)
     }

@@ -6,6 +6,7 @@ use super::frame::Frame;
 use super::id::RequestId;
 use super::ladder::LOG_LEVEL;
 use super::members::members;
+use super::shape::Shape;
 use super::splice;
 
 /// The member of `_meta` that names a subscription (MCP 2026-07-28).
@@ -74,7 +75,8 @@ pub fn subscription(notification: &Frame) -> Option<RequestId> {
 
 /// The answer to a request for a subscription, when that ends as it should.
 pub fn subscription_ended(id: &RequestId) -> Frame {
-    let result = format!(r#"{{"resultType":"complete","_meta":{{"{SUBSCRIPTION}":{}}}}}"#, id.token());
+    let complete = Shape::of("subscriptions/listen").complete_text();
+    let result = format!(r#"{{{complete},"_meta":{{"{SUBSCRIPTION}":{}}}}}"#, id.token());
     splice::response(id, &result)
 }
 

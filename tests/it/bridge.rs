@@ -225,3 +225,18 @@ async fn short_calls_start_no_process_each() {
     }
     assert_eq!(gateway.descendants().len(), 1);
 }
+
+#[tokio::test]
+async fn a_large_call_that_hangs_keeps_nobody_else_from_being_answered() {
+    let gateway = Gateway::start("");
+    let session = Endpoint::new(&gateway, "stateless").open("2025-11-25").await;
+    let params = json!({ "name": "never", "arguments": { "pad": "x".repeat(3 << 19) } });
+    let large = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+    // The answer has begun, which the session does once it has taken the call.
+    let hangs = session.post(&large).await;
+    assert_eq!(hangs.status(), 200);
+    assert_eq!(session.call(2, "ping", json!({})).await["result"], json!({}));
+    let small = json!({ "name": "echo", "arguments": { "x": 7 } });
+    assert_eq!(session.call(3, "tools/call", small).await["result"]["x"], 7);
+    drop(hangs);
+}

@@ -7,6 +7,7 @@ use std::process::{Output, Stdio};
 use serde_json::Value;
 
 use crate::gateway::{Gateway, SECRET, lockgate};
+use crate::scripted::stateless;
 
 fn doctor(settings: &str, arguments: &[&str]) -> (i32, String) {
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -48,14 +49,15 @@ fn answering(status: u16, kind: &'static str, body: &'static str) -> String {
 
 #[test]
 fn a_remote_server_is_reached_and_what_is_in_the_way_is_told() {
-    let far = Gateway::start("");
+    // A gateway would speak both eras.
+    let (far, (modern, _)) = (Gateway::start(""), stateless::remote());
     let (url, nobody) = (far.url("/peer/mcp"), TcpListener::bind("127.0.0.1:0").unwrap());
     let closed = format!("http://{}/", nobody.local_addr().unwrap());
     drop(nobody);
     let bearer = |name: &str| format!("auth = {{ scheme = \"bearer\", env = {name:?} }}");
     let settings = [
         remote("good", &format!("{url}?key=hunter2"), &bearer("FAR_SECRET")),
-        remote("modern", &far.url("/stateless/mcp"), &bearer("FAR_SECRET")),
+        remote("modern", &modern.url(), &bearer("FAR_SECRET")),
         remote("older", &far.url("/peer/sse"), &format!("{}\ntransport = \"sse\"", bearer("FAR_SECRET"))),
         remote("wrong", &url, &bearer("WRONG_SECRET")),
         remote("strict", &answering(401, "text/plain", "hunter2"), &bearer("WRONG_SECRET")),
@@ -72,8 +74,8 @@ fn a_remote_server_is_reached_and_what_is_in_the_way_is_told() {
     for expected in [
         "good ok peer 1 was reached, and answered after",
         &format!("(handshake era) url: {url}?key=(masked)"),
-        // The gateway behind this address bridges.
-        "modern ok stateless 0 was reached, and answered after",
+        "modern ok scripted 1 was reached, and answered after",
+        "(stateless era)",
         "older ok peer 1 was reached, and answered after",
         "wrong FAILED no session can be begun with it because: it refused the gateway's credential (HTTP 401 Unauthorized) url:",
         "strict FAILED no session can be begun with it because: it refused the gateway's credential (HTTP 401 Unauthorized) url:",

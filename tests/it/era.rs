@@ -165,3 +165,31 @@ async fn a_server_that_dies_at_once_is_told_as_that_and_not_started_again_and_ag
     gateway.until_active(0).await;
     assert_eq!((opened(&gateway).await, gateway.audit("server_started").len()), (2, 3));
 }
+
+/// What a server answers to an `initialize` that it does not like, where it ends itself over the question that follows.
+#[tokio::test]
+async fn a_client_hears_why_it_was_refused_even_if_the_server_ends_over_the_question_that_follows() {
+    let gateway = Gateway::start("");
+    let refused = |answer: &Value| {
+        assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(0), &json!(-32602)), "{answer}");
+    };
+    refused(&Endpoint::new(&gateway, "fatal").initialize("refuse").await.json().await.unwrap());
+    let mut sse = gateway.client().open("fatal").await;
+    let params = json!({ "protocolVersion": "refuse", "capabilities": {} });
+    sse.send(&json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params })).await;
+    refused(&sse.answer(0).await);
+    gateway.until_active(0).await;
+}
+
+#[tokio::test]
+async fn an_sse_client_that_was_refused_in_both_eras_may_try_again() {
+    let gateway = Gateway::start("");
+    let mut sse = gateway.client().open("peer").await;
+    for (id, revision) in [(0, "refuse"), (1, "2025-11-25")] {
+        let params = json!({ "protocolVersion": revision, "capabilities": {} });
+        sse.send(&json!({ "jsonrpc": "2.0", "id": id, "method": "initialize", "params": params })).await;
+        let answer = sse.answer(id).await;
+        assert_eq!(answer["error"].is_null(), id == 1, "{answer}");
+    }
+    assert_eq!(sse.call("echo", json!({ "x": 1 })).await["x"], 1);
+}

@@ -33,7 +33,7 @@ fn main() {
         sleep_forever();
     }
     if let Some(at) = arguments.iter().position(|argument| argument == "--late") {
-        std::thread::sleep(Duration::from_millis(arguments[at + 1].parse().unwrap()));
+        std::thread::sleep(Duration::from_millis(arguments[at + 1].parse().expect("milliseconds")));
     }
     let eras = Eras { stateless: has("--stateless") || has("--dual"), handshake: !has("--stateless") };
     let (stocked, slow, objects) = (has("--stocked"), has("--slow"), has("--objects"));
@@ -369,7 +369,7 @@ impl Peer {
 
 fn name() -> String {
     let mut arguments = std::env::args().skip_while(|argument| argument != "--name").skip(1);
-    arguments.next().map_or("peer".into(), |length| "n".repeat(length.parse().unwrap()))
+    arguments.next().map_or("peer".into(), |length| "n".repeat(length.parse().expect("a length")))
 }
 
 fn spawn_orphan(command: &mut std::process::Command) -> u32 {

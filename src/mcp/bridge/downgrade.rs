@@ -4,6 +4,7 @@
 //! Fresh ── initialize: server/discover goes out ──▶ Discovering ── it is answered ──▶ Open
 //!   ▲         (what else the client says is held)        │
 //!   └──────── it is refused, or called off ──────────────┘
+//!        (if `initialize` itself was refused before, the bridge watches again)
 //!
 //! A request of the client, once open:
 //!                      ┌────────── input_required with questions ──▶ Asking the client
@@ -60,7 +61,7 @@ enum Stage {
     Open(Box<Envelope>),
 }
 
-/// Where the numbers begin if the backend has seen ids of the client: clients count from the bottom.
+/// Where the numbers begin if the backend has seen ids of the client: most clients count from the bottom.
 const AFTER_REFUSAL: u64 = 1 << 32;
 const EMPTY: &str = "{}";
 
@@ -74,9 +75,14 @@ impl Numbers {
         RequestId::number(self.0)
     }
 
-    /// Whether this could be a number that was drawn after a refusal.
-    fn is_ours(id: &RequestId) -> bool {
-        id.token().parse::<u64>().is_ok_and(|number| number > AFTER_REFUSAL)
+    /// Goes on where most clients never come to.
+    fn after_refusal(&mut self) {
+        self.0 = self.0.max(AFTER_REFUSAL);
+    }
+
+    /// Whether this has been drawn after a refusal. Some clients take the time for an id, which is larger.
+    fn is_ours(&self, id: &RequestId) -> bool {
+        id.token().parse::<u64>().is_ok_and(|number| (AFTER_REFUSAL + 1..=self.0).contains(&number))
     }
 }
 
@@ -101,14 +107,27 @@ impl Downgrade {
         out: &mut Passed,
     ) {
         self.refusal = Some(refusal);
-        self.numbers = Numbers(AFTER_REFUSAL);
+        self.numbers.after_refusal();
         self.client_says(initialize, now, out);
     }
 
-    /// Takes a message of the client. The ids of its open requests differ.
+    /// Whether the backend has refused to begin in either era, of which the client has been told.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refusal.is_some() && matches!(self.stage, Stage::Fresh)
+    }
+
+    /// The session ends. If the backend has ended over our question, its client still hears what it said before.
+    pub(super) fn ends(&mut self, out: &mut Passed) {
+        if let (Stage::Discovering(opening), Some(refusal)) = (&self.stage, &self.refusal) {
+            out.to_client.push(refusal.addressed_to(&opening.id).into());
+            self.stage = Stage::Fresh;
+        }
+    }
+
+    /// Takes a message of the client, of whose open requests no two have the same id, and which has not too many open:
+    /// the session sees to both.
     pub(super) fn client_says(&mut self, frame: Frame, now: Duration, out: &mut Passed) {
         match frame.kind() {
-            Kind::Request(id, _) if self.expects(id) => {}
             Kind::Request(id, method) => {
                 let id = id.clone();
                 match (&mut self.stage, method) {
@@ -132,7 +151,7 @@ impl Downgrade {
             Kind::Response(Some(question)) => self.client_answers(question, &frame, out),
             Kind::Notification(_) | Kind::Response(None) => {}
         }
-        self.catch_up(out);
+        self.catch_up(now, out);
     }
 
     /// Whether the client waits for the answer to a request with this id.
@@ -202,11 +221,11 @@ impl Downgrade {
     }
 
     /// Asks the backend for what the client wants to be told now.
-    fn catch_up(&mut self, out: &mut Passed) {
+    fn catch_up(&mut self, now: Duration, out: &mut Passed) {
         if let Stage::Open(envelope) = &self.stage
             && self.listening.is_behind()
         {
-            self.listening.catch_up(&envelope.meta(), || self.numbers.next(), out);
+            self.listening.catch_up(&envelope.meta(), || self.numbers.next(), now, out);
         }
     }
 
@@ -222,7 +241,7 @@ impl Downgrade {
             }
             Kind::Notification(_) => self.backend_tells(frame, now, out),
         }
-        self.catch_up(out);
+        self.catch_up(now, out);
     }
 
     /// Does what is due.
@@ -230,8 +249,8 @@ impl Downgrade {
         while let Some(id) = self.requests.take_due(now) {
             self.send_again(&id, out);
         }
-        self.listening.tick(now);
-        self.catch_up(out);
+        self.listening.tick(now, out);
+        self.catch_up(now, out);
     }
 
     /// When something is due by itself.
@@ -239,13 +258,13 @@ impl Downgrade {
         self.requests.next_deadline().into_iter().chain(self.listening.next_deadline()).min()
     }
 
-    /// Bytes of requests that are kept, in case they must be sent again.
+    /// Bytes of what waits until the backend has said what it is. What is kept of requests that it works on, in case
+    /// they must be sent again, does not wait.
     pub(super) fn held(&self) -> usize {
-        let opening = match &self.stage {
+        match &self.stage {
             Stage::Discovering(opening) => opening.held(),
             Stage::Fresh | Stage::Open(_) => 0,
-        };
-        opening + self.requests.kept()
+        }
     }
 }
 

@@ -1,3 +1,5 @@
+mod arbitrary;
+
 use bytes::Bytes;
 
 use super::*;
@@ -119,4 +121,49 @@ fn a_client_that_begins_is_bridged_only_if_its_backend_knows_no_such_request() {
         let (_, passed) = begun(refusal);
         assert!(passed.to_client.is_empty(), "{passed:?}");
     }
+}
+
+/// A bridge whose client sent this `initialize`, which the backend has refused in both eras; and what went out.
+fn refused_twice(bridge: &mut Bridge, initialize: &Frame) -> Vec<Frame> {
+    assert_eq!(bridge.client_says(initialize.clone(), NOW).to_backend.len(), 1);
+    let asked = bridge.backend_says(answer(std::slice::from_ref(initialize), UNKNOWN), NOW);
+    assert_eq!(methods(&asked.to_backend), ["server/discover"]);
+    let passed = bridge.backend_says(answer(&asked.to_backend, UNKNOWN), NOW);
+    assert!(passed.to_backend.is_empty() && passed.to_client.len() == 1);
+    let told = &passed.to_client[0].frame;
+    assert!(
+        matches!((told.kind(), initialize.kind()), (Kind::Response(Some(told)), Kind::Request(id, _)) if told == id)
+    );
+    asked.to_backend
+}
+
+#[test]
+fn a_client_that_was_refused_in_both_eras_may_try_again() {
+    let initialize = |id: u64| {
+        let params = r#"{"protocolVersion":"2025-06-18","capabilities":{}}"#;
+        frame(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"initialize","params":{params}}}"#))
+    };
+    let (mut bridge, _) = Bridge::new(sides(Era::Handshake, None));
+    let first = refused_twice(&mut bridge, &initialize(1));
+    let second = refused_twice(&mut bridge, &initialize(2));
+    let token = |sent: &[Frame]| match sent[0].kind() {
+        Kind::Request(id, _) => id.token().to_owned(),
+        other => panic!("{other:?}"),
+    };
+    assert_ne!(token(&first), token(&second), "a late answer to the first is none to the second");
+    // The corrected one reaches the backend as it is, and so does its answer the client.
+    let again = initialize(3);
+    assert_eq!(bridge.client_says(again.clone(), NOW).to_backend[0].bytes(), again.bytes());
+    let agreed = answer(&[again], r#""result":{"protocolVersion":"2025-06-18"}"#);
+    assert_eq!(bridge.backend_says(agreed.clone(), NOW).to_client[0].frame.bytes(), agreed.bytes());
+    assert!(bridge.is_direct());
+}
+
+#[test]
+fn one_that_was_called_off_is_not_answered_by_another_era() {
+    let initialize = request(1, "initialize");
+    let (mut bridge, _) = Bridge::new(sides(Era::Handshake, None));
+    bridge.client_says(initialize.clone(), NOW);
+    bridge.client_says(cancelled(1), NOW);
+    assert!(bridge.backend_says(answer(&[initialize], UNKNOWN), NOW).to_backend.is_empty());
 }

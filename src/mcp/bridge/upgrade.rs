@@ -25,7 +25,6 @@
 mod answers;
 mod calls;
 mod forward;
-mod logs;
 mod meta;
 mod opening;
 mod questions;
@@ -42,7 +41,6 @@ use std::time::Duration;
 pub(super) use self::calls::may_ask;
 
 use self::calls::Calls;
-use self::logs::Level;
 use self::questions::Questions;
 use self::request_state::{Means, RequestState};
 use self::requests::{OwnIds, Requests};
@@ -55,6 +53,7 @@ use crate::mcp::error::{Code, Failure, error_frame};
 use crate::mcp::frame::{Kind, Method};
 use crate::mcp::handshake::initialized;
 use crate::mcp::id::RequestId;
+use crate::mcp::level::Level;
 use crate::mcp::profile::Profile;
 use crate::mcp::splice;
 

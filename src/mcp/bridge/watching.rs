@@ -3,15 +3,15 @@
 
 use super::Frame;
 use super::downgrade::Downgrade;
-use crate::mcp::discover::era_shown;
-use crate::mcp::error::{Code, error_code};
+use crate::mcp::discover::may_be_stateless;
 use crate::mcp::frame::{Kind, Method};
-use crate::mcp::version::Era;
+use crate::mcp::id::RequestId;
 
 #[derive(Debug)]
 pub(super) struct Watching {
-    server: String,
     initialize: Option<Frame>,
+    /// What comes between them if the backend may speak the other era.
+    downgrade: Box<Downgrade>,
 }
 
 /// What an answer of the backend has shown.
@@ -21,43 +21,40 @@ pub(super) enum Seen {
     /// It has been initialized.
     Agreed,
     /// It has refused this request as one that it does not know.
-    Refused(Box<Frame>, Box<Downgrade>),
+    Refused(Frame),
 }
 
 impl Watching {
-    pub(super) fn new(server: String) -> Self {
-        Self { server, initialize: None }
+    /// With what is to take over then, as it is before it has begun.
+    pub(super) fn new(downgrade: Box<Downgrade>) -> Self {
+        Self { initialize: None, downgrade }
     }
 
     pub(super) fn client_says(&mut self, frame: &Frame) {
-        if matches!(frame.kind(), Kind::Request(_, Method::Initialize)) {
-            self.initialize = Some(frame.clone());
+        match frame.kind() {
+            Kind::Request(_, Method::Initialize) => self.initialize = Some(frame.clone()),
+            Kind::Notification(Method::Cancelled(Some(id))) => {
+                self.initialize.take_if(|initialize| is_request(initialize, id));
+            }
+            _ => {}
         }
     }
 
     pub(super) fn backend_says(&mut self, frame: &Frame) -> Seen {
-        let (Kind::Response(Some(id)), Some(initialize)) = (frame.kind(), &self.initialize) else {
-            return Seen::Nothing;
-        };
-        if !matches!(initialize.kind(), Kind::Request(own, _) if own == id) {
-            return Seen::Nothing;
+        let Kind::Response(Some(id)) = frame.kind() else { return Seen::Nothing };
+        let answered = self.initialize.take_if(|initialize| is_request(initialize, id));
+        match answered {
+            Some(_) if !frame.is_error() => Seen::Agreed,
+            Some(initialize) if may_be_stateless(frame) => Seen::Refused(initialize),
+            _ => Seen::Nothing,
         }
-        if !frame.is_error() {
-            return Seen::Agreed;
-        }
-        let initialize = self.initialize.take();
-        match initialize.filter(|_| may_be_other_era(frame)) {
-            Some(initialize) => Seen::Refused(
-                Box::new(initialize),
-                Box::new(Downgrade::new(std::mem::take(&mut self.server))),
-            ),
-            None => Seen::Nothing,
-        }
+    }
+
+    pub(super) fn into_downgrade(self) -> Box<Downgrade> {
+        self.downgrade
     }
 }
 
-/// Whether a server that answers `initialize` so may speak the other era: it says so, or knows no such request.
-fn may_be_other_era(refusal: &Frame) -> bool {
-    let unknown = [Code::NoMethod, Code::InvalidRequest].map(|code| i64::from(code.number()));
-    era_shown(refusal) == Era::Stateless || error_code(refusal).is_some_and(|code| unknown.contains(&code))
+fn is_request(frame: &Frame, id: &RequestId) -> bool {
+    matches!(frame.kind(), Kind::Request(own, _) if own == id)
 }

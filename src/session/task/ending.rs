@@ -112,6 +112,8 @@ impl Task {
     fn close(&self, failure: &Failure, orderly: bool) {
         let mut state = self.session.state();
         state.to_backend.clear();
+        let last = state.bridge.ends();
+        self.session.pass(&mut state, last, Instant::now());
         if orderly {
             let now = Instant::now();
             for end in state.exchange.end_subscriptions() {

@@ -1,6 +1,6 @@
 //! Results and errors of the stateless era, as a client of the handshake era expects them.
 
-use super::requests::{Asked, Request};
+use super::requests::Request;
 use crate::mcp::bridge::downgrade::rounds::{Untold, Wanted};
 use crate::mcp::edits::Edits;
 use crate::mcp::error::{Code, error_code, error_frame};
@@ -8,6 +8,7 @@ use crate::mcp::frame::Frame;
 use crate::mcp::id::RequestId;
 use crate::mcp::members::{decode, each, members};
 use crate::mcp::profile::SERVER_INFO;
+use crate::mcp::shape::ONLY_STATELESS;
 
 /// What an answer of the backend is.
 #[derive(Debug)]
@@ -20,8 +21,6 @@ pub(super) enum Answer<'f> {
     Untold(Untold),
 }
 
-/// Members of a result that the handshake era does not have.
-const NEW: [&str; 3] = ["resultType", "ttlMs", "cacheScope"];
 /// Errors that say what is wrong with an envelope (MCP 2026-07-28): it is ours, so the client can do nothing about it.
 const OF_ENVELOPES: [i64; 3] = [-32020, -32021, -32022];
 
@@ -42,14 +41,14 @@ pub(super) fn read<'f>(request: &Request, answer: &'f Frame) -> Answer<'f> {
         None => {}
         Some(Some(kind)) if kind == "complete" => {}
         Some(Some(kind)) if kind == "input_required" => {
-            return match request.asked.may_ask() {
+            return match request.shape.may_ask {
                 true => Wanted::read(answer.payload()).map_or_else(Answer::Untold, Answer::Wants),
                 false => Answer::Untold(Untold::Unbidden),
             };
         }
         Some(_) => {
-            let words =
-                "the server's answer is of a kind that the protocol version of this client does not have";
+            let words = "the server's answer is of a kind that the protocol version of this client does not have; \
+                 tell the operator";
             return Answer::Last(error_frame(&request.id, Code::Internal, words));
         }
     }
@@ -74,12 +73,16 @@ fn result(request: &Request, answer: &Frame) -> Result<Frame, serde_json::Error>
     if let Some(meta) = meta.filter(|meta| meta.starts_with('{')) {
         edits.reshape(meta, |name| name == SERVER_INFO, "")?;
     }
-    if let Some(tools) = tools.filter(|_| request.asked == Asked::Tools) {
+    if let Some(tools) = tools.filter(|_| request.shape.lists_tools) {
         schemas(tools, &mut edits)?;
     }
     // Before 2026-07-28 it is an object; the same stands in `content` for people and models to read.
-    let is_bare = request.asked == Asked::Call && structured.is_some_and(|value| !value.starts_with('{'));
-    edits.reshape(result, |name| NEW.contains(&name) || (is_bare && name == "structuredContent"), "")?;
+    let is_bare = request.shape.calls_tool && structured.is_some_and(|value| !value.starts_with('{'));
+    edits.reshape(
+        result,
+        |name| ONLY_STATELESS.contains(&name) || (is_bare && name == "structuredContent"),
+        "",
+    )?;
     Ok(edits.done(Some(&request.id)))
 }
 

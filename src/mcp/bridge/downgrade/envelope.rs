@@ -7,6 +7,7 @@ use crate::mcp::frame::Frame;
 use crate::mcp::id::RequestId;
 use crate::mcp::introduction::Introduction;
 use crate::mcp::ladder::{CAPABILITIES, CLIENT, LOG_LEVEL, VERSION};
+use crate::mcp::level::Level;
 use crate::mcp::members::members;
 use crate::mcp::splice;
 use crate::mcp::version::STATELESS_VERSIONS;
@@ -18,11 +19,9 @@ pub(super) struct Envelope {
     /// The members of `_meta` that say it.
     text: String,
     /// How much of the server's log the client wants. Until it says so it gets none, as the backend sends none.
-    level: Option<&'static str>,
+    level: Option<Level>,
 }
 
-/// The levels of a server's log (RFC 5424).
-const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 /// What only the answer to `input_required` has in its parameters.
 const ANSWERS: [&str; 2] = ["inputResponses", "requestState"];
 /// The first revision in which a client can be sent to a URL.
@@ -50,12 +49,10 @@ impl Envelope {
         envelope
     }
 
-    /// Whether this is a level of a log, which counts from now on.
-    pub(super) fn set_level(&mut self, level: &str) -> bool {
-        let Some(level) = LEVELS.into_iter().find(|known| *known == level) else { return false };
+    /// The client wants the log from this level on.
+    pub(super) fn set_level(&mut self, level: Level) {
         self.level = Some(level);
         self.write();
-        true
     }
 
     fn write(&mut self) {
@@ -65,7 +62,7 @@ impl Envelope {
             self.text.push_str(&format!(r#","{CLIENT}":{info}"#));
         }
         if let Some(level) = self.level {
-            self.text.push_str(&format!(r#","{LOG_LEVEL}":"{level}""#));
+            self.text.push_str(&format!(r#","{LOG_LEVEL}":"{}""#, level.name()));
         }
     }
 

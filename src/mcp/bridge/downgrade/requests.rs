@@ -7,16 +7,15 @@ use super::rounds::Round;
 use crate::mcp::bridge::passed::{ForClient, Passed};
 use crate::mcp::frame::Frame;
 use crate::mcp::id::RequestId;
-use crate::mcp::related::{asked_progress, cancelled};
+use crate::mcp::related::cancelled;
+use crate::mcp::shape::Shape;
 
-/// A table by the client's ids, in which the numbers that the backend knows, progress tokens and questions can be
-/// looked up too.
+/// A table by the client's ids, in which the numbers that the backend knows and questions can be looked up too.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     open: HashMap<RequestId, Request>,
     /// The number of each leg that the backend has not answered.
     legs: HashMap<RequestId, RequestId>,
-    tokens: HashMap<RequestId, RequestId>,
     questions: HashMap<RequestId, RequestId>,
     /// Those that are asked again without having been answered anything, in the order of their time.
     paced: VecDeque<(Duration, RequestId)>,
@@ -30,27 +29,14 @@ pub(super) struct Requests {
 pub(super) struct Request {
     /// As the client sent it.
     pub(super) id: RequestId,
-    pub(super) asked: Asked,
+    pub(super) shape: Shape,
     /// The whole of it, where it may have to be sent again.
     pub(super) original: Option<Frame>,
     /// How often the backend has wanted to know something.
     pub(super) rounds: usize,
     pub(super) life: Life,
-    token: Option<RequestId>,
     /// What it counts for in `kept`.
     weight: usize,
-}
-
-/// What a request asks for, as far as that matters to its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
-    /// `tools/call`
-    Call,
-    /// `prompts/get` or `resources/read`, in which the backend may want to know something, too.
-    Text,
-    /// `tools/list`
-    Tools,
-    Other,
 }
 
 /// Where a request is.
@@ -64,39 +50,13 @@ pub(super) enum Life {
     Paced(Box<str>),
 }
 
-/// Requests that may be open: as many as a client may have open elsewhere.
-const MAX_OPEN: usize = 1024;
 /// What may be kept, in bytes, beside one request as large as its client may send it.
 const MAX_KEPT: usize = 4 << 20;
 
-impl Asked {
-    pub(super) fn by(method: &str) -> Self {
-        match method {
-            "tools/call" => Self::Call,
-            "prompts/get" | "resources/read" => Self::Text,
-            "tools/list" => Self::Tools,
-            _ => Self::Other,
-        }
-    }
-
-    /// Whether the backend may want to know something before it answers.
-    pub(super) fn may_ask(self) -> bool {
-        matches!(self, Self::Call | Self::Text)
-    }
-}
-
 impl Request {
     /// One that goes to the backend under this number.
-    pub(super) fn new(id: &RequestId, asked: Asked, sent: &Frame, number: RequestId) -> Self {
-        Self {
-            id: id.clone(),
-            asked,
-            original: None,
-            rounds: 0,
-            life: Life::Sent(number),
-            token: asked_progress(sent),
-            weight: 0,
-        }
+    pub(super) fn new(id: &RequestId, shape: Shape, number: RequestId) -> Self {
+        Self { id: id.clone(), shape, original: None, rounds: 0, life: Life::Sent(number), weight: 0 }
     }
 
     fn weighs(&self) -> usize {
@@ -110,10 +70,6 @@ impl Request {
 }
 
 impl Requests {
-    pub(super) fn is_full(&self) -> bool {
-        self.open.len() >= MAX_OPEN
-    }
-
     pub(super) fn contains(&self, id: &RequestId) -> bool {
         self.open.contains_key(id)
     }
@@ -132,22 +88,17 @@ impl Requests {
     /// Whether nothing is in any of the tables.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.open.is_empty()
-            && self.legs.is_empty()
-            && self.tokens.is_empty()
-            && self.questions.is_empty()
-            && self.paced.is_empty()
+        self.open.is_empty() && self.legs.is_empty() && self.questions.is_empty() && self.paced.is_empty()
     }
 
+    /// Bytes of what all of them keep.
+    #[cfg(test)]
     pub(super) fn kept(&self) -> usize {
         self.kept
     }
 
     pub(super) fn insert(&mut self, request: Request) {
         let id = request.id.clone();
-        if let Some(token) = &request.token {
-            self.tokens.insert(token.clone(), id.clone());
-        }
         self.open.insert(id.clone(), request);
         self.note(&id);
     }
@@ -193,17 +144,6 @@ impl Requests {
         self.open.get_mut(id)
     }
 
-    /// The request under whose token the backend reports progress.
-    pub(super) fn by_token(&self, token: &RequestId) -> Option<&RequestId> {
-        self.tokens.get(token)
-    }
-
-    /// The only one that is open, if there is just one.
-    pub(super) fn only_one(&self) -> Option<&RequestId> {
-        let mut all = self.open.keys();
-        all.next().filter(|_| all.next().is_none())
-    }
-
     /// An id for a question to the client.
     pub(super) fn next_question(&mut self) -> RequestId {
         self.last_question += 1;
@@ -234,9 +174,6 @@ impl Requests {
     pub(super) fn settle(&mut self, id: &RequestId, out: &mut Passed) -> Option<Request> {
         let request = self.open.remove(id)?;
         self.kept -= request.weight;
-        if let Some(token) = request.token.as_ref().filter(|token| self.tokens.get(token) == Some(id)) {
-            self.tokens.remove(token);
-        }
         match &request.life {
             Life::Sent(number) => drop(self.legs.remove(number)),
             Life::Asking(round) => {

@@ -2,13 +2,13 @@
 //! returns its questions, and is sent the request again with the answers (MCP 2026-07-28, `input_required`); a client
 //! of the handshake era is asked by requests.
 
-use super::requests::Asked;
 use crate::mcp::edits::Edits;
 use crate::mcp::error::{Code, error_frame, error_message};
 use crate::mcp::frame::Frame;
 use crate::mcp::id::RequestId;
 use crate::mcp::introduction::{Ask, Introduction};
 use crate::mcp::members::{decode, entries, members};
+use crate::mcp::shape::Shape;
 use crate::mcp::splice;
 
 /// The questions of one `input_required`.
@@ -44,7 +44,10 @@ pub(super) struct Wanted<'f> {
 pub(super) enum Untold {
     #[error("the server asks for input in a way that cannot be read; tell those who maintain it")]
     Malformed,
-    #[error("the server asks for input in answer to a request to which the protocol does not allow it")]
+    #[error(
+        "the server asks for input in answer to a request to which the protocol does not allow it; tell those who \
+         maintain it"
+    )]
     Unbidden,
     #[error(
         "the server wants to ask the client by `{0}`, and the client has not said in `initialize` that it can be \
@@ -236,8 +239,8 @@ pub(super) fn returned(state: &str) -> String {
 impl Untold {
     /// The answer to the request that the backend has asked about. A model reads what comes of a tool, so it is told
     /// as that.
-    pub(super) fn answer(&self, id: &RequestId, asked: Asked) -> Frame {
-        if asked != Asked::Call {
+    pub(super) fn answer(&self, id: &RequestId, shape: Shape) -> Frame {
+        if !shape.calls_tool {
             return error_frame(id, Code::Internal, &self.to_string());
         }
         let text = serde_json::Value::from(self.to_string());

@@ -4,16 +4,18 @@ use std::time::Duration;
 
 use super::answers::{self, Answer};
 use super::listening::Taken;
-use super::requests::{Asked, Life, Request};
+use super::requests::{Life, Request};
 use super::rounds::{MAX_ROUNDS, Untold, Wanted, returned};
-use super::{Downgrade, EMPTY, Numbers, Stage};
+use super::{Downgrade, EMPTY, Stage};
 use crate::mcp::bridge::passed::{ForClient, Passed};
 use crate::mcp::edits::Edits;
 use crate::mcp::error::{Code, Failure};
 use crate::mcp::frame::{Frame, Kind, Method};
 use crate::mcp::id::RequestId;
-use crate::mcp::members::{decode, members};
-use crate::mcp::related::{SUBSCRIPTION, cancelled, progress, subscription};
+use crate::mcp::level::Level;
+use crate::mcp::members::members;
+use crate::mcp::related::{SUBSCRIPTION, cancelled, subscription};
+use crate::mcp::shape::Shape;
 use crate::mcp::splice;
 
 /// How long the backend has until it is asked again, if it wants nothing but that.
@@ -28,8 +30,12 @@ impl Downgrade {
             "resources/subscribe" => self.listening.change(request, id, true),
             "resources/unsubscribe" => self.listening.change(request, id, false),
             // Methods of the other era, and what only an extension of it has by now.
-            "server/discover" | "subscriptions/listen" => no_method(&method),
-            _ if method.starts_with("tasks/") => no_method(&method),
+            "server/discover" | "subscriptions/listen" => no_method(format!(
+                "this server has no method `{method}`; use what it offered in `initialize`"
+            )),
+            _ if method.starts_with("tasks/") => {
+                no_method("tasks of 2025-11-25 cannot be had of this server: call the tool without")
+            }
             _ => self.send(request, id, &method, out).map(|()| Taken::Later),
         };
         match outcome {
@@ -41,11 +47,10 @@ impl Downgrade {
 
     fn set_level(&mut self, request: &Frame) -> Result<(), Failure> {
         let Stage::Open(envelope) = &mut self.stage else { return Ok(()) };
-        let level = members(request.payload(), ["level"]).ok().and_then(|[level]| decode(level?));
-        let words =
-            "`params.level` must be one of debug, info, notice, warning, error, critical, alert, emergency";
-        let is_known = level.is_some_and(|level| envelope.set_level(&level));
-        is_known.then_some(()).ok_or_else(|| Failure::new(Code::InvalidParams, words))
+        let words = || format!("`params.level` must be one of {}", Level::names());
+        let level = Level::of(request).ok_or_else(|| Failure::new(Code::InvalidParams, words()))?;
+        envelope.set_level(level);
+        Ok(())
     }
 
     /// Sends a request to the backend.
@@ -57,21 +62,17 @@ impl Downgrade {
         out: &mut Passed,
     ) -> Result<(), Failure> {
         let Stage::Open(envelope) = &self.stage else { return Ok(()) };
-        if self.requests.is_full() {
-            let words = "too many requests are open; wait for the answers to others";
-            return Err(Failure::new(Code::Internal, words));
-        }
-        let asked = Asked::by(method);
+        let shape = Shape::of(method);
         let number = self.numbers.next();
-        let sent = match asked.may_ask() {
+        let sent = match shape.may_ask {
             true => envelope.dress_answering(request, &number, ""),
             false => envelope.dress(request, &number),
         };
         let words = "`params` and `params._meta` must be objects, each member there once";
         let sent = sent.ok_or_else(|| Failure::new(Code::InvalidParams, words))?;
-        let mut open = Request::new(id, asked, request, number);
+        let mut open = Request::new(id, shape, number);
         // One for which there is no room is sent all the same: few are ever asked about.
-        let is_kept = asked.may_ask() && self.requests.has_room(request.bytes().len());
+        let is_kept = shape.may_ask && self.requests.has_room(request.bytes().len());
         open.original = is_kept.then(|| request.clone());
         self.requests.insert(open);
         out.to_backend.push(sent);
@@ -145,7 +146,7 @@ impl Downgrade {
     /// What the client said beside an `initialize` that was refused went to the backend as it was, and so comes the
     /// answer. No other is of use to anybody.
     fn nobody_asked(&self, id: &RequestId, answer: &Frame, out: &mut Passed) {
-        if self.refusal.is_some() && !Numbers::is_ours(id) && !self.expects(id) {
+        if self.refusal.is_some() && !self.numbers.is_ours(id) && !self.expects(id) {
             out.to_client.push(answer.clone().into());
         }
     }
@@ -181,7 +182,7 @@ impl Downgrade {
     /// The request ends, because the backend is not told what it wants to know.
     fn leave_untold(&mut self, id: &RequestId, untold: &Untold, out: &mut Passed) {
         if let Some(request) = self.requests.settle(id, out) {
-            out.to_client.push(untold.answer(&request.id, request.asked).into());
+            out.to_client.push(untold.answer(&request.id, request.shape).into());
         }
     }
 
@@ -201,15 +202,9 @@ impl Downgrade {
         if let Some(number) = subscription(&frame) {
             return self.listening_tells(&number, &frame, now, out);
         }
-        let about = match frame.kind() {
-            Kind::Notification(Method::Progress) => {
-                progress(&frame).and_then(|token| self.requests.by_token(&token))
-            }
-            Kind::Notification(Method::Log) => self.requests.only_one(),
-            _ => None,
-        };
-        let about = about.cloned();
-        out.to_client.push(ForClient { frame, about });
+        // Progress comes under the client's own token, and a line of the log under none: the session finds out where
+        // they belong, as with any backend.
+        out.to_client.push(frame.into());
     }
 
     /// A message of a subscription, as the client knows it.
@@ -229,6 +224,6 @@ impl Downgrade {
     }
 }
 
-fn no_method(method: &str) -> Result<Taken, Failure> {
-    Err(Failure::new(Code::NoMethod, format!("this server has no method `{method}`")))
+fn no_method(words: impl Into<String>) -> Result<Taken, Failure> {
+    Err(Failure::new(Code::NoMethod, words))
 }

@@ -2,12 +2,12 @@
 
 use super::Frame;
 use super::meta::Gets;
-use super::requests::Shape;
 use crate::mcp::edits::Edits;
 use crate::mcp::error::{Code, error_code, error_frame};
 use crate::mcp::id::RequestId;
 use crate::mcp::members::{at_most, each, members};
 use crate::mcp::profile::SERVER_INFO;
+use crate::mcp::shape::Shape;
 use crate::mcp::splice;
 
 /// Older revisions say so that there is no such resource.
@@ -36,15 +36,8 @@ fn completed(
     client: &RequestId,
 ) -> Result<Frame, serde_json::Error> {
     let mut edits = Edits::of(answer);
-    let gets = if shape.is_cacheable {
-        Gets {
-            members: r#""resultType":"complete","ttlMs":0,"cacheScope":"private""#,
-            instead_of: &["resultType", "ttlMs", "cacheScope"],
-            meta: (SERVER_INFO, info),
-        }
-    } else {
-        Gets { members: r#""resultType":"complete""#, instead_of: &["resultType"], meta: (SERVER_INFO, info) }
-    };
+    let complete = shape.complete_text();
+    let gets = Gets { members: &complete, instead_of: shape.marks(), meta: (SERVER_INFO, info) };
     gets.into_object(answer.payload(), &mut edits)?;
     if shape.lists_tools
         && let Ok([Some(tools)]) = members(answer.payload(), ["tools"])

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::answers::{input_required, rewritten, urls_required};
 use super::request_state::{Means, RequestState};
-use super::requests::{Asked, Open, Shape};
+use super::requests::{Asked, Open};
 use super::waiting::Waiting;
 use super::{Frame, Upgrade};
 use crate::mcp::bridge::passed::Passed;
@@ -14,6 +14,7 @@ use crate::mcp::frame::Kind;
 use crate::mcp::id::RequestId;
 use crate::mcp::introduction::Ask;
 use crate::mcp::related::cancelled;
+use crate::mcp::shape::Shape;
 
 /// The call that is open, and those that wait.
 #[derive(Debug, Default)]

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use super::logs::Level;
-use super::requests::{Asked, Open, Shape};
+use super::requests::{Asked, Open};
 use super::{Frame, Upgrade, opening};
 use crate::mcp::bridge::passed::Passed;
 use crate::mcp::edits::Edits;
 use crate::mcp::error::{Code, error_frame};
 use crate::mcp::frame::{Kind, Method};
 use crate::mcp::id::RequestId;
+use crate::mcp::level::Level;
 use crate::mcp::members::members;
+use crate::mcp::shape::Shape;
 use crate::mcp::splice;
 
 impl Upgrade {

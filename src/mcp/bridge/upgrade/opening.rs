@@ -9,6 +9,7 @@ use crate::mcp::id::RequestId;
 use crate::mcp::introduction::Introduction;
 use crate::mcp::members::members;
 use crate::mcp::profile::{Profile, SERVER_INFO};
+use crate::mcp::shape::Shape;
 use crate::mcp::splice;
 use crate::mcp::version::{SESSION_VERSIONS, STATELESS_VERSIONS};
 
@@ -41,7 +42,8 @@ pub(super) fn initialize(id: &RequestId, introduction: &Introduction) -> Frame {
 pub(super) fn discovered(client: &RequestId, profile: &Profile, named: &str) -> Frame {
     let instructions = profile.instructions.as_ref().map(|text| format!(r#","instructions":{text}"#));
     let result = format!(
-        r#"{{"resultType":"complete","supportedVersions":["{}"],"capabilities":{}{},"ttlMs":0,"cacheScope":"private","_meta":{{"{SERVER_INFO}":{}}}}}"#,
+        r#"{{{},"supportedVersions":["{}"],"capabilities":{}{},"_meta":{{"{SERVER_INFO}":{}}}}}"#,
+        Shape::of("server/discover").complete_text(),
         STATELESS_VERSIONS[0],
         profile.capabilities,
         instructions.unwrap_or_default(),

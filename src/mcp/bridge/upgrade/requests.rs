@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 
 use super::Frame;
-use super::logs::Level;
 use crate::mcp::edits::Edits;
 use crate::mcp::error::{Code, Failure};
 use crate::mcp::id::RequestId;
 use crate::mcp::ladder::{ENVELOPE, LOG_LEVEL};
+use crate::mcp::level::Level;
 use crate::mcp::members::members;
+use crate::mcp::shape::Shape;
 
 /// What is open at the backend, by the id that it knows it by. Clients may have only so many open, and one more may
 /// have nobody who waits for it.
@@ -26,16 +27,6 @@ pub(super) struct Open {
     /// That client wants lines of the log from this level on.
     pub(super) level: Option<Level>,
     pub(super) shape: Shape,
-}
-
-/// What an answer has to be like, by the method of its request.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Shape {
-    /// Says how long and by whom it may be kept.
-    pub(super) is_cacheable: bool,
-    pub(super) lists_tools: bool,
-    /// May ask the client for something first (protocol.md section 3.3).
-    pub(super) may_ask: bool,
 }
 
 /// What a request holds that is not for the backend.
@@ -88,17 +79,6 @@ impl Requests {
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-}
-
-impl Shape {
-    pub(super) fn of(method: &str) -> Self {
-        let lists = ["tools/list", "prompts/list", "resources/list", "resources/templates/list"];
-        Self {
-            is_cacheable: lists.contains(&method) || method == "resources/read",
-            lists_tools: method == "tools/list",
-            may_ask: matches!(method, "tools/call" | "prompts/get" | "resources/read"),
-        }
     }
 }
 

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::calls::PATIENCE;
-use super::logs::Level;
 use super::{Frame, Stage, Upgrade};
 use crate::mcp::bridge::passed::{ForClient, Passed};
 use crate::mcp::edits::Edits;
 use crate::mcp::error::Code;
 use crate::mcp::id::RequestId;
 use crate::mcp::introduction::Ask;
+use crate::mcp::level::Level;
 use crate::mcp::members::members;
 use crate::mcp::related::progress;
 

@@ -218,10 +218,10 @@ fn answers_that_take_too_much_room_end_the_request() {
     world.asked(json!({ "a": form(), "b": form(), "c": form() }));
     let large = || json!({ "action": "accept", "content": { "x": "x".repeat(3 << 20) } });
     assert!(world.client(result(&json!(1), large())).is_nothing());
-    assert!(world.machine.held() > 3 << 20);
+    assert!(world.machine.requests.kept() > 3 << 20);
     let out = world.client(result(&json!(2), large()));
     assert_eq!(out.to_client[1]["result"]["isError"], true);
-    assert_eq!(world.machine.held(), 0);
+    assert_eq!(world.machine.requests.kept(), 0);
     // So does a state.
     let number = world.call();
     let by = json!({ "resultType": "input_required", "requestState": "x".repeat(5 << 20) });

@@ -241,7 +241,7 @@ impl Sides {
         assert!(self.questions.is_empty());
         assert!(self.legs.values().all(|leg| leg["method"] == "subscriptions/listen") && self.legs.len() < 2);
         let machine = &self.world.machine;
-        assert_eq!((machine.held(), machine.next_deadline()), (0, None));
+        assert_eq!((machine.held(), machine.requests.kept(), machine.next_deadline()), (0, 0, None));
         assert!(machine.requests.is_empty() && machine.listening.is_settled());
     }
 }

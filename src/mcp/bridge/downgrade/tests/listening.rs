@@ -172,3 +172,45 @@ fn what_is_subscribed_to_is_bounded() {
     }
     assert_eq!(world.client(subscribe("y", "y")).client()["error"]["code"], -32602);
 }
+
+#[test]
+fn one_that_is_never_acknowledged_is_called_off_and_makes_room() {
+    let mut world = World::quiet(json!({}));
+    let number = world.client(subscribe("a", "a")).backend()["id"].clone();
+    assert!(world.client(subscribe("b", "b")).is_nothing());
+    assert_eq!(world.machine.next_deadline(), Some(world.now + Duration::from_secs(10)));
+    let out = world.wait();
+    assert_eq!((&out.to_client[0]["id"], &out.to_client[0]["error"]["code"]), (&json!("a"), &json!(-32602)));
+    assert!(out.to_client[0]["error"]["message"].as_str().unwrap().contains("try again"));
+    assert_eq!(out.to_backend[0]["params"]["requestId"], number);
+    let next = &out.to_backend[1];
+    assert_eq!(next["params"]["notifications"]["resourceSubscriptions"], json!(["b"]));
+    assert!(world.backend(ack(&number, json!({ "resourceSubscriptions": ["a"] }))).is_nothing(), "too late");
+    let out = world.backend(ack(&next["id"], json!({ "resourceSubscriptions": ["b"] })));
+    assert_eq!(*out.client(), result(&json!("b"), json!({})));
+    assert_eq!(world.machine.next_deadline(), None);
+}
+
+#[test]
+fn lists_are_asked_for_again_if_nobody_acknowledges_that_but_not_for_ever() {
+    let (mut world, out) = ready(json!({ "tools": { "listChanged": true } }));
+    let mut last = out.backend()["id"].clone();
+    for _ in 0..5 {
+        assert_eq!(world.wait().backend()["params"]["requestId"], last);
+        last = world.wait().backend()["id"].clone();
+    }
+    assert_eq!(world.wait().backend()["params"]["requestId"], last);
+    assert_eq!(world.machine.next_deadline(), None);
+}
+
+#[test]
+fn a_resource_that_is_asked_for_twice_is_refused_twice() {
+    let mut world = World::quiet(json!({}));
+    world.client(subscribe("a", "a"));
+    world.client(subscribe("b", "a"));
+    let out = world.backend(error(&json!(2), -32603, "no"));
+    assert_eq!(out.to_client, [error(&json!("a"), -32602, "no")]);
+    assert_eq!(out.to_backend[0]["params"]["notifications"]["resourceSubscriptions"], json!(["a"]));
+    let out = world.backend(ack(&json!(3), json!({})));
+    assert_eq!((&out.client()["id"], &out.client()["error"]["code"]), (&json!("b"), &json!(-32602)));
+}

@@ -89,9 +89,36 @@ fn after_a_refusal_that_is_what_the_client_hears() {
     // What was said beside it has the client's own id.
     let ping = error(&json!(7), -32601, "no ping");
     assert_eq!(*world.backend(ping.clone()).client(), ping);
-    assert!(world.backend(error(&json!((1_u64 << 32) + 9), -1, "late")).is_nothing());
+    // Some clients take the time for an id.
+    let late = error(&json!(1_795_000_000_000_u64), -1, "late");
+    assert_eq!(*world.backend(late.clone()).client(), late);
     let out = world.backend(error(&number, -32602, "what is this?"));
     assert_eq!(*out.client(), error(&json!("i"), -32601, "what is that?"));
+    assert!(world.backend(error(&number, -32602, "late")).is_nothing(), "it is ours");
+}
+
+#[test]
+fn a_client_hears_the_first_refusal_of_a_backend_that_ends_over_the_question() {
+    let ends = |world: &mut World| {
+        let mut passed = Passed::default();
+        world.machine.ends(&mut passed);
+        Out::of(&passed)
+    };
+    let mut world = World::fresh();
+    let frame = |message: Value| Frame::parse(message.to_string().into()).unwrap();
+    let refusal = error(&json!("i"), -32602, "no such version");
+    let initialize = initialize("2025-11-25", json!({}));
+    world.machine.after_refusal(
+        frame(initialize.clone()),
+        frame(refusal.clone()),
+        world.now,
+        &mut Passed::default(),
+    );
+    assert_eq!(*ends(&mut world).client(), refusal);
+    assert!(ends(&mut world).is_nothing(), "it has been told");
+    let mut world = World::fresh();
+    world.client(initialize);
+    assert!(ends(&mut world).is_nothing(), "nothing was refused");
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn a_server_is_shown_as_it_has_introduced_itself_and_without_tasks() {
     let request = frame(r#"{"jsonrpc":"2.0","id":5,"method":"server/discover","params":{}}"#);
     let out = both.does(|upgrade, now, out| upgrade.client_says(request, now, out));
     let expected = format!(
-        r#"{{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{},"instructions":"i\n","ttlMs":0,"cacheScope":"private","_meta":{{"io.modelcontextprotocol/serverInfo":{INFO}}}}}"#,
+        r#"{{"resultType":"complete","ttlMs":0,"cacheScope":"private","supportedVersions":["2026-07-28"],"capabilities":{},"instructions":"i\n","_meta":{{"io.modelcontextprotocol/serverInfo":{INFO}}}}}"#,
         CAPABLE.replace(r#""tasks":{"a":1},"#, "").replace('\n', " ")
     );
     assert_eq!(out.to_client[0].frame.payload(), expected);

@@ -1,8 +1,8 @@
 //! The levels of a server's log, of which a client of the stateless era names one in each request, while a server of
 //! the handshake era keeps the one that it was told last.
 
-use super::Frame;
-use crate::mcp::members::{decode, members};
+use super::frame::Frame;
+use super::members::{decode, members};
 
 /// How much a line of the log matters (RFC 5424, section 6.2.1), least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,9 +35,9 @@ impl Level {
         Self::NAMED.iter().find(|(own, _)| *own == name).map(|(_, level)| *level)
     }
 
-    /// Of a line of the log, as a notification of the server.
-    pub(super) fn of(line: &Frame) -> Option<Self> {
-        members(line.payload(), ["level"]).ok().and_then(|[level]| Self::read(level?))
+    /// Of a message whose parameters name one: a line of the log, or `logging/setLevel`.
+    pub(super) fn of(message: &Frame) -> Option<Self> {
+        members(message.payload(), ["level"]).ok().and_then(|[level]| Self::read(level?))
     }
 
     pub(super) fn name(self) -> &'static str {
