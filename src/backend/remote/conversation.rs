@@ -23,7 +23,7 @@ use super::errand::{Errand, Outcome};
 use super::fault::Fault;
 use super::legacy::{self, Stream};
 use super::listening::Silence;
-use super::on_the_way::{OnTheWay, Part};
+use super::on_the_way::{OnTheWay, Part, Takes};
 use super::reply::Refusal;
 use super::request::{Head, Peer};
 use crate::mcp::{Frame, Kind, Method, RequestId};
@@ -166,7 +166,11 @@ impl Conversation {
             Kind::Response(Some(id)) => {
                 self.peer.inbound.answered(id);
                 if !self.on_the_way.is_reserved() {
-                    return self.send(Waiting { frame, again: false });
+                    let waiting = Waiting { frame, again: false };
+                    return match self.on_the_way.has_room_for_answers() {
+                        true => self.send(waiting),
+                        false => self.put_first(waiting),
+                    };
                 }
             }
             _ => {}
@@ -208,8 +212,11 @@ impl Conversation {
 
     fn send_what_may_go(&mut self) {
         while let Some(first) = self.queue.front() {
-            let is_request = matches!(first.frame.kind(), Kind::Request(..));
-            let has_room = !is_request || self.on_the_way.has_room(self.max);
+            let has_room = match first.frame.kind() {
+                Kind::Request(..) => self.on_the_way.has_room(self.max),
+                Kind::Response(_) => self.on_the_way.has_room_for_answers(),
+                Kind::Notification(_) => true,
+            };
             if !has_room || self.is_opening || self.on_the_way.is_reserved() {
                 return;
             }
@@ -230,8 +237,12 @@ impl Conversation {
             Kind::Notification(_) => (None, true),
         };
         let initialized = id.is_none() && frame.method() == "notifications/initialized";
-        let counts = matches!(frame.kind(), Kind::Request(_, method) if *method != Method::Listen);
-        let part = self.on_the_way.part(frame.bytes().len(), counts, is_alone);
+        let takes = match frame.kind() {
+            Kind::Request(_, Method::Listen) | Kind::Notification(_) => Takes::Bytes,
+            Kind::Request(..) => Takes::Request,
+            Kind::Response(_) => Takes::Answer,
+        };
+        let part = self.on_the_way.part(frame.bytes().len(), takes, is_alone);
         let sending = Sending { id: id.clone(), generation: self.generation, again, initialized, part };
         let (peer, head) = (self.peer.clone(), self.head.clone());
         let handle = match &self.way {

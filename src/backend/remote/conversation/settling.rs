@@ -8,6 +8,7 @@ use super::super::errand::{Outcome, begin};
 use super::super::fault::Fault;
 use super::super::legacy;
 use super::super::listening::{Silence, listen};
+use super::super::on_the_way::Takes;
 use super::super::request::Head;
 use super::{Conversation, Event, Sending, Waiting, Way};
 use crate::mcp::{Kind, is_probe, started_over};
@@ -153,7 +154,7 @@ impl Conversation {
     /// Opens the old transport's stream; nothing is sent meanwhile.
     pub(super) fn open_stream(&mut self) {
         self.is_opening = true;
-        let (peer, part) = (self.peer.clone(), self.on_the_way.part(0, false, true));
+        let (peer, part) = (self.peer.clone(), self.on_the_way.part(0, Takes::Bytes, true));
         self.running.spawn(async move {
             let opened = legacy::open(&peer).await.map(Box::new);
             Event::Opened(part, opened)
@@ -164,7 +165,7 @@ impl Conversation {
     fn begin_again(&mut self) {
         let Some(initialize) = self.initialize.clone().filter(|_| !self.begins_again) else { return };
         self.begins_again = true;
-        let (peer, url, part) = (self.peer.clone(), self.url(), self.on_the_way.part(0, false, true));
+        let (peer, url, part) = (self.peer.clone(), self.url(), self.on_the_way.part(0, Takes::Bytes, true));
         self.running.spawn(async move {
             let begun = begin(peer, url, &initialize).await;
             Event::Begun(part, begun)
