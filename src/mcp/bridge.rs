@@ -5,8 +5,9 @@
 //! client     backend
 //! handshake  handshake   Direct
 //! handshake  unknown     Watching ── `initialize` is agreed to ──▶ Direct
-//!                           │ ◀───── it refuses discovery, too ─────┐
-//!                           └─────── it is refused ──────────────▶ Downgrade
+//!                         │   ▲
+//!                         │   └─── discovery is refused, too ──────┐
+//!                         └─────── it is refused ─────────────▶ Downgrade
 //! handshake  stateless   Downgrade
 //! stateless  stateless   Direct
 //! stateless  unknown     Asking ──── it shows 2026-07-28 ────────▶ Direct

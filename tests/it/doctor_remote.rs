@@ -7,7 +7,7 @@ use std::process::{Output, Stdio};
 use serde_json::Value;
 
 use crate::gateway::{Gateway, SECRET, lockgate};
-use crate::scripted::stateless;
+use crate::scripted::{Remote, Reply, rpc, stateless};
 
 fn doctor(settings: &str, arguments: &[&str]) -> (i32, String) {
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -51,6 +51,7 @@ fn answering(status: u16, kind: &'static str, body: &'static str) -> String {
 fn a_remote_server_is_reached_and_what_is_in_the_way_is_told() {
     // A gateway would speak both eras.
     let (far, (modern, _)) = (Gateway::start(""), stateless::remote());
+    let ill = Remote::start(|request| Reply::json(&rpc::error(&request.message(), -32000, "no key")));
     let (url, nobody) = (far.url("/peer/mcp"), TcpListener::bind("127.0.0.1:0").unwrap());
     let closed = format!("http://{}/", nobody.local_addr().unwrap());
     drop(nobody);
@@ -59,6 +60,7 @@ fn a_remote_server_is_reached_and_what_is_in_the_way_is_told() {
         remote("good", &format!("{url}?key=hunter2"), &bearer("FAR_SECRET")),
         remote("modern", &modern.url(), &bearer("FAR_SECRET")),
         remote("older", &far.url("/peer/sse"), &format!("{}\ntransport = \"sse\"", bearer("FAR_SECRET"))),
+        remote("ill", &ill.url(), ""),
         remote("wrong", &url, &bearer("WRONG_SECRET")),
         remote("strict", &answering(401, "text/plain", "hunter2"), &bearer("WRONG_SECRET")),
         remote("unset", &url, &bearer("NOBODY_SETS_THIS")),
@@ -77,6 +79,7 @@ fn a_remote_server_is_reached_and_what_is_in_the_way_is_told() {
         "modern ok scripted 1 was reached, and answered after",
         "(stateless era)",
         "older ok peer 1 was reached, and answered after",
+        "ill FAILED no session can be begun with it because: it answered `initialize` with error -32000 (no key); if it lacks something, give it that in its settings",
         "wrong FAILED no session can be begun with it because: it refused the gateway's credential (HTTP 401 Unauthorized) url:",
         "strict FAILED no session can be begun with it because: it refused the gateway's credential (HTTP 401 Unauthorized) url:",
         "unset FAILED it cannot be used because: `servers.unset.auth` names the variable NOBODY_SETS_THIS, which",
@@ -84,7 +87,7 @@ fn a_remote_server_is_reached_and_what_is_in_the_way_is_told() {
         "page FAILED no session can be begun with it because: it answered with text/html instead of JSON or an event stream; its `url` may be wrong",
         "other FAILED no session can be begun with it because: it answered with what is no JSON-RPC message url:",
         "tls FAILED no session can be begun with it because: it cannot be reached safely: ",
-        "7 of 10 servers cannot be used",
+        "8 of 11 servers cannot be used",
     ] {
         assert!(report.contains(expected), "{expected:?} is not in: {report}");
     }

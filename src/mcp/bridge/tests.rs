@@ -123,6 +123,11 @@ fn a_client_that_begins_is_bridged_only_if_its_backend_knows_no_such_request() {
     }
 }
 
+fn initialize(id: u64) -> Frame {
+    let params = r#"{"protocolVersion":"2025-06-18","capabilities":{}}"#;
+    frame(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"initialize","params":{params}}}"#))
+}
+
 /// A bridge whose client sent this `initialize`, which the backend has refused in both eras; and what went out.
 fn refused_twice(bridge: &mut Bridge, initialize: &Frame) -> Vec<Frame> {
     assert_eq!(bridge.client_says(initialize.clone(), NOW).to_backend.len(), 1);
@@ -139,10 +144,6 @@ fn refused_twice(bridge: &mut Bridge, initialize: &Frame) -> Vec<Frame> {
 
 #[test]
 fn a_client_that_was_refused_in_both_eras_may_try_again() {
-    let initialize = |id: u64| {
-        let params = r#"{"protocolVersion":"2025-06-18","capabilities":{}}"#;
-        frame(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"initialize","params":{params}}}"#))
-    };
     let (mut bridge, _) = Bridge::new(sides(Era::Handshake, None));
     let first = refused_twice(&mut bridge, &initialize(1));
     let second = refused_twice(&mut bridge, &initialize(2));
@@ -161,7 +162,7 @@ fn a_client_that_was_refused_in_both_eras_may_try_again() {
 
 #[test]
 fn one_that_was_called_off_is_not_answered_by_another_era() {
-    let initialize = request(1, "initialize");
+    let initialize = initialize(1);
     let (mut bridge, _) = Bridge::new(sides(Era::Handshake, None));
     bridge.client_says(initialize.clone(), NOW);
     bridge.client_says(cancelled(1), NOW);

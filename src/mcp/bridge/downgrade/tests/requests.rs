@@ -52,6 +52,13 @@ fn what_the_stateless_era_does_not_have_is_answered_here() {
     for method in ["tasks/get", "tasks/list", "server/discover", "subscriptions/listen"] {
         let out = world.client(request(5, method, json!({ "taskId": "t" })));
         assert_eq!(out.client()["error"]["code"], -32601, "{method}");
+        let says_what_to_do = ["call the tool without", "use what it offered"]
+            .map(|advice| out.client()["error"]["message"].as_str().unwrap().contains(advice));
+        assert_eq!(
+            says_what_to_do,
+            [method.starts_with("tasks/"), !method.starts_with("tasks/")],
+            "{method}"
+        );
     }
     for method in ["notifications/roots/list_changed", "notifications/progress", "notifications/x"] {
         assert!(world.client(notification(method, json!({}))).is_nothing());
