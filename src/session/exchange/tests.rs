@@ -272,6 +272,33 @@ async fn a_backend_may_call_off_subscriptions_only() {
 }
 
 #[tokio::test]
+async fn a_line_of_a_shared_log_goes_to_the_request_that_the_bridge_names() {
+    let mut shared = Exchange::new(Transport::Stateless, Duration::from_secs(300), Offer::EVERYTHING);
+    let meta = r#""params":{"name":"t","_meta":{"io.modelcontextprotocol/logLevel":"debug"}}"#;
+    for (stream, method) in [(1, "subscriptions/listen"), (2, "tools/call"), (3, "tools/call")] {
+        call(&mut shared, &format!(r#"{{"jsonrpc":"2.0","id":"x","method":"{method}",{meta}}}"#), stream);
+    }
+    for number in 1..=3 {
+        let about = ForClient { frame: frame(LOG), about: Some(RequestId::number(number)) };
+        let line = shared.backend_says(about, false);
+        let FromBackend::Forward(line) = line else { panic!("{number}: {line:?}") };
+        assert_eq!(line.stream, StreamId::for_test(number));
+    }
+    // Nobody can tell whose it is, or nobody waits for it any more.
+    for about in [None, Some(RequestId::number(4))] {
+        let line = ForClient { frame: frame(LOG), about };
+        assert!(matches!(shared.backend_says(line, false), FromBackend::Drop));
+    }
+}
+
+#[tokio::test]
+async fn a_shared_backend_that_sends_a_request_hears_what_to_do_instead() {
+    let mut shared = Exchange::new(Transport::Stateless, Duration::from_secs(300), Offer::EVERYTHING);
+    let FromBackend::Refuse(refusal) = shared.backend_says(frame(ASK).into(), false) else { panic!() };
+    assert!(refusal.payload().contains("-32601") && refusal.payload().contains("input_required"));
+}
+
+#[tokio::test]
 async fn a_second_initialize_is_refused_once_the_first_has_settled() {
     let mut open = streamable();
     let again = said(request("9", "initialize"), StreamId::for_test(2), Instant::now());

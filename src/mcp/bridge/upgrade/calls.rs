@@ -191,7 +191,7 @@ impl Upgrade {
 
     /// What asks a client to see to these before it sends its request again.
     fn ask_for_urls(&self, urls: &[&str], client: &RequestId, now: Duration) -> Frame {
-        let can = |url: &&str| self.sides.introduction.can_be_asked(Ask::Elicitation, url);
+        let can = |url: &&str| self.sides.introduction.can_be_asked(Ask::Elicitation, url).unwrap_or(false);
         let Some(call) = self.calls.current.as_ref().filter(|_| urls.iter().all(can)) else {
             let reason = "the server wants the client to open a URL first; only a client can that declares the \
                           capability `elicitation.url`";

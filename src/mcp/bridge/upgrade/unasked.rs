@@ -22,8 +22,12 @@ impl Upgrade {
         now: Duration,
     ) -> Result<(), (Code, &'static str)> {
         let ask = Ask::of(&frame.method()).ok_or((Code::NoMethod, "no client knows this method"))?;
-        if !self.sides.introduction.can_be_asked(ask, frame.payload()) {
-            return Err((Code::NoMethod, "the client has not declared that it can be asked this"));
+        match self.sides.introduction.can_be_asked(ask, frame.payload()) {
+            Ok(true) => {}
+            Ok(false) => {
+                return Err((Code::NoMethod, "the client has not declared that it can be asked this"));
+            }
+            Err(_) => return Err((Code::Internal, "`params` must be an object, each member there once")),
         }
         if self.stage == Stage::Refused {
             return Err((Code::Internal, "no client can be asked before the server is initialized"));
