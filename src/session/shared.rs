@@ -48,7 +48,7 @@ const TOOLS_LAST: Duration = Duration::from_secs(60);
 /// Pages of tools that are read.
 const MAX_PAGES: usize = 64;
 /// Backends for the same clients. Beyond that, calls wait for their turn.
-const MAX_LANES: usize = 8;
+const MAX_ALIKE: usize = 8;
 /// How often a request is taken to another backend because its own has just ended.
 const TRIES: usize = 3;
 
@@ -74,14 +74,14 @@ impl Shared {
     /// Takes a backend that is ending off the list.
     pub(super) fn remove(&self, key: &ShareKey, session: &Arc<Session>) {
         let mut warm = self.warm();
-        let Some(lanes) = warm.get_mut(key) else { return };
-        lanes.retain(|own| !Arc::ptr_eq(own, session));
-        if lanes.is_empty() {
+        let Some(sessions) = warm.get_mut(key) else { return };
+        sessions.retain(|own| !Arc::ptr_eq(own, session));
+        if sessions.is_empty() {
             warm.remove(key);
         }
     }
 
-    fn lanes(&self, key: &ShareKey) -> Vec<Arc<Session>> {
+    fn of(&self, key: &ShareKey) -> Vec<Arc<Session>> {
         self.warm().get(key).cloned().unwrap_or_default()
     }
 
@@ -107,13 +107,13 @@ impl Sessions {
         plan.offer().check(call.frame())?;
         let mut tries = TRIES;
         loop {
-            let lane = self.lane(plan, &call, &opening)?;
-            let session = &lane.session;
+            let chosen = self.choose(plan, &call, &opening)?;
+            let session = &chosen.session;
             if call.tool().is_some() {
                 let _waiting = Waiting::new(session, call.frame().bytes().len())?;
                 session.tool_headers().await.map_err(NotCalled::Failed)?.check(&call, mirror)?;
             }
-            let Some(outcome) = lane.deliver(call.frame().clone(), plan.offer()) else { continue };
+            let Some(outcome) = chosen.deliver(call.frame().clone(), plan.offer()) else { continue };
             tries -= 1;
             match outcome {
                 Ok(Some(reader)) => return reader.called_by(plan).map_err(NotCalled::Lost),
@@ -133,27 +133,27 @@ impl Sessions {
     }
 
     /// The backend for this request; started, if there is none that takes it now and there may be another.
-    fn lane(
+    fn choose(
         &self,
         plan: &LaunchPlan,
         call: &Enveloped,
         opening: impl Fn() -> Result<Opening, Denied>,
-    ) -> Result<Lane, NotCalled> {
+    ) -> Result<Chosen, NotCalled> {
         let key = ShareKey { plan: plan.fingerprint(), capabilities: *call.capabilities() };
         loop {
             // Looked at outside of the lock that every tenant needs.
-            let known = self.shared.lanes(&key);
-            let live: Vec<_> = known.iter().filter(|lane| !lane.is_ending()).collect();
-            if let Some(lane) = choose(&live, call) {
-                return Ok(lane);
+            let known = self.shared.of(&key);
+            let live: Vec<_> = known.iter().filter(|session| !session.is_ending()).collect();
+            if let Some(chosen) = Chosen::among(&live, call) {
+                return Ok(chosen);
             }
             let mut warm = self.shared.warm();
-            let lanes = warm.get(&key).map_or(&[][..], Vec::as_slice);
-            if !lanes.iter().map(Arc::as_ptr).eq(known.iter().map(Arc::as_ptr)) {
+            let current = warm.get(&key).map_or(&[][..], Vec::as_slice);
+            if !current.iter().map(Arc::as_ptr).eq(known.iter().map(Arc::as_ptr)) {
                 continue;
             }
             let started = match live.len() {
-                MAX_LANES.. => None,
+                MAX_ALIKE.. => None,
                 0 => Some(self.start_shared(plan, key.clone(), call, &opening)?),
                 // Where there may be no other, a call waits for its turn.
                 _ => self.start_shared(plan, key.clone(), call, &opening).ok(),
@@ -161,12 +161,12 @@ impl Sessions {
             return Ok(match started {
                 Some(session) => {
                     warm.entry(key).or_default().push(session.clone());
-                    Lane { session, waits: false }
+                    Chosen { session, waits: false }
                 }
                 None => {
-                    let shortest = live.into_iter().min_by_key(|lane| lane.state().bridge.held());
+                    let shortest = live.into_iter().min_by_key(|session| session.state().bridge.held());
                     let session = shortest.ok_or(Undelivered::Busy)?.clone();
-                    Lane { session, waits: true }
+                    Chosen { session, waits: true }
                 }
             });
         }
@@ -191,25 +191,25 @@ impl Sessions {
     }
 }
 
-/// The backend that a request goes to.
-struct Lane {
+/// The session, of those that share a key, whose backend a request goes to.
+struct Chosen {
     session: Arc<Session>,
     /// Its turn may come later.
     waits: bool,
 }
 
-/// One of these, if one takes the request now. Who brings back what a backend has asked for must come to that one.
-fn choose(lanes: &[&Arc<Session>], call: &Enveloped) -> Option<Lane> {
-    let asked = |state| lanes.iter().find(|lane| lane.state().bridge.has_asked(state));
-    if let Some(lane) = call.state().and_then(asked) {
-        return Some(Lane { session: Arc::clone(lane), waits: true });
+impl Chosen {
+    /// One of these, if one takes the request now. Who brings back what a backend has asked for must come to that one.
+    fn among(sessions: &[&Arc<Session>], call: &Enveloped) -> Option<Self> {
+        let asked = |state| sessions.iter().find(|session| session.state().bridge.has_asked(state));
+        if let Some(session) = call.state().and_then(asked) {
+            return Some(Self { session: Arc::clone(session), waits: true });
+        }
+        let takes = |session: &&&Arc<Session>| !call.may_be_asked() || !session.state().bridge.is_taken();
+        let session = Arc::clone(sessions.iter().find(takes)?);
+        Some(Self { session, waits: !call.may_be_asked() })
     }
-    let takes = |lane: &&&Arc<Session>| !call.may_be_asked() || !lane.state().bridge.is_taken();
-    let session = Arc::clone(lanes.iter().find(takes)?);
-    Some(Lane { session, waits: !call.may_be_asked() })
-}
 
-impl Lane {
     /// Hands the request over; `None` if another has come first, whose turn it is now.
     fn deliver(&self, frame: Frame, offer: &Offer) -> Option<Result<Option<Reader>, Undelivered>> {
         let state = self.session.state();
