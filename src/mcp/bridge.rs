@@ -8,26 +8,28 @@
 //!                           └─────── it is refused ──────────────▶ Downgrade
 //! handshake  stateless   Downgrade
 //! stateless  stateless   Direct
-//! stateless  unknown     Asking ──── it shows 2026-07-28 ────────▶ Direct
+//! stateless  unknown     Probing ─── it shows 2026-07-28 ────────▶ Direct
 //!                           └─────── it does not ────────────────▶ Upgrade
 //! stateless  handshake   Upgrade ─── it refuses, and shows it ───▶ Direct
 //! ```
 //! Machines without I/O: messages and the time go in, messages come out. The time is how long the session has
 //! lasted. A client's messages have been admitted, and those of several clients numbered, before they come here.
 
-mod asking;
 mod downgrade;
 mod passed;
+mod probing;
 mod upgrade;
+mod waiting;
 mod watching;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 pub use self::passed::{ForClient, Passed};
 
-use self::asking::Asking;
 use self::downgrade::Downgrade;
-use self::upgrade::{Stage, Upgrade};
+use self::probing::Probing;
+use self::upgrade::Upgrade;
 use self::watching::Watching;
 use super::frame::Frame;
 use super::introduction::Introduction;
@@ -44,7 +46,7 @@ pub struct Sides {
     pub backend: Option<Era>,
     /// What the backend has said of itself to others, if that is known.
     pub profile: Option<Profile>,
-    /// Of clients that do not begin with it themselves.
+    /// What clients say of themselves, where they send no `initialize`.
     pub introduction: Introduction,
     /// What the server is called, if it does not say.
     pub server: String,
@@ -64,7 +66,7 @@ pub struct Bridge {
 enum Way {
     Direct,
     Watching(Watching),
-    Asking(Box<Asking>),
+    Probing(Box<Probing>),
     Upgrade(Box<Upgrade>),
     Downgrade(Box<Downgrade>),
 }
@@ -77,7 +79,7 @@ impl Bridge {
             (Era::Handshake, Some(Era::Handshake)) | (Era::Stateless, Some(Era::Stateless)) => Way::Direct,
             (Era::Handshake, None) => Way::Watching(Watching::new(sides.server)),
             (Era::Handshake, Some(Era::Stateless)) => Way::Downgrade(Box::new(Downgrade::new(sides.server))),
-            (Era::Stateless, None) => Way::Asking(Box::new(Asking::begin(sides, &mut out))),
+            (Era::Stateless, None) => Way::Probing(Box::new(Probing::begin(sides, &mut out))),
             (Era::Stateless, Some(Era::Handshake)) => Way::Upgrade(Box::new(Upgrade::begin(sides, &mut out))),
         };
         (Self { way, shown: None }, out)
@@ -92,7 +94,7 @@ impl Bridge {
                 watching.client_says(&frame);
                 out.to_backend.push(frame);
             }
-            Way::Asking(asking) => asking.client_says(frame),
+            Way::Probing(probing) => probing.client_says(frame, &mut out),
             Way::Upgrade(upgrade) => upgrade.client_says(frame, now, &mut out),
             Way::Downgrade(downgrade) => downgrade.client_says(frame, now, &mut out),
         }
@@ -115,9 +117,12 @@ impl Bridge {
                     self.way = Way::Downgrade(downgrade);
                 }
             },
-            Way::Asking(asking) => match asking.backend_says(&frame) {
-                Some(Era::Stateless) => self.open_directly(&mut out),
-                Some(Era::Handshake) => self.upgrade(now, &mut out),
+            Way::Probing(probing) => match probing.backend_says(&frame) {
+                Some(Era::Stateless) => {
+                    let held = probing.take_held();
+                    self.open_directly(held, &mut out);
+                }
+                Some(Era::Handshake) => self.way = upgraded(probing, now, &mut out),
                 // Before it has answered us, nobody has asked it anything.
                 None => {}
             },
@@ -135,8 +140,8 @@ impl Bridge {
         let mut out = Passed::default();
         match &mut self.way {
             Way::Direct | Way::Watching(_) => {}
-            Way::Asking(asking) if asking.is_due(now) => self.upgrade(now, &mut out),
-            Way::Asking(_) => {}
+            Way::Probing(probing) if probing.is_due(now) => self.way = upgraded(probing, now, &mut out),
+            Way::Probing(_) => {}
             Way::Upgrade(upgrade) => upgrade.tick(now, &mut out),
             Way::Downgrade(downgrade) => downgrade.tick(now, &mut out),
         }
@@ -147,7 +152,7 @@ impl Bridge {
     pub fn next_deadline(&self) -> Option<Duration> {
         match &self.way {
             Way::Direct | Way::Watching(_) => None,
-            Way::Asking(asking) => asking.deadline(),
+            Way::Probing(probing) => probing.deadline(),
             Way::Upgrade(upgrade) => upgrade.next_deadline(),
             Way::Downgrade(downgrade) => downgrade.next_deadline(),
         }
@@ -155,17 +160,20 @@ impl Bridge {
 
     /// The backend runs since now, so that it can be late from now on.
     pub fn backend_runs(&mut self, now: Duration) {
-        if let Way::Asking(asking) = &mut self.way {
-            asking.backend_runs(now);
+        if let Way::Probing(probing) = &mut self.way {
+            probing.backend_runs(now);
         }
     }
 
     /// The backend has ended. If it did so over our question which era it speaks, what another is told first, which
     /// is to be started in its place.
     pub fn begin_again(&mut self, now: Duration) -> Option<Passed> {
+        let Way::Probing(probing) = &mut self.way else { return None };
+        if !probing.is_running() {
+            return None;
+        }
         let mut out = Passed::default();
-        let Way::Asking(asking) = &self.way else { return None };
-        asking.is_running().then(|| self.upgrade(now, &mut out))?;
+        self.way = upgraded(probing, now, &mut out);
         self.shown = Some(Era::Handshake);
         Some(out)
     }
@@ -177,7 +185,7 @@ impl Bridge {
 
     /// Whether the backend would not begin a conversation, of which its clients have been told.
     pub fn is_refused(&self) -> bool {
-        matches!(&self.way, Way::Upgrade(upgrade) if upgrade.stage() == Stage::Refused)
+        matches!(&self.way, Way::Upgrade(upgrade) if upgrade.is_refused())
     }
 
     /// What the backend has shown itself to be, where we asked; or is taken for, after it has ended over the question.
@@ -185,7 +193,7 @@ impl Bridge {
         self.shown
     }
 
-    /// What the backend says of itself, once it has, to whom it did not introduce itself.
+    /// What the backend says of itself, once it has, for those who come later.
     pub fn profile(&self) -> Option<&Profile> {
         match &self.way {
             Way::Upgrade(upgrade) => upgrade.profile(),
@@ -197,7 +205,7 @@ impl Bridge {
     pub fn held(&self) -> usize {
         match &self.way {
             Way::Direct | Way::Watching(_) => 0,
-            Way::Asking(asking) => asking.held(),
+            Way::Probing(probing) => probing.held(),
             Way::Upgrade(upgrade) => upgrade.held(),
             Way::Downgrade(downgrade) => downgrade.held(),
         }
@@ -221,36 +229,31 @@ impl Bridge {
         matches!(&self.way, Way::Upgrade(upgrade) if upgrade.has_asked(state))
     }
 
-    /// The backend speaks the era of its clients after all.
-    fn open_directly(&mut self, out: &mut Passed) {
-        let held = match std::mem::replace(&mut self.way, Way::Direct) {
-            Way::Asking(asking) => asking.into_held(),
-            Way::Upgrade(upgrade) => upgrade.into_held(),
-            Way::Direct | Way::Watching(_) | Way::Downgrade(_) => Vec::new(),
-        };
+    /// The backend speaks the era of its clients after all. What they have said so far goes to it.
+    fn open_directly(&mut self, held: VecDeque<Frame>, out: &mut Passed) {
+        self.way = Way::Direct;
         self.shown = Some(Era::Stateless);
         out.to_backend.extend(held);
     }
 
-    /// The backend has not shown that it speaks the era of its clients: it is asked to speak the other.
-    fn upgrade(&mut self, now: Duration, out: &mut Passed) {
-        if let Way::Asking(asking) = std::mem::replace(&mut self.way, Way::Direct) {
-            let (sides, held) = asking.into_parts();
-            let mut upgrade = Upgrade::begin(sides, out);
-            held.into_iter().for_each(|frame| upgrade.client_says(frame, now, out));
-            self.way = Way::Upgrade(Box::new(upgrade));
-        }
-    }
-
     /// Notes what has come of the conversation that an upgrade begins.
     fn settle(&mut self, out: &mut Passed) {
-        let Way::Upgrade(upgrade) = &self.way else { return };
-        match upgrade.stage() {
-            Stage::Beginning | Stage::Refused => {}
-            Stage::Open => self.shown = Some(Era::Handshake),
-            Stage::OtherEra => self.open_directly(out),
+        let Way::Upgrade(upgrade) = &mut self.way else { return };
+        if upgrade.is_open() {
+            self.shown = Some(Era::Handshake);
+        } else if let Some(held) = upgrade.take_for_other_era() {
+            self.open_directly(held, out);
         }
     }
+}
+
+/// The backend has not shown that it speaks the era of its clients: it is asked to speak the other.
+fn upgraded(probing: &mut Probing, now: Duration, out: &mut Passed) -> Way {
+    let mut upgrade = Upgrade::begin(probing.sides().clone(), out);
+    for frame in probing.take_held() {
+        upgrade.client_says(frame, now, out);
+    }
+    Way::Upgrade(Box::new(upgrade))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What a client says of itself, in either era: in `initialize`, or in the envelope of each request.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::frame::Frame;
 use super::members::{decode, members};
@@ -23,6 +23,11 @@ pub(super) enum Ask {
     Sampling,
     /// `roots/list`
     Roots,
+}
+
+/// The `clientInfo` of Lockgate itself, where it asks in its own name.
+pub(super) fn own_info() -> Value {
+    json!({ "name": "lockgate", "version": env!("CARGO_PKG_VERSION") })
 }
 
 impl Ask {

@@ -65,6 +65,21 @@ fn what_was_called_off_before_the_backend_was_known_never_reaches_it() {
 }
 
 #[test]
+fn what_waits_before_the_backend_is_known_is_bounded() {
+    let (mut bridge, first) = asking();
+    let large = |id: u64| {
+        let text = "x".repeat(600_000);
+        frame(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"m","params":{{"a":"{text}"}}}}"#))
+    };
+    assert!(bridge.client_says(large(1), NOW).to_client.is_empty());
+    let refused = bridge.client_says(large(2), NOW).to_client;
+    assert!(refused[0].frame.is_error() && bridge.held() < 700_000, "{refused:?}");
+    let Kind::Response(Some(id)) = refused[0].frame.kind() else { panic!("{refused:?}") };
+    assert_eq!(*id, RequestId::number(2));
+    assert_eq!(methods(&bridge.backend_says(answer(&first, SHOWS), NOW).to_backend), ["m"]);
+}
+
+#[test]
 fn a_backend_that_does_not_show_the_era_of_its_clients_is_asked_for_the_other() {
     let (mut bridge, first) = asking();
     assert_eq!(methods(&bridge.backend_says(answer(&first, UNKNOWN), NOW).to_backend), ["initialize"]);

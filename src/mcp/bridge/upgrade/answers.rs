@@ -1,9 +1,8 @@
 //! Answers of the backend as clients of the stateless era expect them (MCP 2026-07-28; protocol.md section 5.3).
 
 use super::Frame;
-use super::meta::Gets;
 use super::requests::Shape;
-use crate::mcp::edits::Edits;
+use crate::mcp::edits::{Edits, Merged};
 use crate::mcp::error::{Code, error_code, error_frame};
 use crate::mcp::id::RequestId;
 use crate::mcp::members::{at_most, each, members};
@@ -14,6 +13,10 @@ use crate::mcp::splice;
 const NO_RESOURCE: i64 = -32002;
 /// Older revisions say so that the client must open a URL first.
 const URLS_REQUIRED: i64 = -32042;
+/// What each result has (MCP 2026-07-28, results and caching).
+const COMPLETE: &str = r#""resultType":"complete""#;
+/// The same of one that clients may keep. A server of the older era says nothing of how long it holds.
+const CACHEABLE: &str = r#""resultType":"complete","ttlMs":0,"cacheScope":"private""#;
 /// URLs that one answer may want opened.
 const MAX_URLS: usize = 64;
 
@@ -36,16 +39,12 @@ fn completed(
     client: &RequestId,
 ) -> Result<Frame, serde_json::Error> {
     let mut edits = Edits::of(answer);
-    let gets = if shape.is_cacheable {
-        Gets {
-            members: r#""resultType":"complete","ttlMs":0,"cacheScope":"private""#,
-            instead_of: &["resultType", "ttlMs", "cacheScope"],
-            meta: (SERVER_INFO, info),
-        }
+    let (comes, instead_of): (_, &[_]) = if shape.is_cacheable {
+        (CACHEABLE, &["resultType", "ttlMs", "cacheScope"])
     } else {
-        Gets { members: r#""resultType":"complete""#, instead_of: &["resultType"], meta: (SERVER_INFO, info) }
+        (COMPLETE, &["resultType"])
     };
-    gets.into_object(answer.payload(), &mut edits)?;
+    edits.merge(answer.payload(), Merged { members: comes, instead_of, meta: (SERVER_INFO, info) })?;
     if shape.lists_tools
         && let Ok([Some(tools)]) = members(answer.payload(), ["tools"])
     {

@@ -38,9 +38,9 @@ pub(super) struct Shape {
     pub(super) may_ask: bool,
 }
 
-/// What a request holds that is not for the backend.
+/// What a request carries that is not for the backend.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Asked<'f> {
+pub(super) struct Carried<'f> {
     /// `_meta`
     meta: Option<&'f str>,
     /// `inputResponses`
@@ -102,7 +102,7 @@ impl Shape {
     }
 }
 
-impl<'f> Asked<'f> {
+impl<'f> Carried<'f> {
     /// # Errors
     /// If the request cannot be read in one way, or names a level that there is not.
     pub(super) fn read(request: &'f Frame) -> Result<Self, Failure> {

@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
+use super::Frame;
 use super::calls::PATIENCE;
+use super::conversation::Conversation;
 use super::logs::Level;
-use super::{Frame, Stage, Upgrade};
 use crate::mcp::bridge::passed::{ForClient, Passed};
 use crate::mcp::edits::Edits;
 use crate::mcp::error::Code;
 use crate::mcp::id::RequestId;
-use crate::mcp::introduction::Ask;
+use crate::mcp::introduction::{Ask, Introduction};
 use crate::mcp::members::members;
 use crate::mcp::related::progress;
 
-impl Upgrade {
+impl Conversation {
     /// The backend asks something.
     pub(super) fn asked(
         &mut self,
@@ -21,19 +22,9 @@ impl Upgrade {
         frame: &Frame,
         now: Duration,
     ) -> Result<(), (Code, &'static str)> {
-        let ask = Ask::of(&frame.method()).ok_or((Code::NoMethod, "no client knows this method"))?;
-        match self.sides.introduction.can_be_asked(ask, frame.payload()) {
-            Ok(true) => {}
-            Ok(false) => {
-                return Err((Code::NoMethod, "the client has not declared that it can be asked this"));
-            }
-            Err(_) => return Err((Code::Internal, "`params` must be an object, each member there once")),
-        }
-        if self.stage == Stage::Refused {
-            return Err((Code::Internal, "no client can be asked before the server is initialized"));
-        }
+        may_be_asked(&self.sides.introduction, frame)?;
         let until = self.calls.current.is_none().then_some(now + PATIENCE);
-        self.questions.add(id, frame, until).map_err(|reason| (Code::Internal, reason))?;
+        self.questions.add(id, frame, until)?;
         self.settle_questions(now);
         Ok(())
     }
@@ -58,5 +49,18 @@ impl Upgrade {
         {
             out.to_client.push(ForClient::about(client, frame));
         }
+    }
+}
+
+/// Whether clients that have introduced themselves so can be asked this by their backend.
+///
+/// # Errors
+/// What the backend is told if they cannot.
+pub(super) fn may_be_asked(clients: &Introduction, question: &Frame) -> Result<(), (Code, &'static str)> {
+    let ask = Ask::of(&question.method()).ok_or((Code::NoMethod, "no client knows this method"))?;
+    match clients.can_be_asked(ask, question.payload()) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err((Code::NoMethod, "the client has not declared that it can be asked this")),
+        Err(_) => Err((Code::Internal, "`params` must be an object, each member there once")),
     }
 }

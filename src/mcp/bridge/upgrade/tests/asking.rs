@@ -230,7 +230,7 @@ fn a_question_of_no_call_waits_for_the_next() {
     both.wonders("1", "roots/list");
     let ended = both.wait(300_000);
     assert_eq!((&ended.to_backend[0]["id"], code(&ended.to_backend[0])), (&json!(1), -32603));
-    assert_eq!((ended.to_backend.len(), both.upgrade.questions.is_empty()), (1, true));
+    assert_eq!((ended.to_backend.len(), both.open_one().questions.is_empty()), (1, true));
 }
 
 #[test]

@@ -72,7 +72,7 @@ impl World {
                 assert!(message["params"].get(STATE).is_none());
                 if method == "tools/call" {
                     assert!(
-                        self.at.is_none() || !self.both.upgrade.can_ask(),
+                        self.at.is_none() || !self.both.upgrade.sides.introduction.can_be_asked_anything(),
                         "calls are taken one at a time"
                     );
                     self.at.clone_from(&tag);
