@@ -164,8 +164,8 @@ fn who_need_not_know_about_eras_does_not_name_them() {
         let rest = TRANSPORT.iter().fold(line.to_owned(), |line, name| line.replace(name, ""));
         ERAS.iter().any(|word| rest.to_lowercase().contains(word))
     };
-    let need_not =
-        |source: &&Source| !is_among(&source.path, KNOW_ERAS) && !source.path.ends_with("/tests.rs");
+    let is_test = |path: &str| path.ends_with("/tests.rs") || path.contains("/tests/");
+    let need_not = |source: &&Source| !is_among(&source.path, KNOW_ERAS) && !is_test(&source.path);
     for Source { path, text, .. } in sources.iter().filter(need_not) {
         if let Some((number, line)) = text.lines().enumerate().find(|(_, line)| names_an_era(line)) {
             panic!("src/{path}:{} names an era, which is for {KNOW_ERAS:?}: {line}", number + 1);

@@ -57,7 +57,9 @@ impl Beginning {
                 out.to_client.push(opening::discovered(id, known, &self.sides.server).into());
             }
             // The backend would not know what to make of others; answers go another way in this era.
-            (Kind::Request(..) | Kind::Notification(Method::Cancelled(_)), _) => self.held.hold(frame, out),
+            (Kind::Request(..) | Kind::Notification(Method::Cancelled(Some(_))), _) => {
+                self.held.hold(frame, out);
+            }
             (Kind::Notification(_) | Kind::Response(_), _) => {}
         }
     }
