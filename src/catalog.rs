@@ -261,7 +261,7 @@ impl Entry {
             name: ServerName::new(name),
             target: server.target().to_owned(),
             backing,
-            era: server.era.revision().map(Era::of),
+            era: server.era.known(),
             policy,
             sessions: server.sessions.unwrap_or(usize::MAX).min(all.limits.sessions_per_server),
             timeout: server.timeout,

@@ -30,8 +30,8 @@ mod usage;
 mod version;
 
 pub use self::bridge::{Bridge, ForClient, Passed, Sides};
-pub use self::discover::{discover, era_shown, is_probe, list_tools};
-pub use self::error::{Code, Failure, error_code, error_frame};
+pub use self::discover::{is_probe, list_tools};
+pub use self::error::{Code, Failure, asks_in_vain, error_code, error_frame};
 pub use self::event_stream::{Event, EventName, EventStream, TooLong};
 pub use self::frame::{Frame, Kind, Malformed, Method};
 pub use self::handshake::{agreed_revision, initialize, initialized, started_over};
@@ -49,4 +49,4 @@ pub use self::scan::IdScanner;
 pub use self::seal::Seal;
 pub use self::tools::ToolHeaders;
 pub use self::usage::Misuse;
-pub use self::version::{Era, SESSION_VERSIONS, STATELESS_VERSIONS, is_session_version};
+pub use self::version::{Era, SESSION_VERSIONS, is_session_version};

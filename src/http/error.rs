@@ -197,11 +197,10 @@ impl From<NotCalled> for Refusal {
 /// The status of an answer, by the code of its error, where it has to tell that (MCP 2026-07-28; protocol.md section
 /// 3.1).
 pub(super) fn status_of(code: i64) -> StatusCode {
-    const NO_CAPABILITY: i64 = -32021;
     let is = |known: Code| code == i64::from(known.number());
     if is(Code::NoMethod) {
         StatusCode::NOT_FOUND
-    } else if code == NO_CAPABILITY || is(Code::UnsupportedVersion) || is(Code::HeaderMismatch) {
+    } else if is(Code::MissingCapability) || is(Code::UnsupportedVersion) || is(Code::HeaderMismatch) {
         StatusCode::BAD_REQUEST
     } else {
         StatusCode::OK

@@ -10,26 +10,28 @@
 //!                         └─────── it is refused ─────────────▶ Downgrade
 //! handshake  stateless   Downgrade
 //! stateless  stateless   Direct
-//! stateless  unknown     Asking ──── it shows 2026-07-28 ────────▶ Direct
+//! stateless  unknown     Probing ─── it shows 2026-07-28 ────────▶ Direct
 //!                           └─────── it does not ────────────────▶ Upgrade
 //! stateless  handshake   Upgrade ─── it refuses, and shows it ───▶ Direct
 //! ```
 //! Machines without I/O: messages and the time go in, messages come out. The time is how long the session has
 //! lasted. A client's messages have been admitted, and those of several clients numbered, before they come here.
 
-mod asking;
 mod downgrade;
 mod passed;
+mod probing;
 mod upgrade;
+mod waiting;
 mod watching;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 pub use self::passed::{ForClient, Passed};
 
-use self::asking::Asking;
 use self::downgrade::Downgrade;
-use self::upgrade::{Stage, Upgrade};
+use self::probing::Probing;
+use self::upgrade::Upgrade;
 use self::watching::Watching;
 use super::frame::Frame;
 use super::introduction::Introduction;
@@ -46,7 +48,7 @@ pub struct Sides {
     pub backend: Option<Era>,
     /// What the backend has said of itself to others, if that is known.
     pub profile: Option<Profile>,
-    /// Of clients that do not begin with it themselves.
+    /// What clients say of themselves, where they send no `initialize`.
     pub introduction: Introduction,
     /// What the server is called, if it does not say.
     pub server: String,
@@ -68,7 +70,7 @@ pub struct Bridge {
 enum Way {
     Direct,
     Watching(Watching),
-    Asking(Box<Asking>),
+    Probing(Box<Probing>),
     Upgrade(Box<Upgrade>),
     Downgrade(Box<Downgrade>),
 }
@@ -81,7 +83,7 @@ impl Bridge {
             (Era::Handshake, Some(Era::Handshake)) | (Era::Stateless, Some(Era::Stateless)) => Way::Direct,
             (Era::Handshake, None) => Way::Watching(Watching::new(Box::new(Downgrade::new(sides.server)))),
             (Era::Handshake, Some(Era::Stateless)) => Way::Downgrade(Box::new(Downgrade::new(sides.server))),
-            (Era::Stateless, None) => Way::Asking(Box::new(Asking::begin(sides, &mut out))),
+            (Era::Stateless, None) => Way::Probing(Box::new(Probing::begin(sides, &mut out))),
             (Era::Stateless, Some(Era::Handshake)) => Way::Upgrade(Box::new(Upgrade::begin(sides, &mut out))),
         };
         (Self { way, shown: None, is_late: false }, out)
@@ -96,7 +98,7 @@ impl Bridge {
                 watching.client_says(&frame);
                 out.to_backend.push(frame);
             }
-            Way::Asking(asking) => asking.client_says(frame),
+            Way::Probing(probing) => probing.client_says(frame, &mut out),
             Way::Upgrade(upgrade) => upgrade.client_says(frame, now, &mut out),
             Way::Downgrade(downgrade) => {
                 downgrade.client_says(frame, now, &mut out);
@@ -119,9 +121,12 @@ impl Bridge {
                 }
                 watching::Seen::Refused(initialize) => self.downgrade(initialize, frame, now, &mut out),
             },
-            Way::Asking(asking) => match asking.backend_says(&frame) {
-                Some(Era::Stateless) => self.open_directly(&mut out),
-                Some(Era::Handshake) => self.upgrade(now, &mut out),
+            Way::Probing(probing) => match probing.backend_says(&frame) {
+                Some(Era::Stateless) => {
+                    let held = probing.take_held();
+                    self.open_directly(held, &mut out);
+                }
+                Some(Era::Handshake) => self.way = upgraded(probing, now, &mut out),
                 // Before it has answered us, nobody has asked it anything.
                 None => {}
             },
@@ -142,11 +147,11 @@ impl Bridge {
         let mut out = Passed::default();
         match &mut self.way {
             Way::Direct | Way::Watching(_) => {}
-            Way::Asking(asking) if asking.is_due(now) => {
+            Way::Probing(probing) if probing.is_due(now) => {
                 self.is_late = true;
-                self.upgrade(now, &mut out);
+                self.way = upgraded(probing, now, &mut out);
             }
-            Way::Asking(_) => {}
+            Way::Probing(_) => {}
             Way::Upgrade(upgrade) => upgrade.tick(now, &mut out),
             Way::Downgrade(downgrade) => downgrade.tick(now, &mut out),
         }
@@ -157,7 +162,7 @@ impl Bridge {
     pub fn next_deadline(&self) -> Option<Duration> {
         match &self.way {
             Way::Direct | Way::Watching(_) => None,
-            Way::Asking(asking) => asking.deadline(),
+            Way::Probing(probing) => probing.deadline(),
             Way::Upgrade(upgrade) => upgrade.next_deadline(),
             Way::Downgrade(downgrade) => downgrade.next_deadline(),
         }
@@ -165,16 +170,16 @@ impl Bridge {
 
     /// The backend runs since now, so that it can be late from now on.
     pub fn backend_runs(&mut self, now: Duration) {
-        if let Way::Asking(asking) = &mut self.way {
-            asking.backend_runs(now);
+        if let Way::Probing(probing) = &mut self.way {
+            probing.backend_runs(now);
         }
     }
 
     /// Whether the conversation with the backend has still to begin, where that is not for its client to do.
     pub fn is_beginning(&self) -> bool {
         match &self.way {
-            Way::Asking(_) => true,
-            Way::Upgrade(upgrade) => upgrade.stage() == Stage::Beginning,
+            Way::Probing(_) => true,
+            Way::Upgrade(upgrade) => upgrade.is_beginning(),
             Way::Direct | Way::Watching(_) | Way::Downgrade(_) => false,
         }
     }
@@ -182,8 +187,8 @@ impl Bridge {
     /// Whether another backend is to be started in the place of this one, if it ends.
     pub fn may_begin_again(&self) -> bool {
         match &self.way {
-            Way::Asking(asking) => asking.is_running(),
-            Way::Upgrade(upgrade) => self.is_late && upgrade.stage() == Stage::Beginning,
+            Way::Probing(probing) => probing.is_running(),
+            Way::Upgrade(upgrade) => self.is_late && upgrade.is_beginning(),
             Way::Direct | Way::Watching(_) | Way::Downgrade(_) => false,
         }
     }
@@ -195,7 +200,11 @@ impl Bridge {
             return None;
         }
         let mut out = Passed::default();
-        self.upgrade(now, &mut out);
+        match &mut self.way {
+            Way::Probing(probing) => self.way = upgraded(probing, now, &mut out),
+            Way::Upgrade(upgrade) => upgrade.begin_again(&mut out),
+            Way::Direct | Way::Watching(_) | Way::Downgrade(_) => {}
+        }
         (self.is_late, self.shown) = (false, Some(Era::Handshake));
         Some(out)
     }
@@ -216,7 +225,7 @@ impl Bridge {
 
     /// Whether the backend would not begin a conversation, of which its clients have been told.
     pub fn is_refused(&self) -> bool {
-        matches!(&self.way, Way::Upgrade(upgrade) if upgrade.stage() == Stage::Refused)
+        matches!(&self.way, Way::Upgrade(upgrade) if upgrade.is_refused())
     }
 
     /// What the backend has shown itself to be, where we asked; or is taken for, after it has ended over the question.
@@ -224,7 +233,7 @@ impl Bridge {
         self.shown
     }
 
-    /// What the backend says of itself, once it has, to whom it did not introduce itself.
+    /// What the backend says of itself, once it has, for those who come later.
     pub fn profile(&self) -> Option<&Profile> {
         match &self.way {
             Way::Upgrade(upgrade) => upgrade.profile(),
@@ -236,7 +245,7 @@ impl Bridge {
     pub fn held(&self) -> usize {
         match &self.way {
             Way::Direct | Way::Watching(_) => 0,
-            Way::Asking(asking) => asking.held(),
+            Way::Probing(probing) => probing.held(),
             Way::Upgrade(upgrade) => upgrade.held(),
             Way::Downgrade(downgrade) => downgrade.held(),
         }
@@ -250,7 +259,7 @@ impl Bridge {
     /// Whether the backend may ask something in a call, and does not say in which: then it gets one at a time.
     pub fn takes_turns(&self) -> bool {
         match &self.way {
-            Way::Asking(asking) => asking.takes_turns(),
+            Way::Probing(probing) => probing.takes_turns(),
             Way::Upgrade(upgrade) => upgrade.takes_turns(),
             Way::Direct | Way::Watching(_) | Way::Downgrade(_) => false,
         }
@@ -259,7 +268,7 @@ impl Bridge {
     /// Whether such a call would have to wait for another.
     pub fn is_taken(&self) -> bool {
         match &self.way {
-            Way::Asking(asking) => asking.is_taken(),
+            Way::Probing(probing) => probing.is_taken(),
             Way::Upgrade(upgrade) => upgrade.is_taken() || upgrade.is_spent(),
             Way::Direct | Way::Watching(_) | Way::Downgrade(_) => false,
         }
@@ -283,27 +292,11 @@ impl Bridge {
         matches!(&self.way, Way::Upgrade(upgrade) if upgrade.has_asked(state))
     }
 
-    /// The backend speaks the era of its clients after all.
-    fn open_directly(&mut self, out: &mut Passed) {
-        let held = match std::mem::replace(&mut self.way, Way::Direct) {
-            Way::Asking(asking) => asking.into_held(),
-            Way::Upgrade(upgrade) => upgrade.into_held(),
-            Way::Direct | Way::Watching(_) | Way::Downgrade(_) => Vec::new(),
-        };
+    /// The backend speaks the era of its clients after all. What they have said so far goes to it.
+    fn open_directly(&mut self, held: VecDeque<Frame>, out: &mut Passed) {
+        self.way = Way::Direct;
         self.shown = Some(Era::Stateless);
         out.to_backend.extend(held);
-    }
-
-    /// The backend has not shown that it speaks the era of its clients: it is asked to speak the other.
-    fn upgrade(&mut self, now: Duration, out: &mut Passed) {
-        let (sides, held) = match std::mem::replace(&mut self.way, Way::Direct) {
-            Way::Asking(asking) => asking.into_parts(),
-            Way::Upgrade(upgrade) => upgrade.into_parts(),
-            other => return self.way = other,
-        };
-        let mut upgrade = Upgrade::begin(sides, out);
-        held.into_iter().for_each(|frame| upgrade.client_says(frame, now, out));
-        self.way = Way::Upgrade(Box::new(upgrade));
     }
 
     /// The backend has refused this `initialize` of its client, but may speak the other era.
@@ -325,13 +318,22 @@ impl Bridge {
 
     /// Notes what has come of the conversation that an upgrade begins.
     fn settle(&mut self, out: &mut Passed) {
-        let Way::Upgrade(upgrade) = &self.way else { return };
-        match upgrade.stage() {
-            Stage::Beginning | Stage::Refused => {}
-            Stage::Open => self.shown = Some(Era::Handshake),
-            Stage::OtherEra => self.open_directly(out),
+        let Way::Upgrade(upgrade) = &mut self.way else { return };
+        if upgrade.is_open() {
+            self.shown = Some(Era::Handshake);
+        } else if let Some(held) = upgrade.take_for_other_era() {
+            self.open_directly(held, out);
         }
     }
+}
+
+/// The backend has not shown that it speaks the era of its clients: it is asked to speak the other.
+fn upgraded(probing: &mut Probing, now: Duration, out: &mut Passed) -> Way {
+    let mut upgrade = Upgrade::begin(probing.sides().clone(), out);
+    for frame in probing.take_held() {
+        upgrade.client_says(frame, now, out);
+    }
+    Way::Upgrade(Box::new(upgrade))
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use super::error::{Code, error_code};
 use super::frame::{Frame, Kind};
 use super::id::RequestId;
+use super::introduction::own_info;
+use super::ladder::{CAPABILITIES, CLIENT, VERSION};
 use super::members::members;
 use super::splice;
 use super::version::{Era, STATELESS_VERSIONS};
@@ -15,7 +17,7 @@ const TOOLS_ID: &str = r#""lockgate-tools""#;
 
 /// A `server/discover` request, and its id. Only a server of the stateless era answers with a result; one
 /// of the other may end itself over it (rmcp 1.5), so it is for processes that nobody else uses.
-pub fn discover() -> (Frame, RequestId) {
+pub(super) fn discover() -> (Frame, RequestId) {
     let id = RequestId::literal(DISCOVER_ID);
     (splice::request(&id, "server/discover", &json!({ "_meta": envelope() }).to_string()), id)
 }
@@ -27,7 +29,7 @@ pub fn is_probe(request: &Frame) -> bool {
 }
 
 /// What the answer to [`discover`] shows (protocol.md section 4).
-pub fn era_shown(answer: &Frame) -> Era {
+pub(super) fn era_shown(answer: &Frame) -> Era {
     let unsupported = i64::from(Code::UnsupportedVersion.number());
     let member = |text, name| members(text, [name]).ok().and_then(|[token]| token);
     let versions = match error_code(answer) {
@@ -72,9 +74,9 @@ pub fn list_tools(cursor: Option<&str>) -> Frame {
 
 fn envelope() -> Value {
     json!({
-        "io.modelcontextprotocol/protocolVersion": STATELESS_VERSIONS[0],
-        "io.modelcontextprotocol/clientCapabilities": {},
-        "io.modelcontextprotocol/clientInfo": { "name": "lockgate", "version": env!("CARGO_PKG_VERSION") },
+        VERSION: STATELESS_VERSIONS[0],
+        CAPABILITIES: {},
+        CLIENT: own_info(),
     })
 }
 

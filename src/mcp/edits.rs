@@ -1,6 +1,7 @@
 //! Changes to chosen places of one message; every other byte stays as it was.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use super::frame::{Frame, place};
@@ -12,6 +13,17 @@ use super::members::entries;
 pub(super) struct Edits<'f> {
     frame: &'f Frame,
     made: Vec<(Range<usize>, Cow<'f, str>)>,
+}
+
+/// What [`Edits::merge`] puts into an object.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Merged<'a> {
+    /// Members, as JSON text such as `"a":1,"b":2`; or nothing.
+    pub(super) members: &'a str,
+    /// Their names, and those of others that may not be there: the object's own members of these names go.
+    pub(super) instead_of: &'a [&'a str],
+    /// The name of a member of `_meta`, and its value as JSON text.
+    pub(super) meta: (&'a str, &'a str),
 }
 
 impl<'f> Edits<'f> {
@@ -55,6 +67,43 @@ impl<'f> Edits<'f> {
             self.made.push((at + 1..at + 1, comes));
         }
         self.made.extend(cuts.into_iter().map(|cut| (at + cut.start..at + cut.end, Cow::Borrowed(""))));
+        Ok(())
+    }
+
+    /// Gives members to an object, which is a part of the payload, and one to its `_meta`, in the place of its own of
+    /// those names. Everything else of it stays, to the byte. A `_meta` that is no object, or there twice, cannot be
+    /// read in one way, and is replaced.
+    ///
+    /// # Errors
+    /// If the part is no object. Then nothing of it changes.
+    pub(super) fn merge(&mut self, object: &'f str, comes: Merged<'_>) -> Result<(), serde_json::Error> {
+        let (mut metas, mut meta, mut is_empty, mut goes) = (0, None, true, false);
+        entries(object, |name, token| {
+            is_empty = false;
+            goes |= comes.instead_of.contains(&&*name);
+            if name == "_meta" {
+                (metas, meta) = (metas + 1, Some(token));
+            }
+        })?;
+        let (name, value) = comes.meta;
+        let mut members = comes.members.to_owned();
+        let kept = meta.filter(|token| metas == 1 && token.starts_with('{'));
+        if let Some(meta) = kept {
+            self.reshape(meta, |own| own == name, format!(r#""{name}":{value}"#))?;
+        } else {
+            let comma = if members.is_empty() { "" } else { "," };
+            let _ = write!(members, r#"{comma}"_meta":{{"{name}":{value}}}"#);
+        }
+        let replaces_meta = metas > 0 && kept.is_none();
+        if goes || replaces_meta {
+            let goes = |own: &str| comes.instead_of.contains(&own) || (replaces_meta && own == "_meta");
+            return self.reshape(object, goes, members);
+        }
+        // Most often nothing goes, and then the object need not be read again.
+        if !members.is_empty() {
+            let comma = if is_empty { "" } else { "," };
+            self.replace(&object[..1], format!("{{{members}{comma}"));
+        }
         Ok(())
     }
 

@@ -96,6 +96,12 @@ pub fn error_frame(id: &RequestId, code: Code, message: &str) -> Frame {
     Failure::new(code, message).frame(id)
 }
 
+/// The answer to a request of a backend of the stateless era, where there is none that it could send (MCP 2026-07-28).
+pub fn asks_in_vain(id: &RequestId) -> Frame {
+    let reason = "a server of protocol version 2026-07-28 sends no requests; it returns `input_required`";
+    error_frame(id, Code::NoMethod, reason)
+}
+
 /// The code of an error response.
 pub fn error_code(frame: &Frame) -> Option<i64> {
     let [code] = members(Some(frame).filter(|frame| frame.is_error())?.payload(), ["code"]).ok()?;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::frame::Frame;
 use super::id::RequestId;
+use super::introduction::own_info;
 use super::members::{decode, members};
+use super::profile::SERVER_INFO;
 use super::splice;
 
 /// An id that no SDK draws: they count, or draw UUIDs.
@@ -18,9 +20,9 @@ const MAX_REVISION: usize = 64;
 pub fn initialize(revision: &str) -> (Frame, RequestId) {
     let id = RequestId::literal(HANDSHAKE_ID);
     let params = format!(
-        r#"{{"protocolVersion":{},"capabilities":{{}},"clientInfo":{{"name":"lockgate","version":"{}"}}}}"#,
+        r#"{{"protocolVersion":{},"capabilities":{{}},"clientInfo":{}}}"#,
         serde_json::Value::from(revision),
-        env!("CARGO_PKG_VERSION")
+        own_info()
     );
     (splice::request(&id, "initialize", &params), id)
 }
@@ -50,7 +52,7 @@ pub fn started_over(server: &str) -> [Frame; 4] {
 pub(super) fn server_info(answer: &Frame) -> Option<(String, String)> {
     let member = |text, name| members(text, [name]).ok().and_then(|[token]| token);
     let result = Some(answer).filter(|answer| !answer.is_error())?.payload();
-    let meta = || member(member(result, "_meta")?, "io.modelcontextprotocol/serverInfo");
+    let meta = || member(member(result, "_meta")?, SERVER_INFO);
     let [name, version] = members(member(result, "serverInfo").or_else(meta)?, ["name", "version"]).ok()?;
     Some((decode(name?)?.into_owned(), decode(version?)?.into_owned()))
 }

@@ -38,7 +38,8 @@ impl RequestId {
         Self { token: token.into(), decoded: None }
     }
 
-    /// An id of our own for a request to a backend whose clients' requests have numbers.
+    /// An id of our own for a request to a backend whose clients' requests have numbers. A string, so that it equals no
+    /// number that a client's request got.
     pub(super) fn own(number: u64) -> Self {
         Self { token: format!(r#""lockgate-{number}""#).into(), decoded: None }
     }

@@ -1,6 +1,6 @@
 //! What a client says of itself, in either era: in `initialize`, or in the envelope of each request.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::frame::Frame;
 use super::members::{decode, members};
@@ -25,15 +25,26 @@ pub(super) enum Ask {
     Roots,
 }
 
+/// The `clientInfo` of Lockgate itself, where it asks in its own name.
+pub(super) fn own_info() -> Value {
+    json!({ "name": "lockgate", "version": env!("CARGO_PKG_VERSION") })
+}
+
 impl Ask {
+    const ALL: [Self; 3] = [Self::Elicitation, Self::Sampling, Self::Roots];
+
     /// What this method asks, if it is one of these.
     pub(super) fn of(method: &str) -> Option<Self> {
-        Some(match method {
-            "elicitation/create" => Self::Elicitation,
-            "sampling/createMessage" => Self::Sampling,
-            "roots/list" => Self::Roots,
-            _ => return None,
-        })
+        Self::ALL.into_iter().find(|ask| ask.method() == method)
+    }
+
+    /// The method that asks this.
+    pub(super) fn method(self) -> &'static str {
+        match self {
+            Self::Elicitation => "elicitation/create",
+            Self::Sampling => "sampling/createMessage",
+            Self::Roots => "roots/list",
+        }
     }
 
     /// The capability of a client that can be asked this.
@@ -64,24 +75,79 @@ impl Introduction {
         Value::from(self.capabilities.clone()).to_string()
     }
 
-    /// Whether the client can be asked this. An elicitation that opens a URL must be declared by itself.
-    pub(super) fn can_be_asked(&self, ask: Ask, params: &str) -> bool {
+    /// Whether the client has declared all that this question needs, in each of its parameters (MCP 2025-11-25 and
+    /// 2026-07-28, client features).
+    ///
+    /// # Errors
+    /// If the parameters cannot be read in one way.
+    pub(super) fn can_be_asked(&self, ask: Ask, params: &str) -> Result<bool, serde_json::Error> {
+        let params = if params.is_empty() { "{}" } else { params };
+        let [mode, tools, choice, context] =
+            members(params, ["mode", "tools", "toolChoice", "includeContext"])?;
         let Some(own) = self.capabilities.get(ask.capability()).filter(|own| own.is_object()) else {
-            return false;
+            return Ok(false);
         };
-        let mode = members(params, ["mode"]).ok().and_then(|[mode]| decode(mode?).map(|mode| mode == "url"));
-        match (ask, mode) {
-            (Ask::Elicitation, Some(true)) => own.get("url").is_some(),
+        let says = |token: Option<&str>, text| token.and_then(decode).is_some_and(|said| said == text);
+        Ok(match ask {
+            Ask::Elicitation if says(mode, "url") => own.get("url").is_some(),
             // `{}` means forms, for all clients that know of nothing else.
-            (Ask::Elicitation, _) => own.get("form").is_some() || own.get("url").is_none(),
-            _ => true,
-        }
+            Ask::Elicitation => own.get("form").is_some() || own.get("url").is_none(),
+            Ask::Sampling => {
+                let needs_tools = tools.is_some() || choice.is_some();
+                let needs_context = context.is_some() && !says(context, "none");
+                (!needs_tools || own.get("tools").is_some())
+                    && (!needs_context || own.get("context").is_some())
+            }
+            Ask::Roots => true,
+        })
     }
 
     /// Whether the client can be asked anything.
     pub(super) fn can_be_asked_anything(&self) -> bool {
-        [Ask::Elicitation, Ask::Sampling, Ask::Roots]
-            .iter()
-            .any(|ask| self.capabilities.get(ask.capability()).is_some_and(Value::is_object))
+        Ask::ALL.iter().any(|ask| self.capabilities.get(ask.capability()).is_some_and(Value::is_object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a client with these capabilities can be asked this; `None` if the question cannot be read.
+    fn can(capabilities: &str, method: &str, params: &str) -> Option<bool> {
+        let capabilities = serde_json::from_str(capabilities).unwrap();
+        Introduction { info: None, capabilities }.can_be_asked(Ask::of(method).unwrap(), params).ok()
+    }
+
+    fn sampling(own: &str, params: &str) -> bool {
+        can(&format!(r#"{{"sampling":{own}}}"#), "sampling/createMessage", params).unwrap()
+    }
+
+    fn elicitation(own: &str, params: &str) -> bool {
+        can(&format!(r#"{{"elicitation":{own}}}"#), "elicitation/create", params).unwrap()
+    }
+
+    #[test]
+    fn a_client_is_asked_only_what_it_has_declared_whole() {
+        for params in ["{}", r#"{"messages":[]}"#, r#"{"includeContext":"none"}"#] {
+            assert!(sampling("{}", params), "{params}");
+        }
+        for params in [r#"{"tools":[]}"#, r#"{"toolChoice":{"mode":"none"}}"#] {
+            assert!(
+                !sampling(r#"{"context":{}}"#, params) && sampling(r#"{"tools":{}}"#, params),
+                "{params}"
+            );
+        }
+        for params in [r#"{"includeContext":"thisServer"}"#, r#"{"includeContext":7}"#] {
+            assert!(
+                !sampling(r#"{"tools":{}}"#, params) && sampling(r#"{"context":{}}"#, params),
+                "{params}"
+            );
+        }
+        assert!(elicitation("{}", "{}") && !elicitation(r#"{"url":{}}"#, r#"{"mode":"form"}"#));
+        assert!(elicitation(r#"{"url":{}}"#, r#"{"mode":"url"}"#) && !elicitation("{}", r#"{"mode":"url"}"#));
+        assert_eq!(can(r#"{"roots":{}}"#, "roots/list", ""), Some(true));
+        assert_eq!(can(r#"{"roots":true}"#, "roots/list", ""), Some(false));
+        // One of the two could be what another reader takes it for.
+        assert_eq!(can(r#"{"sampling":{}}"#, "sampling/createMessage", r#"{"tools":[],"tools":null}"#), None);
     }
 }

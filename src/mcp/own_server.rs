@@ -7,10 +7,11 @@ use super::error::Failure;
 use super::frame::{Frame, Kind};
 use super::ladder::{Misfit, era_of};
 use super::mirror::Mirror;
+use super::profile::SERVER_INFO;
 use super::repeated::Repeated;
 use super::shape::Shape;
 use super::splice;
-use super::version::{Era, SESSION_VERSIONS, STATELESS_VERSIONS, is_session_version};
+use super::version::{Era, STATELESS_VERSIONS, agree};
 
 /// Who the server is.
 #[derive(Clone, Debug)]
@@ -51,10 +52,8 @@ impl OwnServer {
         let params = params(request);
         match &*request.method() {
             "initialize" => {
-                let wanted = params["protocolVersion"].as_str().filter(|version| is_session_version(version));
                 let mut result = self.abilities();
-                let newest = SESSION_VERSIONS[SESSION_VERSIONS.len() - 1];
-                result.insert("protocolVersion".into(), wanted.unwrap_or(newest).into());
+                result.insert("protocolVersion".into(), agree(params["protocolVersion"].as_str()).into());
                 result.insert("serverInfo".into(), self.info());
                 Ok(result)
             }
@@ -79,7 +78,7 @@ impl OwnServer {
             method => tell(method, &params(request))?,
         };
         result.extend(Shape::of(&method).complete().map(|(name, value)| (name.to_owned(), value)));
-        result.insert("_meta".into(), json!({ "io.modelcontextprotocol/serverInfo": self.info() }));
+        result.insert("_meta".into(), json!({ SERVER_INFO: self.info() }));
         Ok(result)
     }
 

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::frame::{Frame, Kind};
+use super::ladder::VERSION;
 use super::members::{decode, members};
 
 /// What the headers of one request say.
@@ -27,7 +28,7 @@ impl Repeated {
             return None;
         }
         let [meta, name, uri] = members(request.payload(), ["_meta", "name", "uri"]).ok()?;
-        let [version] = members(meta?, ["io.modelcontextprotocol/protocolVersion"]).ok()?;
+        let [version] = members(meta?, [VERSION]).ok()?;
         let version = decode(version?)?.into_owned();
         let method = request.method().into_owned();
         let named = match &*method {

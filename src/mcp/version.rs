@@ -1,9 +1,9 @@
 //! The protocol revisions, and the two eras they fall into.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// How a conversation begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Era {
     /// With `initialize`; up to 2025-11-25.
@@ -42,7 +42,19 @@ pub const SESSION_VERSIONS: [&str; 5] =
     ["2024-10-07", "2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
 
 /// The revisions of the stateless era that are served.
-pub const STATELESS_VERSIONS: [&str; 1] = ["2026-07-28"];
+pub(super) const STATELESS_VERSIONS: [&str; 1] = ["2026-07-28"];
+
+/// The newest of them.
+pub(super) const NEWEST_SESSION: &str = {
+    let [.., newest] = SESSION_VERSIONS;
+    newest
+};
+
+/// The revision that a session is agreed to have whose client asks for this one: the same if it is served, else the
+/// newest that is (MCP 2025-11-25, lifecycle).
+pub(super) fn agree(asked: Option<&str>) -> &'static str {
+    SESSION_VERSIONS.into_iter().find(|own| asked == Some(own)).unwrap_or(NEWEST_SESSION)
+}
 
 /// Whether a client that names this revision may do so in a session.
 pub fn is_session_version(version: &str) -> bool {
@@ -64,6 +76,14 @@ pub(super) fn is_stateless_version(version: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_has_the_revision_that_was_asked_for_or_the_newest() {
+        assert!(SESSION_VERSIONS.iter().all(|version| agree(Some(version)) == *version));
+        for asked in [None, Some("1999"), Some("2026-07-28")] {
+            assert_eq!(agree(asked), "2025-11-25");
+        }
+    }
 
     #[test]
     fn each_revision_is_of_the_era_that_serves_it() {

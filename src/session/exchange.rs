@@ -33,8 +33,8 @@ use super::Transport;
 use super::outbox::{EventId, StreamId};
 use crate::catalog::Offer;
 use crate::mcp::{
-    Code, ForClient, Frame, Kind, Method, Origin, RequestId, agreed_revision, asked_progress, error_frame,
-    initialize, subscription_ended,
+    Code, ForClient, Frame, Kind, Method, Origin, RequestId, agreed_revision, asked_progress, asks_in_vain,
+    error_frame, initialize, subscription_ended,
 };
 
 /// The state of one conversation.
@@ -189,16 +189,12 @@ impl Exchange {
                 self.answer(frame)
             }
             Kind::Response(None) => FromBackend::Drop,
-            Kind::Request(id, _) if self.transport.is_shared() => {
-                let refusal = "a server of protocol version 2026-07-28 sends no requests; \
-                               it returns `input_required`";
-                FromBackend::Refuse(error_frame(id, Code::InvalidRequest, refusal))
-            }
+            Kind::Request(id, _) if self.transport.is_shared() => FromBackend::Refuse(asks_in_vain(id)),
             Kind::Request(id, _) if self.asked.len().max(self.parked.len()) >= MAX_OPEN => {
                 let refusal = "too many requests to this client are open";
                 FromBackend::Refuse(error_frame(id, Code::Internal, refusal))
             }
-            Kind::Notification(_) if self.transport.is_shared() => self.route_shared(frame),
+            Kind::Notification(_) if self.transport.is_shared() => self.route_shared(frame, about.as_ref()),
             Kind::Notification(_) if !self.offer.may_tell(&frame) => FromBackend::Drop,
             Kind::Request(id, _) => {
                 self.asked.insert(id.clone());

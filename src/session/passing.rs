@@ -118,8 +118,7 @@ impl Session {
             state.first_request = Some(now);
         }
         let start_due = state.first_request.map(|at| at + self.start_timeout);
-        let bridge_due = state.bridge.next_deadline().map(|due| self.opened + due);
-        let dues = [state.exchange.next_deadline(), start_due, bridge_due].into_iter().flatten();
+        let dues = [state.exchange.next_deadline(), start_due, self.bridge_due(state)].into_iter().flatten();
         dues.filter(|due| *due > now).min().is_some_and(|due| due < state.task_wakes_at)
     }
 
@@ -209,6 +208,11 @@ impl Session {
             }
             FromBackend::Drop => tracing::debug!(session = %self.id.tag(), "a message that nobody waits for"),
         }
+    }
+
+    /// When the bridge has something to do by itself.
+    pub(super) fn bridge_due(&self, state: &State) -> Option<Instant> {
+        state.bridge.next_deadline().map(|due| self.opened + due)
     }
 
     /// How long the session has lasted.

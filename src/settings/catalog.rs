@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::offer::{self, Selection};
 use super::remote::{Auth, Place, RemoteTransport, check_header, parse_url};
+use crate::mcp::Era;
 
 /// One allowlisted server: a stdio command, or a remote endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -86,12 +87,12 @@ pub enum ServerEra {
 }
 
 impl ServerEra {
-    /// The newest revision of the era, by which others know it; `None` if it is to be found out.
-    pub fn revision(self) -> Option<&'static str> {
+    /// The era; `None` if it is to be found out.
+    pub fn known(self) -> Option<Era> {
         match self {
             Self::Auto => None,
-            Self::Handshake => Some("2025-11-25"),
-            Self::Stateless => Some("2026-07-28"),
+            Self::Handshake => Some(Era::Handshake),
+            Self::Stateless => Some(Era::Stateless),
         }
     }
 }

@@ -107,6 +107,23 @@ async fn who_can_be_asked_nothing_shares_one_process() {
 }
 
 #[tokio::test]
+async fn a_call_gets_its_lines_of_the_log_though_a_subscription_wants_some_too() {
+    let gateway = Gateway::start(&old());
+    let level = json!({ "io.modelcontextprotocol/logLevel": "debug" });
+    let open = async |body: Value| {
+        Events::of(mirrored(&gateway, "old", &body).header("accept", "text/event-stream").post(&body).await)
+    };
+    let wanted = json!({ "notifications": { "toolsListChanged": true }, "_meta": level });
+    let mut listens = open(enveloped("l", "subscriptions/listen", wanted)).await;
+    let acknowledged = listens.message().await.unwrap();
+    assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
+    let call = json!({ "name": "log", "arguments": { "text": "x" }, "_meta": level });
+    let mut told = open(enveloped(1, "tools/call", call)).await;
+    assert_eq!(told.message().await.unwrap()["params"]["data"], "x");
+    assert_eq!(told.message().await.unwrap()["id"], 1);
+}
+
+#[tokio::test]
 async fn who_leaves_calls_off_what_runs_and_only_that() {
     let gateway = Gateway::start(&old());
     let hangs = enveloped(1, "tools/call", json!({ "name": "never" }));

@@ -94,10 +94,11 @@ async fn a_server_of_both_eras_serves_both_with_processes_of_their_own() {
 async fn a_handshake_client_is_never_probed_at() {
     let gateway = Gateway::start("");
     let session = Endpoint::new(&gateway, "fatal").open("2025-11-25").await;
-    let sse = gateway.client().connect("fatal").await;
+    let mut sse = gateway.client().connect("fatal").await;
     ask(&gateway, "fatal", "server/discover", json!({})).await;
-    session.call(1, "pid", json!({})).await;
-    drop(sse);
+    // Both still have the process that they began with: one that is asked ends.
+    assert!(session.call(1, "pid", json!({})).await["result"].is_u64());
+    assert!(sse.call("pid", json!({})).await.is_u64());
 }
 
 #[tokio::test]

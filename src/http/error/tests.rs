@@ -71,7 +71,7 @@ fn every_refusal() -> Vec<Refusal> {
             Misfit::Missing(vec!["a", "b"]),
             Misfit::Malformed("_meta", "must be an object"),
             Misfit::Header(Cow::Borrowed("Mcp-Method"), "is there twice"),
-            Misfit::version("1999", Era::of("2025-11-25")),
+            Misfit::version("1999", Era::Handshake),
             Misfit::Message("a client does not answer"),
         ]
         .map(Refusal::from),

@@ -35,7 +35,7 @@ use self::opening::Opening;
 use self::requests::Requests;
 use super::Frame;
 use super::passed::Passed;
-use crate::mcp::error::{Code, error_frame};
+use crate::mcp::error::{Code, asks_in_vain, error_frame};
 use crate::mcp::frame::{Kind, Method};
 use crate::mcp::id::RequestId;
 use crate::mcp::members::{decode, members};
@@ -234,11 +234,7 @@ impl Downgrade {
         match frame.kind() {
             Kind::Response(Some(number)) => self.backend_answers(number, &frame, now, out),
             Kind::Response(None) => {}
-            Kind::Request(id, _) => {
-                let words = "a server of protocol version 2026-07-28 sends no requests; \
-                             it returns `input_required`";
-                out.to_backend.push(error_frame(id, Code::NoMethod, words));
-            }
+            Kind::Request(id, _) => out.to_backend.push(asks_in_vain(id)),
             Kind::Notification(_) => self.backend_tells(frame, now, out),
         }
         self.catch_up(now, out);

@@ -38,7 +38,7 @@ fn methods(sent: &[Frame]) -> Vec<String> {
 }
 
 /// A bridge that has asked its backend, which runs since now, and the question.
-fn asking() -> (Bridge, Vec<Frame>) {
+fn probing() -> (Bridge, Vec<Frame>) {
     let (mut bridge, first) = Bridge::new(sides(Era::Stateless, None));
     bridge.backend_runs(NOW);
     assert_eq!(methods(&first.to_backend), ["server/discover"]);
@@ -55,7 +55,7 @@ fn the_same_era_on_both_sides_needs_no_bridge() {
 
 #[test]
 fn what_was_called_off_before_the_backend_was_known_never_reaches_it() {
-    let (mut bridge, first) = asking();
+    let (mut bridge, first) = probing();
     for frame in [request(1, "a"), request(2, "b"), cancelled(1)] {
         assert!(bridge.client_says(frame, NOW).to_backend.is_empty());
     }
@@ -67,13 +67,28 @@ fn what_was_called_off_before_the_backend_was_known_never_reaches_it() {
 }
 
 #[test]
+fn what_waits_before_the_backend_is_known_is_bounded() {
+    let (mut bridge, first) = probing();
+    let large = |id: u64| {
+        let text = "x".repeat(600_000);
+        frame(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"m","params":{{"a":"{text}"}}}}"#))
+    };
+    assert!(bridge.client_says(large(1), NOW).to_client.is_empty());
+    let refused = bridge.client_says(large(2), NOW).to_client;
+    assert!(refused[0].frame.is_error() && bridge.held() < 700_000, "{refused:?}");
+    let Kind::Response(Some(id)) = refused[0].frame.kind() else { panic!("{refused:?}") };
+    assert_eq!(*id, RequestId::number(2));
+    assert_eq!(methods(&bridge.backend_says(answer(&first, SHOWS), NOW).to_backend), ["m"]);
+}
+
+#[test]
 fn a_backend_that_does_not_show_the_era_of_its_clients_is_asked_for_the_other() {
-    let (mut bridge, first) = asking();
+    let (mut bridge, first) = probing();
     assert_eq!(methods(&bridge.backend_says(answer(&first, UNKNOWN), NOW).to_backend), ["initialize"]);
     assert!(!bridge.is_direct());
 
     // One that is late is asked behind the first question, one that ends over it is asked anew.
-    let (mut bridge, _) = asking();
+    let (mut bridge, _) = probing();
     let due = bridge.next_deadline().unwrap();
     assert!(bridge.tick(due - Duration::from_millis(1)).to_backend.is_empty());
     bridge.client_says(request(1, "a"), NOW);
@@ -85,7 +100,7 @@ fn a_backend_that_does_not_show_the_era_of_its_clients_is_asked_for_the_other() 
     let agreed = bridge.backend_says(answer(&again, r#""result":{"capabilities":{}}"#), due);
     assert_eq!(methods(&agreed.to_backend), ["notifications/initialized", "a"]);
 
-    let (mut bridge, _) = asking();
+    let (mut bridge, _) = probing();
     assert_eq!(methods(&bridge.begin_again(NOW).unwrap().to_backend), ["initialize"]);
     assert_eq!(bridge.shown(), Some(Era::Handshake));
     assert!(bridge.begin_again(NOW).is_none());

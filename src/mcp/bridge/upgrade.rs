@@ -8,24 +8,35 @@
 //! ```
 //! A call in which the backend may ask the client something, where clients can be asked:
 //! ```text
-//! Queued ──▶ Running ── a question ──▶ Asking ── 50 ms later: `input_required` ──▶ Parked
-//!             │   ▲                      │ ▲                                        │  └ 5 min; 30 s, if
-//!             │   │      all withdrawn   │ └── (questions of nobody, at its begin)   │  others wait ▶ called off
-//!             │   ├──────────────────────┘                                          │
-//!             │   └───────────────── the client brings everything ──────────────────┤
-//!             ▼                                                                     │
-//!          Answered ◀──────────── the client is back, the answer was there first ───┘
+//!         ┌── the queue is full ──▶ refused
+//!      Queued ── its turn, and questions of nobody wait already ──┐
+//!         │ its turn                                              ▼
+//!         ▼   ┌── a question ─────────────────────────────▶ Gathering ── 50 ms: `input_required` ──▶ Parked
+//!      Running ◀── all are withdrawn ──────────────────────────┘  │                                    │
+//!         │   ▲                                                   │                                    │
+//!         │   └── the client brings everything ───────────────────┼────────────────────────────────────┤
+//!         ▼                                                       │                                    │
+//!      Answered ◀── the backend needs no answer after all ────────┘                                    │
+//!         ▲                                                                                            │
+//!         └── the client is back, and the backend has answered meanwhile ──────────────────────────────┘
 //! ```
-//! A client that is back without everything is asked for the rest at once: Parked again, with another state. Only one
-//! call is out of Queued; every other request passes at once. A backend that may ask nothing gets all calls at once.
+//! Parked is left only by the client, or by time: after 5 minutes, or 30 seconds where another call waits for its turn,
+//! the call is called off. Until then an answer of the backend is kept (then nothing is called off), and questions that
+//! it withdraws are not asked again. A client that is back without everything is asked for the rest at once: Parked
+//! again, with another state. What its client calls off ends in any other state, too; in Queued the backend never
+//! hears of it. Error -32042 of the backend, which wants URLs opened first, is an answer: the client gets
+//! `input_required`, and its retry is a new call, Queued.
+//!
+//! Only one call is out of Queued; every other request passes at once. Where clients can be asked nothing, so do calls.
 //!
 //! Clients' requests come with numbers that are unique in the session, and the backend knows them by these; requests
 //! of our own have ids that are strings. What a client calls off is called off at the backend.
 
 mod answers;
+mod beginning;
 mod calls;
+mod conversation;
 mod forward;
-mod meta;
 mod opening;
 mod questions;
 mod request_state;
@@ -34,224 +45,150 @@ mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod unasked;
-mod waiting;
 
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use self::calls::may_ask;
 
-use self::calls::Calls;
-use self::questions::Questions;
+use self::beginning::{Beginning, Begun};
+use self::conversation::Conversation;
 use self::request_state::{Means, RequestState};
-use self::requests::{OwnIds, Requests};
-use self::subscriptions::Subscriptions;
-use self::waiting::Waiting;
 use super::passed::Passed;
+use super::waiting::Waiting;
 use super::{Era, Frame, Sides};
-use crate::mcp::discover::era_shown;
 use crate::mcp::error::{Code, Failure, error_frame};
 use crate::mcp::frame::{Kind, Method};
-use crate::mcp::handshake::initialized;
-use crate::mcp::id::RequestId;
-use crate::mcp::level::Level;
 use crate::mcp::profile::Profile;
 use crate::mcp::splice;
 
 /// One backend, and the clients that share it.
 #[derive(Debug)]
 pub(super) struct Upgrade {
-    sides: Sides,
+    sides: Arc<Sides>,
     stage: Stage,
-    /// What clients said before the backend has agreed to anything.
-    held: Waiting,
-    ids: OwnIds,
-    /// The id of our `initialize`.
-    opening: RequestId,
-    /// What clients are told of a backend that has refused it.
-    refusal: Option<Failure>,
-    /// Who the backend is: JSON text, which goes into each result.
-    info: Box<str>,
-    requests: Requests,
-    calls: Calls,
-    questions: Questions,
-    /// From which level on the backend was told to keep its log.
-    level: Option<Level>,
-    subscriptions: Subscriptions,
 }
 
 /// How far the conversation with the backend is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+#[derive(Debug)]
+enum Stage {
     /// `initialize` is on its way; what clients say waits.
-    Beginning,
-    Open,
-    /// The backend has refused it, and clients have been told.
-    Refused,
+    Beginning(Box<Beginning>),
+    Open(Box<Conversation>),
+    /// The backend has refused it, which clients have been told so.
+    Refused(Failure),
     /// The backend has refused it, because it speaks the era of the clients. What they have said waits.
-    OtherEra,
+    OtherEra(Waiting),
 }
+
+const TOO_EARLY: &str = "no client can be asked before the server is initialized";
 
 impl Upgrade {
     /// With `initialize` for the backend.
     pub(super) fn begin(sides: Sides, out: &mut Passed) -> Self {
-        let mut ids = OwnIds::default();
-        let opening = ids.next();
-        out.to_backend.push(opening::initialize(&opening, &sides.introduction));
-        Self {
-            sides,
-            stage: Stage::Beginning,
-            held: Waiting::default(),
-            ids,
-            opening,
-            refusal: None,
-            info: Box::default(),
-            requests: Requests::default(),
-            calls: Calls::default(),
-            questions: Questions::default(),
-            level: None,
-            subscriptions: Subscriptions::default(),
-        }
+        let sides = Arc::new(sides);
+        Self { stage: Stage::Beginning(Box::new(Beginning::new(&sides, out))), sides }
     }
 
     pub(super) fn client_says(&mut self, frame: Frame, now: Duration, out: &mut Passed) {
-        match frame.kind() {
-            Kind::Request(..) if self.stage == Stage::Open => self.take(frame, now, out),
-            Kind::Request(id, _) => match (&self.refusal, &self.sides.profile) {
-                (Some(refusal), _) => out.to_client.push(refusal.frame(id).into()),
-                (None, Some(profile)) if frame.method() == "server/discover" => {
-                    out.to_client.push(opening::discovered(id, profile, &self.sides.server).into());
+        match &mut self.stage {
+            Stage::Open(conversation) => conversation.client_says(frame, now, out),
+            Stage::Beginning(beginning) => beginning.client_says(frame, out),
+            Stage::OtherEra(held) => held.hold(frame, out),
+            Stage::Refused(refusal) => {
+                if let Kind::Request(id, _) = frame.kind() {
+                    out.to_client.push(refusal.frame(id).into());
                 }
-                _ if self.held.push(frame.clone()) => {}
-                _ => self.refuse_waiting(&frame, out),
-            },
-            Kind::Notification(Method::Cancelled(Some(id))) => self.call_off(id, &frame, now, out),
-            // The backend would not know what to make of others; answers go another way in this era.
-            Kind::Notification(_) | Kind::Response(_) => {}
+            }
         }
     }
 
     pub(super) fn backend_says(&mut self, frame: Frame, now: Duration, out: &mut Passed) {
-        match frame.kind() {
-            Kind::Response(Some(id)) if self.stage == Stage::Beginning => {
-                if *id == self.opening {
-                    self.introduced(&frame, now, out);
-                }
+        match (&mut self.stage, frame.kind()) {
+            (_, Kind::Request(id, Method::Ping)) => out.to_backend.push(splice::response(id, "{}")),
+            (Stage::Open(conversation), _) => conversation.backend_says(frame, now, out),
+            (Stage::Beginning(beginning), _) => match beginning.backend_says(&frame, now, out) {
+                None => {}
+                Some(Begun::Open(conversation)) => self.stage = Stage::Open(conversation),
+                Some(Begun::Refused(refusal)) => self.stage = Stage::Refused(refusal),
+                Some(Begun::OtherEra(held)) => self.stage = Stage::OtherEra(held),
+            },
+            (Stage::Refused(_), Kind::Request(id, _)) => {
+                out.to_backend.push(error_frame(id, Code::Internal, TOO_EARLY));
             }
-            Kind::Response(Some(id)) => {
-                if !self.subscriptions.answered(&frame, id, &mut self.ids, out) {
-                    self.answered(&frame, id, now, out);
-                }
-            }
-            Kind::Response(None) => {}
-            Kind::Request(id, Method::Ping) => out.to_backend.push(splice::response(id, "{}")),
-            Kind::Request(id, _) => {
-                if let Err((code, reason)) = self.asked(id, &frame, now) {
-                    out.to_backend.push(error_frame(id, code, reason));
-                }
-            }
-            Kind::Notification(Method::Progress) => self.pass_progress(&frame, out),
-            Kind::Notification(Method::Log) => self.pass_log(frame, out),
-            Kind::Notification(Method::Cancelled(id)) => {
-                id.iter().for_each(|id| self.questions.withdraw(id));
-                self.settle_questions(now);
-            }
-            Kind::Notification(_) => self.subscriptions.tell(&frame, out),
-        }
-    }
-
-    /// The backend has answered `initialize`.
-    fn introduced(&mut self, answer: &Frame, now: Duration, out: &mut Passed) {
-        if answer.is_error() && era_shown(answer) == Era::Stateless {
-            self.stage = Stage::OtherEra;
-            return;
-        }
-        if answer.is_error() {
-            self.stage = Stage::Refused;
-            let refusal = opening::refusal(answer);
-            self.held.take().iter().for_each(|frame| self.refuse(frame, &refusal, out));
-            self.refusal = Some(refusal);
-            let reason = "no client can be asked before the server is initialized";
-            let unasked = self.questions.take_all();
-            out.to_backend.extend(unasked.iter().map(|id| error_frame(id, Code::Internal, reason)));
-            return;
-        }
-        self.stage = Stage::Open;
-        let profile = Profile::read(answer).unwrap_or_else(opening::silent);
-        self.info = profile.info_or(&self.sides.server).into();
-        self.sides.profile = Some(profile);
-        out.to_backend.push(initialized());
-        for frame in self.held.take() {
-            self.take(frame, now, out);
+            (Stage::Refused(_) | Stage::OtherEra(_), _) => {}
         }
     }
 
     pub(super) fn tick(&mut self, now: Duration, out: &mut Passed) {
-        self.subscriptions.tick(now, &mut self.ids, out);
-        let reason = "no call came in which a client could have been asked";
-        let unasked = self.questions.take_due(now);
-        out.to_backend.extend(unasked.iter().map(|id| error_frame(id, Code::Internal, reason)));
-        self.tick_call(now, out);
+        match &mut self.stage {
+            Stage::Beginning(beginning) => beginning.questions.refuse_due(now, out),
+            Stage::Open(conversation) => conversation.tick(now, out),
+            Stage::Refused(_) | Stage::OtherEra(_) => {}
+        }
     }
 
     pub(super) fn next_deadline(&self) -> Option<Duration> {
-        let due =
-            [self.subscriptions.next_deadline(), self.questions.next_deadline(), self.calls.next_deadline()];
-        due.into_iter().flatten().min()
+        match &self.stage {
+            Stage::Beginning(beginning) => beginning.questions.next_deadline(),
+            Stage::Open(conversation) => conversation.next_deadline(),
+            Stage::Refused(_) | Stage::OtherEra(_) => None,
+        }
     }
 
-    pub(super) fn stage(&self) -> Stage {
-        self.stage
+    /// Another backend takes the place of one that has ended before it agreed to anything.
+    pub(super) fn begin_again(&mut self, out: &mut Passed) {
+        if let Stage::Beginning(beginning) = &mut self.stage {
+            let mut again = Beginning::new(&self.sides, out);
+            again.held = std::mem::take(&mut beginning.held);
+            **beginning = again;
+        }
     }
 
-    /// What the backend has said of itself, once it has.
+    pub(super) fn is_beginning(&self) -> bool {
+        matches!(self.stage, Stage::Beginning(_))
+    }
+
+    /// Whether the backend has agreed to converse.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.stage, Stage::Open(_))
+    }
+
+    /// Whether the backend would not begin, of which clients have been told.
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(self.stage, Stage::Refused(_))
+    }
+
+    /// What clients have said so far, if the backend has turned out to speak their era.
+    pub(super) fn take_for_other_era(&mut self) -> Option<VecDeque<Frame>> {
+        match &mut self.stage {
+            Stage::OtherEra(held) => Some(held.take()),
+            Stage::Beginning(_) | Stage::Open(_) | Stage::Refused(_) => None,
+        }
+    }
+
+    /// What the backend says of itself, or has said to others before.
     pub(super) fn profile(&self) -> Option<&Profile> {
-        self.sides.profile.as_ref()
+        match &self.stage {
+            Stage::Open(conversation) => Some(&conversation.profile),
+            Stage::Beginning(_) | Stage::Refused(_) | Stage::OtherEra(_) => self.sides.profile.as_ref(),
+        }
     }
 
     /// Bytes of requests that wait.
     pub(super) fn held(&self) -> usize {
-        self.held.bytes() + self.calls.queue.bytes()
-    }
-
-    /// What waits, if the backend turns out to speak the era of the clients.
-    pub(super) fn into_held(mut self) -> Vec<Frame> {
-        self.held.take().into()
-    }
-
-    /// The same, with what another conversation would begin with.
-    pub(super) fn into_parts(mut self) -> (Sides, Vec<Frame>) {
-        let held = self.held.take().into();
-        (self.sides, held)
+        match &self.stage {
+            Stage::Beginning(beginning) => beginning.held.bytes(),
+            Stage::OtherEra(held) => held.bytes(),
+            Stage::Open(conversation) => conversation.calls.queue.bytes(),
+            Stage::Refused(_) => 0,
+        }
     }
 
     /// Whether a call waits for what its client has still to bring.
     pub(super) fn is_parked(&self) -> bool {
-        self.calls.is_parked()
-    }
-
-    /// Whether a call in which the backend may ask something would have to wait for another.
-    pub(super) fn is_taken(&self) -> bool {
-        self.calls.current.is_some() || (self.takes_turns() && self.held.iter().any(may_ask))
-    }
-
-    /// Others wait for their turn.
-    pub(super) fn hurry(&mut self) {
-        self.calls.is_wanted = true;
-    }
-
-    /// Whether the backend may still be at work on a call that was called off.
-    pub(super) fn is_spent(&self) -> bool {
-        self.calls.is_doubtful
-    }
-
-    /// Whether this is a state that was given out here, and is still of use.
-    pub(super) fn has_asked(&self, state: &str) -> bool {
-        match RequestState::open(state, &self.sides.seal).map(|state| state.means) {
-            Some(Means::Round(call, round)) => self.calls.is_parked_at(&call, round),
-            // Whether its time is up shows when it is brought.
-            Some(Means::Again(_)) => true,
-            None => false,
-        }
+        matches!(&self.stage, Stage::Open(conversation) if conversation.calls.is_parked())
     }
 
     /// Whether clients can be asked anything, so that calls in which they may be are taken one at a time.
@@ -259,9 +196,36 @@ impl Upgrade {
         self.sides.introduction.can_be_asked_anything()
     }
 
-    fn refuse(&self, request: &Frame, failure: &Failure, out: &mut Passed) {
-        if let Kind::Request(id, _) = request.kind() {
-            out.to_client.push(failure.frame(id).into());
+    /// Others wait for their turn.
+    pub(super) fn hurry(&mut self) {
+        if let Stage::Open(conversation) = &mut self.stage {
+            conversation.calls.is_wanted = true;
+        }
+    }
+
+    /// Whether the backend may still be at work on a call that was called off.
+    pub(super) fn is_spent(&self) -> bool {
+        matches!(&self.stage, Stage::Open(conversation) if conversation.calls.is_doubtful)
+    }
+
+    /// Whether a call in which the backend may ask something would have to wait for another.
+    pub(super) fn is_taken(&self) -> bool {
+        match &self.stage {
+            Stage::Open(conversation) => conversation.calls.current.is_some(),
+            Stage::Beginning(beginning) => self.takes_turns() && beginning.held.iter().any(may_ask),
+            Stage::Refused(_) | Stage::OtherEra(_) => false,
+        }
+    }
+
+    /// Whether this is a state that was given out here, and is still of use.
+    pub(super) fn has_asked(&self, state: &str) -> bool {
+        match (RequestState::open(state, &self.sides.seal).map(|state| state.means), &self.stage) {
+            (Some(Means::Round(call, round)), Stage::Open(conversation)) => {
+                conversation.calls.is_parked_at(&call, round)
+            }
+            // Whether its time is up shows when it is brought.
+            (Some(Means::Again(_)), _) => true,
+            (Some(Means::Round(..)) | None, _) => false,
         }
     }
 }

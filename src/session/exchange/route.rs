@@ -32,13 +32,17 @@ impl Exchange {
         (is_only_one || !listening).then_some(oldest)
     }
 
-    /// A notification of a backend that several clients share: it goes to the one it names, or to nobody.
-    pub(super) fn route_shared(&mut self, frame: Frame) -> FromBackend {
+    /// A notification of a backend that several clients share: it goes to the one it names, or to nobody. `about` is
+    /// the request that a line of the log belongs to, where that is known; else it is taken for that of the only client
+    /// that wants any.
+    pub(super) fn route_shared(&mut self, frame: Frame, about: Option<&RequestId>) -> FromBackend {
         let restored = match frame.kind() {
             Kind::Notification(Method::Progress) => progress(&frame)
                 .and_then(|number| self.requests.get(&number))
                 .and_then(|r| Some((r.stream, r.origin.as_ref()?.restore_progress(&frame)?))),
-            Kind::Notification(Method::Log) => self.requests.only_one_with_logs().map(|r| (r.stream, frame)),
+            Kind::Notification(Method::Log) => about
+                .map_or_else(|| self.requests.only_one_with_logs(), |number| self.requests.get(number))
+                .map(|r| (r.stream, frame)),
             Kind::Notification(Method::Cancelled(Some(number))) => {
                 // The end of a subscription; a server may call off nothing else.
                 let listens = self.requests.get(number).is_some_and(|r| r.purpose == Purpose::Listen);

@@ -78,8 +78,7 @@ impl Task {
         self.session.tick(state, now);
         state.flush();
         let next = self.next_end(state, now)?.min(self.check_stalled(state, now)?);
-        let bridge_due = state.bridge.next_deadline().map(|due| self.session.opened + due);
-        let dues = state.exchange.next_deadline().into_iter().chain(bridge_due);
+        let dues = state.exchange.next_deadline().into_iter().chain(self.session.bridge_due(state));
         Ok(dues.fold(next, Instant::min))
     }
 

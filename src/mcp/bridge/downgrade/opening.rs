@@ -1,18 +1,21 @@
 //! What a client of the handshake era begins with: its `initialize` becomes a `server/discover`, whose answer
 //! becomes that of `initialize`.
 
+use std::collections::VecDeque;
+
 use super::answers;
 use super::envelope::Envelope;
+use crate::mcp::bridge::waiting::Waiting;
 use crate::mcp::discover::era_shown;
 use crate::mcp::edits::Edits;
 use crate::mcp::error::{Code, Failure, error_frame};
-use crate::mcp::frame::{Frame, Kind};
+use crate::mcp::frame::Frame;
 use crate::mcp::id::RequestId;
 use crate::mcp::introduction::Introduction;
 use crate::mcp::members::{decode, members};
 use crate::mcp::profile::Profile;
 use crate::mcp::splice;
-use crate::mcp::version::{Era, SESSION_VERSIONS};
+use crate::mcp::version::{Era, agree};
 
 /// An `initialize` that waits for what the backend says of itself.
 #[derive(Debug)]
@@ -24,15 +27,11 @@ pub(super) struct Opening {
     pub(super) envelope: Envelope,
     revision: &'static str,
     /// What the client has said meanwhile.
-    held: Vec<Frame>,
-    bytes: usize,
+    held: Waiting,
 }
 
 /// How large a client's introduction may be in bytes, as each of its requests carries it.
 const MAX_INTRODUCTION: usize = 64 << 10;
-/// What may be held, in bytes and in messages, beside one as large as its client may send it.
-const MAX_HELD: usize = 1 << 20;
-const MAX_MESSAGES: usize = 1024;
 
 impl Opening {
     /// With the request for the backend.
@@ -53,13 +52,11 @@ impl Opening {
         };
         let asked =
             members(initialize.payload(), ["protocolVersion"]).ok().and_then(|[token]| decode(token?));
-        let known = SESSION_VERSIONS.into_iter().find(|known| asked.as_deref() == Some(*known));
-        let revision = known.unwrap_or(SESSION_VERSIONS[SESSION_VERSIONS.len() - 1]);
+        let revision = agree(asked.as_deref());
         let envelope = Envelope::new(introduction, revision);
         let params = format!(r#"{{"_meta":{}}}"#, envelope.meta());
         let discover = splice::request(&number, "server/discover", &params);
-        let (held, bytes) = (Vec::new(), 0);
-        Ok((Self { id: id.clone(), number, envelope, revision, held, bytes }, discover))
+        Ok((Self { id: id.clone(), number, envelope, revision, held: Waiting::default() }, discover))
     }
 
     /// The answer to `initialize`, and what the backend is, if it is what it must be.
@@ -94,37 +91,24 @@ impl Opening {
 
     /// Holds what the client says too early. Says whether there is room for it.
     pub(super) fn hold(&mut self, frame: Frame) -> bool {
-        let len = frame.bytes().len();
-        let has_room = self.held.is_empty() || self.bytes + len <= MAX_HELD;
-        if !has_room || self.held.len() >= MAX_MESSAGES {
-            return false;
-        }
-        self.bytes += len;
-        self.held.push(frame);
-        true
+        self.held.push(frame)
     }
 
     /// Lets go of a request that is held.
     pub(super) fn release(&mut self, id: &RequestId) {
-        self.held.retain(|frame| !is_request(frame, id));
-        self.bytes = self.held.iter().map(|frame| frame.bytes().len()).sum();
+        self.held.remove(id);
     }
 
     pub(super) fn holds(&self, id: &RequestId) -> bool {
-        self.held.iter().any(|frame| is_request(frame, id))
+        self.held.holds(id)
     }
 
     pub(super) fn held(&self) -> usize {
-        self.bytes
+        self.held.bytes()
     }
 
     /// What the client has said, in its order.
-    pub(super) fn take_held(&mut self) -> Vec<Frame> {
-        self.bytes = 0;
-        std::mem::take(&mut self.held)
+    pub(super) fn take_held(&mut self) -> VecDeque<Frame> {
+        self.held.take()
     }
-}
-
-fn is_request(frame: &Frame, id: &RequestId) -> bool {
-    matches!(frame.kind(), Kind::Request(own, _) if own == id)
 }

@@ -134,29 +134,20 @@ impl<'f> Wanted<'f> {
         let mut frames = Vec::new();
         for (key, ask, params) in &self.asks {
             let (params, id) = (params.unwrap_or("{}"), next());
-            if !can_be_asked(client, *ask, params)? {
-                return Err(Untold::Undeclared(method(*ask)));
+            if !client.can_be_asked(*ask, params).map_err(|_| Untold::Malformed)? {
+                return Err(Untold::Undeclared(ask.method()));
             }
             frames.push(put(&id, *ask, params)?);
             let key = key.as_str().into();
-            round.questions.push(Question { id, key, method: method(*ask), answer: None });
+            round.questions.push(Question { id, key, method: ask.method(), answer: None });
         }
         Ok((round, frames))
     }
 }
 
-/// Whether the client has declared all that this question needs.
-fn can_be_asked(client: &Introduction, ask: Ask, params: &str) -> Result<bool, Untold> {
-    let [tools, choice, _] =
-        members(params, ["tools", "toolChoice", "mode"]).map_err(|_| Untold::Malformed)?;
-    let needs_tools = ask == Ask::Sampling && (tools.is_some() || choice.is_some());
-    let has_tools = || client.capabilities.get("sampling").is_some_and(|own| own.get("tools").is_some());
-    Ok(client.can_be_asked(ask, params) && (!needs_tools || has_tools()))
-}
-
 /// A question as a request. One that sends the client to a URL has an `elicitationId` in the handshake era.
 fn put(id: &RequestId, ask: Ask, params: &str) -> Result<Frame, Untold> {
-    let request = splice::request(id, method(ask), params);
+    let request = splice::request(id, ask.method(), params);
     let [mode, own] = members(params, ["mode", "elicitationId"]).map_err(|_| Untold::Malformed)?;
     let is_url = ask == Ask::Elicitation && mode.and_then(decode).is_some_and(|mode| mode == "url");
     if !is_url || own.is_some() {
@@ -166,14 +157,6 @@ fn put(id: &RequestId, ask: Ask, params: &str) -> Result<Frame, Untold> {
     let minted = format!(r#""elicitationId":"lockgate-{}""#, id.token());
     edits.reshape(request.payload(), |_| false, minted).map_err(|_| Untold::Malformed)?;
     Ok(edits.done(None))
-}
-
-fn method(ask: Ask) -> &'static str {
-    match ask {
-        Ask::Elicitation => "elicitation/create",
-        Ask::Sampling => "sampling/createMessage",
-        Ask::Roots => "roots/list",
-    }
 }
 
 // === impl Round ===

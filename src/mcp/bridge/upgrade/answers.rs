@@ -1,8 +1,7 @@
 //! Answers of the backend as clients of the stateless era expect them (MCP 2026-07-28; protocol.md section 5.3).
 
 use super::Frame;
-use super::meta::Gets;
-use crate::mcp::edits::Edits;
+use crate::mcp::edits::{Edits, Merged};
 use crate::mcp::error::{Code, error_code, error_frame};
 use crate::mcp::id::RequestId;
 use crate::mcp::members::{at_most, each, members};
@@ -37,8 +36,8 @@ fn completed(
 ) -> Result<Frame, serde_json::Error> {
     let mut edits = Edits::of(answer);
     let complete = shape.complete_text();
-    let gets = Gets { members: &complete, instead_of: shape.marks(), meta: (SERVER_INFO, info) };
-    gets.into_object(answer.payload(), &mut edits)?;
+    let merged = Merged { members: &complete, instead_of: shape.marks(), meta: (SERVER_INFO, info) };
+    edits.merge(answer.payload(), merged)?;
     if shape.lists_tools
         && let Ok([Some(tools)]) = members(answer.payload(), ["tools"])
     {

@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use super::Frame;
 use super::answers::{input_required, rewritten, urls_required};
+use super::conversation::Conversation;
 use super::request_state::{Means, RequestState};
-use super::requests::{Asked, Open};
-use super::waiting::Waiting;
-use super::{Frame, Upgrade};
+use super::requests::{Carried, Open};
 use crate::mcp::bridge::passed::Passed;
+use crate::mcp::bridge::waiting::Waiting;
 use crate::mcp::error::{Code, Failure, error_frame};
 use crate::mcp::frame::Kind;
 use crate::mcp::id::RequestId;
@@ -44,7 +45,7 @@ pub(super) enum State {
     /// Its client waits for the answer.
     Running,
     /// The backend has a question. Until then more may come, which its client is asked all at once.
-    Asking { until: Duration },
+    Gathering { until: Duration },
     /// Its client has been asked, and has still to bring what was asked for.
     Parked { since: Duration, kept: Option<Box<(Open, Frame)>> },
 }
@@ -58,26 +59,23 @@ pub(super) const OTHERS_WAIT: Duration = Duration::from_secs(30);
 const STALE: &str = "`requestState` is none that this server waits for (any more): send the original request again, \
                      without `requestState` and `inputResponses`";
 
-impl Upgrade {
+impl Conversation {
     /// Takes a call of a client, of which this has been read.
     pub(super) fn call(
         &mut self,
         call: &Frame,
         id: &RequestId,
-        asked: &Asked<'_>,
+        carried: &Carried<'_>,
         now: Duration,
         out: &mut Passed,
     ) {
         if self.calls.current.is_some() {
-            if !self.calls.queue.push(call.clone()) {
-                self.refuse_waiting(call, out);
-            }
-            return;
+            return self.calls.queue.hold(call.clone(), out);
         }
-        self.forward(call, id, asked, out);
+        self.forward(call, id, carried, out);
         let state = match self.questions.is_empty() {
             true => State::Running,
-            false => State::Asking { until: now + WINDOW },
+            false => State::Gathering { until: now + WINDOW },
         };
         self.calls.current = Some(Call { id: id.clone(), request: call.clone(), round: 0, state });
     }
@@ -91,8 +89,8 @@ impl Upgrade {
         while self.calls.current.is_none() {
             let Some(next) = self.calls.queue.pop() else { return };
             let Kind::Request(id, _) = next.kind() else { continue };
-            match Asked::read(&next) {
-                Ok(asked) => self.call(&next, id, &asked, now, out),
+            match Carried::read(&next) {
+                Ok(carried) => self.call(&next, id, &carried, now, out),
                 Err(misfit) => out.to_client.push(misfit.frame(id).into()),
             }
         }
@@ -103,9 +101,9 @@ impl Upgrade {
         let Some(call) = &mut self.calls.current else { return };
         match call.state {
             State::Running if !self.questions.is_empty() => {
-                call.state = State::Asking { until: now + WINDOW }
+                call.state = State::Gathering { until: now + WINDOW }
             }
-            State::Asking { .. } if self.questions.is_empty() => call.state = State::Running,
+            State::Gathering { .. } if self.questions.is_empty() => call.state = State::Running,
             _ => {}
         }
     }
@@ -128,15 +126,15 @@ impl Upgrade {
         &mut self,
         retry: &Frame,
         id: &RequestId,
-        asked: &Asked<'_>,
+        carried: &Carried<'_>,
         now: Duration,
         out: &mut Passed,
     ) {
-        let state = asked.state.and_then(|token| RequestState::read(token, &self.sides.seal));
+        let state = carried.state.and_then(|token| RequestState::read(token, &self.sides.seal));
         match state.filter(|state| state.is_for(retry)).map(|state| state.means) {
-            Some(Means::Again(until)) if now < until => self.call(retry, id, asked, now, out),
+            Some(Means::Again(until)) if now < until => self.call(retry, id, carried, now, out),
             Some(Means::Round(call, round)) if self.is_waiting_for(&call, round, now) => {
-                self.resume(id, asked, now, out);
+                self.resume(id, carried, now, out);
             }
             _ => out.to_client.push(error_frame(id, Code::InvalidParams, STALE).into()),
         }
@@ -147,27 +145,27 @@ impl Upgrade {
     }
 
     /// The client of the parked call is back, with another request.
-    fn resume(&mut self, client: &RequestId, asked: &Asked<'_>, now: Duration, out: &mut Passed) {
+    fn resume(&mut self, client: &RequestId, carried: &Carried<'_>, now: Duration, out: &mut Passed) {
         let Some(call) = &mut self.calls.current else { return };
         let State::Parked { since, kept } = std::mem::replace(&mut call.state, State::Running) else {
             return;
         };
         let id = call.id.clone();
-        let answers = self.questions.answer(asked.responses);
+        let answers = self.questions.answer(carried.responses);
         if let Some(kept) = kept {
             out.to_backend.extend(answers);
             let (open, answer) = *kept;
             self.deliver(&answer, &open, client, now, out);
             return self.end_call(now, out);
         }
-        self.set_level(asked.level, out);
+        self.set_level(carried.level, out);
         // Who brings nothing gains no time.
         let since = if answers.is_empty() { since } else { now };
         out.to_backend.extend(answers);
         if let Some(open) = self.requests.get_mut(&id) {
             // The backend reports progress only if it was asked to in the first place.
-            (open.client, open.wants_progress) = (Some(client.clone()), asked.wants_progress);
-            open.level = asked.level;
+            (open.client, open.wants_progress) = (Some(client.clone()), carried.wants_progress);
+            open.level = carried.level;
         }
         if !self.questions.is_empty() {
             self.ask(since, out);
@@ -200,7 +198,7 @@ impl Upgrade {
 
     /// What asks a client to see to these before it sends its request again.
     fn ask_for_urls(&self, urls: &[&str], client: &RequestId, now: Duration) -> Frame {
-        let can = |url: &&str| self.sides.introduction.can_be_asked(Ask::Elicitation, url);
+        let can = |url: &&str| self.sides.introduction.can_be_asked(Ask::Elicitation, url).unwrap_or(false);
         let Some(call) = self.calls.current.as_ref().filter(|_| urls.iter().all(can)) else {
             let reason = "the server wants the client to open a URL first; only a client can that declares the \
                           capability `elicitation.url`";
@@ -241,7 +239,7 @@ impl Upgrade {
         }
         let Some(call) = &mut self.calls.current else { return };
         match &call.state {
-            State::Asking { .. } => {
+            State::Gathering { .. } => {
                 if self.questions.is_empty() {
                     call.state = State::Running;
                 } else {
@@ -261,12 +259,6 @@ impl Upgrade {
             State::Running => {}
         }
     }
-
-    pub(super) fn refuse_waiting(&self, request: &Frame, out: &mut Passed) {
-        let reason =
-            "too many requests wait for this server; wait for the answers to others, then send it again";
-        self.refuse(request, &Failure::new(Code::Internal, reason), out);
-    }
 }
 
 impl Calls {
@@ -282,7 +274,7 @@ impl Calls {
     pub(super) fn next_deadline(&self) -> Option<Duration> {
         match self.current.as_ref()?.state {
             State::Running => None,
-            State::Asking { until } => Some(until),
+            State::Gathering { until } => Some(until),
             State::Parked { since, .. } if self.is_wanted || !self.queue.is_empty() => {
                 Some(since + OTHERS_WAIT)
             }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::requests::{Asked, Open};
-use super::{Frame, Upgrade, opening};
+use super::conversation::Conversation;
+use super::requests::{Carried, Open};
+use super::{Frame, opening};
 use crate::mcp::bridge::passed::Passed;
 use crate::mcp::edits::Edits;
 use crate::mcp::error::{Code, error_frame};
@@ -14,49 +15,68 @@ use crate::mcp::members::members;
 use crate::mcp::shape::Shape;
 use crate::mcp::splice;
 
-impl Upgrade {
-    /// Takes a request of a client, once the conversation is open.
-    pub(super) fn take(&mut self, frame: Frame, now: Duration, out: &mut Passed) {
+impl Conversation {
+    /// Takes a request of a client.
+    pub(super) fn take(&mut self, frame: &Frame, now: Duration, out: &mut Passed) {
         let Kind::Request(id, method) = frame.kind() else { return };
-        let name = frame.method();
-        let shape = Shape::of(&name);
-        match (method, &*name, &self.sides.profile) {
-            (_, "server/discover", Some(profile)) => {
-                out.to_client.push(opening::discovered(id, profile, &self.sides.server).into());
-            }
-            (Method::Listen, _, Some(profile)) => {
-                let listened = self.subscriptions.listen((id, &frame), profile, now, &mut self.ids, out);
+        match (method, &*frame.method()) {
+            (Method::Listen, _) => {
+                let listened = self.subscriptions.listen((id, frame), &self.profile, now, &mut self.ids, out);
                 listened.unwrap_or_else(|misfit| out.to_client.push(misfit.frame(id).into()));
             }
-            (_, name, _) if name.starts_with("tasks/") => {
+            (_, "server/discover") => {
+                out.to_client.push(opening::discovered(id, &self.profile, &self.sides.server).into());
+            }
+            (_, name) if name.starts_with("tasks/") => {
                 let reason = "tasks of protocol version 2025-11-25, which this server speaks, are not carried over to \
                               2026-07-28: call the tool without";
                 out.to_client.push(error_frame(id, Code::NoMethod, reason).into());
             }
-            _ => match Asked::read(&frame) {
+            (_, name) => match Carried::read(frame) {
                 Err(misfit) => out.to_client.push(misfit.frame(id).into()),
-                Ok(asked) if shape.may_ask && asked.state.is_some() => {
-                    self.bring(&frame, id, &asked, now, out)
-                }
-                Ok(asked) if shape.may_ask && self.takes_turns() => self.call(&frame, id, &asked, now, out),
-                Ok(asked) => self.forward(&frame, id, &asked, out),
+                Ok(carried) => self.carry(frame, id, Shape::of(name), &carried, now, out),
             },
         }
     }
 
+    /// Takes a request that is not for us, of which this has been read.
+    fn carry(
+        &mut self,
+        request: &Frame,
+        id: &RequestId,
+        shape: Shape,
+        carried: &Carried<'_>,
+        now: Duration,
+        out: &mut Passed,
+    ) {
+        if shape.may_ask && carried.state.is_some() {
+            self.bring(request, id, carried, now, out);
+        } else if shape.may_ask && self.sides.introduction.can_be_asked_anything() {
+            self.call(request, id, carried, now, out);
+        } else {
+            self.forward(request, id, carried, out);
+        }
+    }
+
     /// Passes a request on, of which this has been read.
-    pub(super) fn forward(&mut self, request: &Frame, id: &RequestId, asked: &Asked<'_>, out: &mut Passed) {
-        self.set_level(asked.level, out);
-        let Asked { wants_progress, level, .. } = *asked;
+    pub(super) fn forward(
+        &mut self,
+        request: &Frame,
+        id: &RequestId,
+        carried: &Carried<'_>,
+        out: &mut Passed,
+    ) {
+        self.set_level(carried.level, out);
+        let Carried { wants_progress, level, .. } = *carried;
         let shape = Shape::of(&request.method());
         self.requests.insert(id.clone(), Open { client: Some(id.clone()), wants_progress, level, shape });
-        out.to_backend.push(asked.stripped(request));
+        out.to_backend.push(carried.stripped(request));
     }
 
     /// Tells the backend from which level on a client wants its log, if that is news.
     pub(super) fn set_level(&mut self, level: Option<Level>, out: &mut Passed) {
         let Some(level) = level.filter(|level| self.level != Some(*level)) else { return };
-        if self.sides.profile.as_ref().is_some_and(|profile| profile.can("logging", None)) {
+        if self.profile.can("logging", None) {
             self.level = Some(level);
             let params = format!(r#"{{"level":"{}"}}"#, level.name());
             // Nobody waits for the answer: a backend that refuses keeps the log as it did.
@@ -66,10 +86,7 @@ impl Upgrade {
 
     /// A client waits for this no more.
     pub(super) fn call_off(&mut self, id: &RequestId, frame: &Frame, now: Duration, out: &mut Passed) {
-        if self.held.remove(id)
-            || self.calls.queue.remove(id)
-            || self.subscriptions.cancel(id, &mut self.ids, out)
-        {
+        if self.calls.queue.remove(id) || self.subscriptions.cancel(id, &mut self.ids, out) {
             return;
         }
         let Some(own) = self.abandon(id) else { return };

@@ -1,17 +1,17 @@
 //! How the conversation with the backend begins, and what clients are told of it.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::Frame;
 use crate::mcp::edits::Edits;
 use crate::mcp::error::{Code, Failure, error_message};
 use crate::mcp::id::RequestId;
-use crate::mcp::introduction::Introduction;
+use crate::mcp::introduction::{Introduction, own_info};
 use crate::mcp::members::members;
 use crate::mcp::profile::{Profile, SERVER_INFO};
 use crate::mcp::shape::Shape;
 use crate::mcp::splice;
-use crate::mcp::version::{SESSION_VERSIONS, STATELESS_VERSIONS};
+use crate::mcp::version::{NEWEST_SESSION, STATELESS_VERSIONS};
 
 /// As much of the backend's words as clients are shown, in characters.
 const SHOWN: usize = 256;
@@ -28,11 +28,9 @@ pub(super) fn initialize(id: &RequestId, introduction: &Introduction) -> Frame {
         // Nobody could tell the backend.
         roots.remove("listChanged");
     }
-    let [.., version] = SESSION_VERSIONS;
-    let ours = || json!({ "name": "lockgate", "version": env!("CARGO_PKG_VERSION") }).to_string().into();
-    let info = introduction.info.clone().unwrap_or_else(ours);
+    let info = introduction.info.clone().unwrap_or_else(|| own_info().to_string().into());
     let params = format!(
-        r#"{{"protocolVersion":"{version}","capabilities":{},"clientInfo":{info}}}"#,
+        r#"{{"protocolVersion":"{NEWEST_SESSION}","capabilities":{},"clientInfo":{info}}}"#,
         Value::Object(capabilities)
     );
     splice::request(id, "initialize", &params)

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::Frame;
+use crate::mcp::bridge::passed::Passed;
 use crate::mcp::edits::Edits;
+use crate::mcp::error::{Code, error_frame};
 use crate::mcp::id::RequestId;
 use crate::mcp::members::{entries, members};
 use crate::mcp::splice;
@@ -39,20 +41,21 @@ impl Questions {
     /// Takes a request of the backend, which waits so long for a call, if it is of none.
     ///
     /// # Errors
-    /// Why it cannot be asked.
+    /// Why it cannot be asked, for the backend.
     pub(super) fn add(
         &mut self,
         id: &RequestId,
         question: &Frame,
         until: Option<Duration>,
-    ) -> Result<(), &'static str> {
-        let text = text(question).ok_or("`params` must be an object, each member there once")?;
+    ) -> Result<(), (Code, &'static str)> {
+        let fault = |reason| (Code::Internal, reason);
+        let text = text(question).ok_or(fault("`params` must be an object, each member there once"))?;
         if self.open.iter().any(|open| open.id == *id) {
-            return Err("a request with this id is still open");
+            return Err(fault("a request with this id is still open"));
         }
         let bytes = self.bytes + text.len();
         if self.open.len() >= MAX || (!self.open.is_empty() && bytes > MAX_BYTES) {
-            return Err("too many requests to clients are open");
+            return Err(fault("too many requests to clients are open"));
         }
         self.bytes = bytes;
         self.open.push(Question { id: id.clone(), text, until, key: None });
@@ -108,9 +111,11 @@ impl Questions {
         self.take_if(|question| question.until.is_none())
     }
 
-    /// Those that no call could carry in time.
-    pub(super) fn take_due(&mut self, now: Duration) -> Vec<RequestId> {
-        self.take_if(|question| question.until.is_some_and(|due| due <= now))
+    /// Answers for clients what no call could carry in time.
+    pub(super) fn refuse_due(&mut self, now: Duration, out: &mut Passed) {
+        let due = self.take_if(|question| question.until.is_some_and(|due| due <= now));
+        let reason = "no call came in which a client could have been asked";
+        out.to_backend.extend(due.iter().map(|id| error_frame(id, Code::Internal, reason)));
     }
 
     pub(super) fn take_all(&mut self) -> Vec<RequestId> {
@@ -128,8 +133,7 @@ impl Questions {
     }
 }
 
-/// A request of the backend as a client is asked it. Who asks for progress must get an answer on the way, which this
-/// one cannot.
+/// A request of the backend as a client is asked it. The progress token goes: a result cannot carry progress.
 fn text(question: &Frame) -> Option<Box<str>> {
     let method = serde_json::Value::from(&*question.method());
     if question.payload().is_empty() {

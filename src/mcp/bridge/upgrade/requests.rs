@@ -29,9 +29,9 @@ pub(super) struct Open {
     pub(super) shape: Shape,
 }
 
-/// What a request holds that is not for the backend.
+/// What a request carries that is not for the backend.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Asked<'f> {
+pub(super) struct Carried<'f> {
     /// `_meta`
     meta: Option<&'f str>,
     /// `inputResponses`
@@ -82,7 +82,7 @@ impl Requests {
     }
 }
 
-impl<'f> Asked<'f> {
+impl<'f> Carried<'f> {
     /// # Errors
     /// If the request cannot be read in one way, or names a level that there is not.
     pub(super) fn read(request: &'f Frame) -> Result<Self, Failure> {

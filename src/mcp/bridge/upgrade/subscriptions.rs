@@ -1,5 +1,20 @@
 //! What clients want to be told of, by `subscriptions/listen`: a request that is not answered, but acknowledged with
 //! what of it the backend can tell. The backend itself is asked once for each resource, however many watch it.
+//!
+//! ```text
+//! A subscription:
+//! Settling ── nothing of it is Asked any more ──▶ Acknowledged, and told of changes ── called off ──▶ gone
+//!     └────── called off ──▶ gone
+//!
+//! A resource of it:
+//! Asked ── the backend agrees ──▶ On ── the last who watches it leaves: `resources/unsubscribe` ──▶ gone
+//!   │            └── and nobody watches it any more: `resources/unsubscribe` ──▶ gone
+//!   └───── it refuses, or 10 s: left out of the acknowledgement ──▶ gone
+//! ```
+//! Of lists the backend tells by itself. A resource that is Asked stays so when nobody watches it any more, as what has
+//! not been agreed to cannot be called off; who comes meanwhile waits with it, who comes to one that is On does not.
+
+mod wanted;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -7,14 +22,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use self::wanted::{Lists, wanted};
 use super::Frame;
-use super::meta::Gets;
 use super::requests::OwnIds;
 use crate::mcp::bridge::passed::Passed;
-use crate::mcp::edits::Edits;
-use crate::mcp::error::{Code, Failure};
+use crate::mcp::edits::{Edits, Merged};
+use crate::mcp::error::Failure;
 use crate::mcp::id::RequestId;
-use crate::mcp::members::{at_most, decode, members};
 use crate::mcp::profile::Profile;
 use crate::mcp::related::{SUBSCRIPTION, cancelled};
 use crate::mcp::splice;
@@ -39,14 +53,6 @@ struct Listen {
     waits_for: usize,
 }
 
-/// Of which lists changes are told.
-#[derive(Clone, Copy, Debug)]
-struct Lists {
-    tools: bool,
-    prompts: bool,
-    resources: bool,
-}
-
 /// A resource of which the backend is to tell changes.
 #[derive(Debug, Default)]
 struct Watched {
@@ -55,8 +61,6 @@ struct Watched {
     is_on: bool,
 }
 
-/// Resources that one subscription may name.
-const MAX_URIS: usize = 256;
 /// Resources that all of them may name; one that many name counts as many times. What is more is left out.
 const MAX_IN_ALL: usize = 4096;
 /// URIs longer than this are left out, in bytes.
@@ -251,31 +255,6 @@ impl Listen {
     }
 }
 
-/// What the parameters of `subscriptions/listen` ask for.
-fn wanted(params: &str) -> Result<(Lists, Vec<String>), Failure> {
-    let misfit = |what: String| Failure::new(Code::InvalidParams, what);
-    let filter = members(params, ["notifications"]).ok().and_then(|[filter]| filter);
-    let [tools, prompts, resources, uris] = members(
-        filter.unwrap_or_default(),
-        ["toolsListChanged", "promptsListChanged", "resourcesListChanged", "resourceSubscriptions"],
-    )
-    .map_err(|_| misfit("`params.notifications` must be an object, each member there once".into()))?;
-    let flag = |token: Option<&str>| match token {
-        None | Some("false") => Ok(false),
-        Some("true") => Ok(true),
-        Some(_) => Err(misfit("`params.notifications` must say `true` or `false` of each list".into())),
-    };
-    let lists = Lists { tools: flag(tools)?, prompts: flag(prompts)?, resources: flag(resources)? };
-    let misfit = || {
-        misfit(format!(
-            "`params.notifications.resourceSubscriptions` must be a list of at most {MAX_URIS} URIs"
-        ))
-    };
-    let uris = at_most(uris.unwrap_or("[]"), MAX_URIS).ok().flatten().ok_or_else(misfit)?;
-    let uris: Option<Vec<_>> = uris.into_iter().map(|uri| decode(uri).map(Into::into)).collect();
-    Ok((lists, uris.ok_or_else(misfit)?))
-}
-
 /// The same change without what nobody needs to know of it.
 fn shortened(change: &Frame, uri: Option<&str>) -> Frame {
     let params = uri.map_or_else(|| json!({}), |uri| json!({ "uri": uri }));
@@ -297,9 +276,9 @@ fn about(id: &RequestId, method: &str, uri: &str) -> Frame {
 
 /// A notification of the backend for one subscription.
 fn named(change: &Frame, subscription: &RequestId) -> Frame {
-    let gets = Gets { members: "", instead_of: &[], meta: (SUBSCRIPTION, subscription.token()) };
     let mut edits = Edits::of(change);
-    if gets.into_object(change.payload(), &mut edits).is_ok() {
+    let comes = Merged { members: "", instead_of: &[], meta: (SUBSCRIPTION, subscription.token()) };
+    if edits.merge(change.payload(), comes).is_ok() {
         return edits.done(None);
     }
     // It has no parameters, or none that say anything.

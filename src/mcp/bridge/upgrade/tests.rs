@@ -12,6 +12,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::mcp::id::RequestId;
 use crate::mcp::introduction::Introduction;
 use crate::mcp::seal::Seal;
 
@@ -71,8 +72,14 @@ impl Both {
         let (mut both, _) = Self::begin(sides(capabilities));
         let agreed = both.answers(r#""lockgate-1""#, &agreement());
         assert_eq!(agreed.to_backend[0]["method"], "notifications/initialized");
-        assert_eq!(both.upgrade.stage(), Stage::Open);
+        assert!(both.upgrade.is_open());
         both
+    }
+
+    /// The conversation, which is open.
+    fn open_one(&self) -> &Conversation {
+        let Stage::Open(conversation) = &self.upgrade.stage else { panic!("{:?}", self.upgrade) };
+        conversation
     }
 
     fn does(&mut self, what: impl FnOnce(&mut Upgrade, Duration, &mut Passed)) -> Passed {
@@ -170,5 +177,5 @@ fn keys(said: &Said) -> Vec<String> {
 }
 
 fn is_idle(both: &Both) -> bool {
-    both.upgrade.requests.is_empty() && both.upgrade.questions.is_empty() && !both.upgrade.is_taken()
+    both.open_one().requests.is_empty() && both.open_one().questions.is_empty() && !both.upgrade.is_taken()
 }

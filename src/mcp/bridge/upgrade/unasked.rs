@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
+use super::Frame;
 use super::calls::PATIENCE;
-use super::{Frame, Stage, Upgrade};
+use super::conversation::Conversation;
 use crate::mcp::bridge::passed::{ForClient, Passed};
 use crate::mcp::edits::Edits;
 use crate::mcp::error::Code;
 use crate::mcp::id::RequestId;
-use crate::mcp::introduction::Ask;
+use crate::mcp::introduction::{Ask, Introduction};
 use crate::mcp::level::Level;
 use crate::mcp::members::members;
 use crate::mcp::related::progress;
 
-impl Upgrade {
+impl Conversation {
     /// The backend asks something.
     pub(super) fn asked(
         &mut self,
@@ -21,24 +22,16 @@ impl Upgrade {
         frame: &Frame,
         now: Duration,
     ) -> Result<(), (Code, &'static str)> {
-        let ask = Ask::of(&frame.method()).ok_or((Code::NoMethod, "no client knows this method"))?;
-        if !self.sides.introduction.can_be_asked(ask, frame.payload()) {
-            return Err((Code::NoMethod, "the client has not declared that it can be asked this"));
-        }
-        if self.stage == Stage::Refused {
-            return Err((Code::Internal, "no client can be asked before the server is initialized"));
-        }
+        let ask = may_be_asked(&self.sides.introduction, frame)?;
         if self.calls.is_doubtful {
             let reason = "another call was called off, and it cannot be told to which of them this belongs";
             return Err((Code::Internal, reason));
         }
-        let is_nobodys = self.calls.current.is_none();
-        // What was meant for the client of a call that is over must not be put to that of the next.
-        if is_nobodys && ask != Ask::Roots {
-            return Err((Code::Internal, "no call is open in which a client could be asked"));
-        }
-        let until = is_nobodys.then_some(now + PATIENCE);
-        self.questions.add(id, frame, until).map_err(|reason| (Code::Internal, reason))?;
+        let until = match self.calls.current {
+            Some(_) => None,
+            None => Some(may_wait(ask, now)?),
+        };
+        self.questions.add(id, frame, until)?;
         self.settle_questions(now);
         Ok(())
     }
@@ -63,5 +56,32 @@ impl Upgrade {
         {
             out.to_client.push(ForClient::about(client, frame));
         }
+    }
+}
+
+/// How long what the backend asks while no call is open waits for one. What was meant for the client of a call that is
+/// over must not be put to that of the next; roots are of the whole conversation.
+///
+/// # Errors
+/// What the backend is told if it does not wait.
+pub(super) fn may_wait(ask: Ask, now: Duration) -> Result<Duration, (Code, &'static str)> {
+    match ask {
+        Ask::Roots => Ok(now + PATIENCE),
+        Ask::Elicitation | Ask::Sampling => {
+            Err((Code::Internal, "no call is open in which a client could be asked"))
+        }
+    }
+}
+
+/// What the backend asks, if clients that have introduced themselves so can be asked it.
+///
+/// # Errors
+/// What the backend is told if they cannot.
+pub(super) fn may_be_asked(clients: &Introduction, question: &Frame) -> Result<Ask, (Code, &'static str)> {
+    let ask = Ask::of(&question.method()).ok_or((Code::NoMethod, "no client knows this method"))?;
+    match clients.can_be_asked(ask, question.payload()) {
+        Ok(true) => Ok(ask),
+        Ok(false) => Err((Code::NoMethod, "the client has not declared that it can be asked this")),
+        Err(_) => Err((Code::Internal, "`params` must be an object, each member there once")),
     }
 }

@@ -100,6 +100,14 @@ fn what_a_client_cannot_be_asked_is_refused_at_once() {
     }
     let url = r#"{"jsonrpc":"2.0","id":7,"method":"elicitation/create","params":{"mode":"url"}}"#;
     assert_eq!(code(&both.backend(url).to_backend[0]), -32601);
+    // A part of what a question needs may be missing, too.
+    let mut both = Both::open(r#"{"sampling":{}}"#);
+    both.calls(1);
+    for params in [r#"{"tools":[]}"#, r#"{"includeContext":"allServers"}"#] {
+        let ask =
+            format!(r#"{{"jsonrpc":"2.0","id":7,"method":"sampling/createMessage","params":{params}}}"#);
+        assert_eq!(code(&both.backend(&ask).to_backend[0]), -32601, "{params}");
+    }
     assert_eq!(both.wonders("7", "ping").to_backend, [json!({ "jsonrpc": "2.0", "id": 7, "result": {} })]);
     assert_eq!(both.upgrade.next_deadline(), None);
     assert_eq!(both.answers("1", "{}").to_client.len(), 1);
@@ -222,7 +230,7 @@ fn a_question_of_no_call_waits_for_the_next() {
     both.wonders("1", "roots/list");
     let ended = both.wait(300_000);
     assert_eq!((&ended.to_backend[0]["id"], code(&ended.to_backend[0])), (&json!(1), -32603));
-    assert_eq!((ended.to_backend.len(), both.upgrade.questions.is_empty()), (1, true));
+    assert_eq!((ended.to_backend.len(), both.open_one().questions.is_empty()), (1, true));
 }
 
 #[test]

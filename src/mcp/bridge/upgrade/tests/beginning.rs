@@ -28,7 +28,7 @@ fn what_is_said_before_waits_in_order() {
     // The answer to a question of before says nothing any more.
     let late = r#"{"supportedVersions":["2026-07-28"],"capabilities":{}}"#;
     assert_eq!(both.answers(r#""lockgate-discover""#, late), Said::default());
-    assert_eq!(both.upgrade.stage(), Stage::Beginning);
+    assert!(matches!(both.upgrade.stage, Stage::Beginning(_)));
     let open = both.answers(r#""lockgate-1""#, &agreement());
     let methods: Vec<_> = open.to_backend.iter().map(|one| one["method"].as_str().unwrap()).collect();
     assert_eq!(methods, ["notifications/initialized", "tools/list", "prompts/list"]);
@@ -71,8 +71,7 @@ fn a_server_of_the_other_era_gets_what_was_said_as_it_was_said() {
     both.asks(1, "tools/list", asked);
     let shown = r#"{"code":-32022,"message":"m","data":{"supported":["2026-07-28"]}}"#;
     assert_eq!(both.fails(r#""lockgate-1""#, shown), Said::default());
-    assert_eq!(both.upgrade.stage(), Stage::OtherEra);
-    let held = both.upgrade.into_held();
+    let held = both.upgrade.take_for_other_era().unwrap();
     assert_eq!(held.iter().map(Frame::payload).collect::<Vec<_>>(), [asked]);
 }
 
@@ -83,7 +82,7 @@ fn clients_of_a_server_that_will_not_begin_are_told_what_it_says() {
     assert_eq!(both.wonders("9", "roots/list"), Said::default());
     let error = json!({ "code": -32000, "message": format!("no key{}", "y".repeat(999)) }).to_string();
     let refused = both.fails(r#""lockgate-1""#, &error);
-    assert_eq!(both.upgrade.stage(), Stage::Refused);
+    assert!(both.upgrade.is_refused());
     let text = refused.to_client[0]["error"]["message"].as_str().unwrap();
     assert!(text.contains("refused to be initialized (no key") && text.len() < 400, "{text}");
     assert_eq!((code(&refused.to_client[0]), &refused.to_client[0]["id"]), (-32603, &json!(1)));

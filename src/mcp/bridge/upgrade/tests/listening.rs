@@ -41,7 +41,7 @@ fn what_the_server_can_tell_is_acknowledged_and_told() {
     both.calls_off(1);
     both.calls_off(2);
     assert_eq!(both.tells("tools/list_changed", "{}"), Said::default());
-    assert!(both.upgrade.subscriptions.is_empty());
+    assert!(both.open_one().subscriptions.is_empty());
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn a_resource_is_watched_once_however_many_watch_it() {
     let last = both.calls_off(2);
     assert_eq!(own(&last.to_backend[0]).1, "resources/unsubscribe");
     assert_eq!(last.to_backend.len(), 1);
-    assert!(both.upgrade.subscriptions.is_empty());
+    assert!(both.open_one().subscriptions.is_empty());
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn who_leaves_before_the_backend_agrees_leaves_nothing_behind() {
     assert_eq!(both.calls_off(1), Said::default());
     let late = both.answers(&own(&said.to_backend[0]).0, "{}");
     assert_eq!(own(&late.to_backend[0]).1, "resources/unsubscribe");
-    assert!(late.to_client.is_empty() && both.upgrade.subscriptions.is_empty());
+    assert!(late.to_client.is_empty() && both.open_one().subscriptions.is_empty());
     // One that comes meanwhile takes it over.
     let said = listens(&mut both, 2, r#"{"resourceSubscriptions":["a"]}"#);
     both.calls_off(2);
@@ -112,7 +112,7 @@ fn a_backend_that_does_not_agree_in_time_is_not_waited_for() {
     assert_eq!(said.to_backend[0]["method"], "notifications/cancelled");
     assert_eq!(both.answers(&said.to_backend[0]["params"]["requestId"].to_string(), "{}"), Said::default());
     both.calls_off(1);
-    assert!(both.upgrade.subscriptions.is_empty());
+    assert!(both.open_one().subscriptions.is_empty());
 }
 
 #[test]

@@ -7,7 +7,7 @@ fn answered(both: &mut Both, method: &str, result: &str) -> Value {
     assert_eq!(sent.to_backend[0]["id"], 1);
     let mut said = both.answers("1", result);
     assert_eq!((said.to_client.len(), said.to_backend.len()), (1, 0));
-    assert!(both.upgrade.requests.is_empty());
+    assert!(both.open_one().requests.is_empty());
     said.to_client.remove(0)["result"].take()
 }
 
@@ -119,7 +119,7 @@ fn what_a_client_calls_off_is_called_off_at_the_backend_and_answered_no_more() {
     assert_eq!(both.answers("2", "{}").to_client[0]["id"], 2);
     assert_eq!(both.answers("2", "{}"), Said::default());
     assert_eq!(both.calls_off(77), Said::default());
-    assert!(both.upgrade.requests.is_empty());
+    assert!(both.open_one().requests.is_empty());
 }
 
 #[test]

@@ -1,45 +1,42 @@
 //! Clients of the stateless era, and a backend of which nobody knows the era: it is asked first, and what the clients
 //! say waits. An error shows that it speaks the other era; so does silence, or that it ends over the question, as
-//! some do (protocol.md section 4). One that is only late is asked to begin in the other era behind the first
-//! question: what it says to that counts then.
+//! some do (protocol.md section 4). A late one is sent `initialize` behind the question; only the answer to that counts
+//! then.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::passed::Passed;
 use super::upgrade::may_ask;
+use super::waiting::Waiting;
 use super::{Era, Frame, Sides};
 use crate::mcp::discover::{discover, era_shown};
-use crate::mcp::frame::{Kind, Method};
+use crate::mcp::frame::Kind;
 use crate::mcp::id::RequestId;
 
 /// How long a backend may take to show its era before it is asked to begin in the other one. Some clients wait 10
 /// seconds for all of it.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// A backend that has been asked for its era, and what waits for the answer.
 #[derive(Debug)]
-pub(super) struct Asking {
+pub(super) struct Probing {
     sides: Sides,
     question: RequestId,
-    held: Vec<Frame>,
-    bytes: usize,
+    held: Waiting,
     deadline: Option<Duration>,
 }
 
-impl Asking {
+impl Probing {
     pub(super) fn begin(sides: Sides, out: &mut Passed) -> Self {
         let (frame, question) = discover();
         out.to_backend.push(frame);
-        Self { sides, question, held: Vec::new(), bytes: 0, deadline: None }
+        Self { sides, question, held: Waiting::default(), deadline: None }
     }
 
-    /// What has been called off before it was sent never reaches the backend.
-    pub(super) fn client_says(&mut self, frame: Frame) {
-        if let Kind::Notification(Method::Cancelled(Some(id))) = frame.kind() {
-            self.held.retain(|held| !matches!(held.kind(), Kind::Request(own, _) if own == id));
-        } else {
-            self.held.push(frame);
-        }
-        self.bytes = self.held.iter().map(|held| held.bytes().len()).sum();
+    /// What has been called off before it was sent never reaches the backend, whichever era it is of.
+    pub(super) fn client_says(&mut self, frame: Frame, out: &mut Passed) {
+        self.held.hold(frame, out);
     }
 
     /// What the backend is, if this tells.
@@ -73,14 +70,15 @@ impl Asking {
     }
 
     pub(super) fn held(&self) -> usize {
-        self.bytes
+        self.held.bytes()
     }
 
-    pub(super) fn into_held(self) -> Vec<Frame> {
-        self.held
+    /// What clients have said so far.
+    pub(super) fn take_held(&mut self) -> VecDeque<Frame> {
+        self.held.take()
     }
 
-    pub(super) fn into_parts(self) -> (Sides, Vec<Frame>) {
-        (self.sides, self.held)
+    pub(super) fn sides(&self) -> &Sides {
+        &self.sides
     }
 }

@@ -1,9 +1,12 @@
-//! Requests of clients that wait for their turn, in the order they came.
+//! What clients have said and the backend has not been told yet, in the order it came: before its conversation has
+//! begun, or because its turn comes later.
 
 use std::collections::VecDeque;
 
 use super::Frame;
-use crate::mcp::frame::Kind;
+use super::passed::Passed;
+use crate::mcp::error::{Code, error_frame};
+use crate::mcp::frame::{Kind, Method};
 use crate::mcp::id::RequestId;
 
 /// A queue that is bounded, in number and in bytes.
@@ -13,12 +16,29 @@ pub(super) struct Waiting {
     bytes: usize,
 }
 
-/// Requests that may wait.
+/// Messages that may wait.
 const MAX: usize = 1024;
 /// What they may take, in bytes. One alone may be as large as the limit for messages allows.
 const MAX_BYTES: usize = 1 << 20;
+const TOO_MUCH: &str =
+    "too many requests wait for this server; wait for the answers to others, then send it again";
 
 impl Waiting {
+    /// Takes what a client says while nothing can be sent. A request that is called off waits no more, and nobody is
+    /// told; one for which there is no room is refused, any other message let go: it could only be about such a one.
+    pub(super) fn hold(&mut self, frame: Frame, out: &mut Passed) {
+        match frame.kind() {
+            Kind::Notification(Method::Cancelled(Some(id))) => drop(self.remove(id)),
+            Kind::Request(id, _) => {
+                let id = id.clone();
+                if !self.push(frame) {
+                    out.to_client.push(error_frame(&id, Code::Internal, TOO_MUCH).into());
+                }
+            }
+            Kind::Notification(_) | Kind::Response(_) => drop(self.push(frame)),
+        }
+    }
+
     /// Whether there was room for it.
     pub(super) fn push(&mut self, frame: Frame) -> bool {
         let bytes = self.bytes + frame.bytes().len();
@@ -36,10 +56,14 @@ impl Waiting {
         Some(frame)
     }
 
+    /// Whether this request waits.
+    pub(super) fn holds(&self, id: &RequestId) -> bool {
+        self.frames.iter().any(|frame| is_request(frame, id))
+    }
+
     /// Whether this request waited. It does no more.
     pub(super) fn remove(&mut self, id: &RequestId) -> bool {
-        let is_it = |frame: &Frame| matches!(frame.kind(), Kind::Request(own, _) if own == id);
-        let Some(at) = self.frames.iter().position(is_it) else { return false };
+        let Some(at) = self.frames.iter().position(|frame| is_request(frame, id)) else { return false };
         self.bytes -= self.frames.remove(at).map_or(0, |frame| frame.bytes().len());
         true
     }
@@ -63,6 +87,10 @@ impl Waiting {
     }
 }
 
+fn is_request(frame: &Frame, id: &RequestId) -> bool {
+    matches!(frame.kind(), Kind::Request(own, _) if own == id)
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -80,7 +108,7 @@ mod tests {
         let mut waiting = Waiting::default();
         assert!(waiting.push(request(0, 2 * MAX_BYTES)), "one alone may be large");
         assert!(!waiting.push(request(1, 1)));
-        assert!(waiting.remove(&RequestId::number(0)));
+        assert!(waiting.holds(&RequestId::number(0)) && waiting.remove(&RequestId::number(0)));
         assert_eq!(waiting.bytes(), 0);
         assert!((0..MAX).all(|id| waiting.push(request(id, 1))));
         assert!(!waiting.push(request(MAX, 1)));
