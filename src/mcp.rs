@@ -30,7 +30,7 @@ mod usage;
 mod version;
 
 pub use self::bridge::{Bridge, ForClient, Passed, Sides};
-pub use self::discover::{is_probe, list_tools};
+pub use self::discover::{era_shown, is_probe, list_tools};
 pub use self::error::{Code, Failure, asks_in_vain, error_code, error_frame};
 pub use self::event_stream::{Event, EventName, EventStream, TooLong};
 pub use self::frame::{Frame, Kind, Malformed, Method};

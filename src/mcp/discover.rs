@@ -28,8 +28,8 @@ pub fn is_probe(request: &Frame) -> bool {
         && request.method() == "server/discover"
 }
 
-/// What the answer to [`discover`] shows (protocol.md section 4).
-pub(super) fn era_shown(answer: &Frame) -> Era {
+/// What the answer to `server/discover` shows (protocol.md section 4).
+pub fn era_shown(answer: &Frame) -> Era {
     let unsupported = i64::from(Code::UnsupportedVersion.number());
     let member = |text, name| members(text, [name]).ok().and_then(|[token]| token);
     let versions = match error_code(answer) {
