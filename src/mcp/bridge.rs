@@ -120,8 +120,8 @@ impl Bridge {
             Way::Asking(asking) => match asking.backend_says(&frame) {
                 Some(Era::Stateless) => self.open_directly(&mut out),
                 Some(Era::Handshake) => self.upgrade(now, &mut out),
-                // Before it has answered us, nobody has asked it anything.
-                None => {}
+                // Before it has answered us, nobody has asked it anything, nor can it ask.
+                None => out.to_backend.extend(asking::too_early(&frame)),
             },
             Way::Upgrade(upgrade) => {
                 upgrade.backend_says(frame, now, &mut out);

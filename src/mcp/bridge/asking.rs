@@ -8,8 +8,10 @@ use std::time::Duration;
 use super::passed::Passed;
 use super::{Era, Frame, Sides};
 use crate::mcp::discover::{discover, era_shown};
+use crate::mcp::error::{Code, error_frame};
 use crate::mcp::frame::{Kind, Method};
 use crate::mcp::id::RequestId;
+use crate::mcp::splice;
 
 /// How long a backend may take to show its era.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -72,5 +74,18 @@ impl Asking {
 
     pub(super) fn into_parts(self) -> (Sides, Vec<Frame>) {
         (self.sides, self.held)
+    }
+}
+
+/// The answer to a request of a backend that has not shown its era: there is nobody whom it could ask.
+pub(super) fn too_early(frame: &Frame) -> Option<Frame> {
+    match frame.kind() {
+        Kind::Request(id, Method::Ping) => Some(splice::response(id, "{}")),
+        Kind::Request(id, _) => {
+            let words =
+                "nobody can be asked before the server has answered `server/discover` or `initialize`";
+            Some(error_frame(id, Code::InvalidRequest, words))
+        }
+        Kind::Notification(_) | Kind::Response(_) => None,
     }
 }

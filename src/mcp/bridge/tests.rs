@@ -162,3 +162,14 @@ fn one_that_was_called_off_is_not_answered_by_another_era() {
     bridge.client_says(cancelled(1), NOW);
     assert!(bridge.backend_says(answer(&[initialize], UNKNOWN), NOW).to_backend.is_empty());
 }
+
+#[test]
+fn a_backend_that_asks_before_it_has_shown_its_era_is_answered() {
+    let (mut bridge, _) = asking();
+    for (method, is_error) in [("ping", false), ("roots/list", true)] {
+        let passed = bridge.backend_says(request(9, method), NOW);
+        let told = &passed.to_backend[0];
+        assert!(matches!(told.kind(), Kind::Response(Some(id)) if id.token() == "9"), "{told:?}");
+        assert_eq!((told.is_error(), passed.to_client.len()), (is_error, 0), "{method}");
+    }
+}
