@@ -20,6 +20,7 @@
 mod downgrade;
 mod passed;
 mod probing;
+mod state;
 mod upgrade;
 mod waiting;
 mod watching;
@@ -33,6 +34,7 @@ use self::downgrade::Downgrade;
 use self::probing::Probing;
 use self::upgrade::Upgrade;
 use self::watching::Watching;
+use super::discover::shown_by;
 use super::frame::Frame;
 use super::introduction::Introduction;
 use super::profile::Profile;
@@ -64,6 +66,8 @@ pub struct Bridge {
     shown: Option<Era>,
     /// It has not answered our question in time, and may still end over it.
     is_late: bool,
+    /// It has answered later, by which time it was asked to speak the other era.
+    would_be: Option<Era>,
 }
 
 #[derive(Debug)]
@@ -86,7 +90,7 @@ impl Bridge {
             (Era::Stateless, None) => Way::Probing(Box::new(Probing::begin(sides, &mut out))),
             (Era::Stateless, Some(Era::Handshake)) => Way::Upgrade(Box::new(Upgrade::begin(sides, &mut out))),
         };
-        (Self { way, shown: None, is_late: false }, out)
+        (Self { way, shown: None, is_late: false, would_be: None }, out)
     }
 
     /// Takes a message of a client.
@@ -127,10 +131,11 @@ impl Bridge {
                     self.open_directly(held, &mut out);
                 }
                 Some(Era::Handshake) => self.way = upgraded(probing, now, &mut out),
-                // Before it has answered us, nobody has asked it anything.
-                None => {}
+                // Before it has answered us, nobody has asked it anything, nor can it ask.
+                None => out.to_backend.extend(probing::too_early(&frame)),
             },
             Way::Upgrade(upgrade) => {
+                self.would_be = self.would_be.or_else(|| shown_by(&frame));
                 upgrade.backend_says(frame, now, &mut out);
                 self.settle(&mut out);
             }
@@ -158,38 +163,10 @@ impl Bridge {
         out
     }
 
-    /// When something is due by itself.
-    pub fn next_deadline(&self) -> Option<Duration> {
-        match &self.way {
-            Way::Direct | Way::Watching(_) => None,
-            Way::Probing(probing) => probing.deadline(),
-            Way::Upgrade(upgrade) => upgrade.next_deadline(),
-            Way::Downgrade(downgrade) => downgrade.next_deadline(),
-        }
-    }
-
     /// The backend runs since now, so that it can be late from now on.
     pub fn backend_runs(&mut self, now: Duration) {
         if let Way::Probing(probing) = &mut self.way {
             probing.backend_runs(now);
-        }
-    }
-
-    /// Whether the conversation with the backend has still to begin, where that is not for its client to do.
-    pub fn is_beginning(&self) -> bool {
-        match &self.way {
-            Way::Probing(_) => true,
-            Way::Upgrade(upgrade) => upgrade.is_beginning(),
-            Way::Direct | Way::Watching(_) | Way::Downgrade(_) => false,
-        }
-    }
-
-    /// Whether another backend is to be started in the place of this one, if it ends.
-    pub fn may_begin_again(&self) -> bool {
-        match &self.way {
-            Way::Probing(probing) => probing.is_running(),
-            Way::Upgrade(upgrade) => self.is_late && upgrade.is_beginning(),
-            Way::Direct | Way::Watching(_) | Way::Downgrade(_) => false,
         }
     }
 
@@ -218,78 +195,11 @@ impl Bridge {
         out
     }
 
-    /// Whether nothing is between the two sides, for as long as the session lasts.
-    pub fn is_direct(&self) -> bool {
-        matches!(self.way, Way::Direct)
-    }
-
-    /// Whether the backend would not begin a conversation, of which its clients have been told.
-    pub fn is_refused(&self) -> bool {
-        matches!(&self.way, Way::Upgrade(upgrade) if upgrade.is_refused())
-    }
-
-    /// What the backend has shown itself to be, where we asked; or is taken for, after it has ended over the question.
-    pub fn shown(&self) -> Option<Era> {
-        self.shown
-    }
-
-    /// What the backend says of itself, once it has, for those who come later.
-    pub fn profile(&self) -> Option<&Profile> {
-        match &self.way {
-            Way::Upgrade(upgrade) => upgrade.profile(),
-            _ => None,
-        }
-    }
-
-    /// Bytes of requests that wait here for the backend.
-    pub fn held(&self) -> usize {
-        match &self.way {
-            Way::Direct | Way::Watching(_) => 0,
-            Way::Probing(probing) => probing.held(),
-            Way::Upgrade(upgrade) => upgrade.held(),
-            Way::Downgrade(downgrade) => downgrade.held(),
-        }
-    }
-
-    /// Whether the backend waits for what a client has still to bring.
-    pub fn is_parked(&self) -> bool {
-        matches!(&self.way, Way::Upgrade(upgrade) if upgrade.is_parked())
-    }
-
-    /// Whether the backend may ask something in a call, and does not say in which: then it gets one at a time.
-    pub fn takes_turns(&self) -> bool {
-        match &self.way {
-            Way::Probing(probing) => probing.takes_turns(),
-            Way::Upgrade(upgrade) => upgrade.takes_turns(),
-            Way::Direct | Way::Watching(_) | Way::Downgrade(_) => false,
-        }
-    }
-
-    /// Whether such a call would have to wait for another.
-    pub fn is_taken(&self) -> bool {
-        match &self.way {
-            Way::Probing(probing) => probing.is_taken(),
-            Way::Upgrade(upgrade) => upgrade.is_taken() || upgrade.is_spent(),
-            Way::Direct | Way::Watching(_) | Way::Downgrade(_) => false,
-        }
-    }
-
     /// Others wait for their turn: who has one and is away keeps it for a while only.
     pub fn hurry(&mut self) {
         if let Way::Upgrade(upgrade) = &mut self.way {
             upgrade.hurry();
         }
-    }
-
-    /// Whether no further call in which the backend may ask something is to come here: it may still be at work on one
-    /// that was called off, and what it asks then would be put to somebody else.
-    pub fn is_spent(&self) -> bool {
-        matches!(&self.way, Way::Upgrade(upgrade) if upgrade.is_spent())
-    }
-
-    /// Whether a client that brings this back means this session.
-    pub fn has_asked(&self, state: &str) -> bool {
-        matches!(&self.way, Way::Upgrade(upgrade) if upgrade.has_asked(state))
     }
 
     /// The backend speaks the era of its clients after all. What they have said so far goes to it.
@@ -320,7 +230,7 @@ impl Bridge {
     fn settle(&mut self, out: &mut Passed) {
         let Way::Upgrade(upgrade) = &mut self.way else { return };
         if upgrade.is_open() {
-            self.shown = Some(Era::Handshake);
+            self.shown = self.would_be.or(Some(Era::Handshake));
         } else if let Some(held) = upgrade.take_for_other_era() {
             self.open_directly(held, out);
         }

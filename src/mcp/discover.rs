@@ -28,6 +28,12 @@ pub fn is_probe(request: &Frame) -> bool {
         && request.method() == "server/discover"
 }
 
+/// What this message shows, if it is the answer to such a request of ours.
+pub(super) fn shown_by(message: &Frame) -> Option<Era> {
+    let answers = matches!(message.kind(), Kind::Response(Some(id)) if id.token() == DISCOVER_ID);
+    answers.then(|| era_shown(message))
+}
+
 /// What the answer to `server/discover` shows (protocol.md section 4).
 pub fn era_shown(answer: &Frame) -> Era {
     let unsupported = i64::from(Code::UnsupportedVersion.number());

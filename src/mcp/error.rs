@@ -91,6 +91,10 @@ impl Failure {
     }
 }
 
+/// Errors that say what is wrong with an envelope (MCP 2026-07-28). Where the envelope is not between those who see them,
+/// they would be taken for ours.
+pub(super) const OF_ENVELOPES: [i64; 3] = [-32020, -32021, -32022];
+
 /// An error response to the request `id`, as a frame of our own making.
 pub fn error_frame(id: &RequestId, code: Code, message: &str) -> Frame {
     Failure::new(code, message).frame(id)

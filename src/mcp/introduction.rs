@@ -82,8 +82,7 @@ impl Introduction {
     /// If the parameters cannot be read in one way.
     pub(super) fn can_be_asked(&self, ask: Ask, params: &str) -> Result<bool, serde_json::Error> {
         let params = if params.is_empty() { "{}" } else { params };
-        let [mode, tools, choice, context] =
-            members(params, ["mode", "tools", "toolChoice", "includeContext"])?;
+        let [mode, tools, choice] = members(params, ["mode", "tools", "toolChoice"])?;
         let Some(own) = self.capabilities.get(ask.capability()).filter(|own| own.is_object()) else {
             return Ok(false);
         };
@@ -92,12 +91,8 @@ impl Introduction {
             Ask::Elicitation if says(mode, "url") => own.get("url").is_some(),
             // `{}` means forms, for all clients that know of nothing else.
             Ask::Elicitation => own.get("form").is_some() || own.get("url").is_none(),
-            Ask::Sampling => {
-                let needs_tools = tools.is_some() || choice.is_some();
-                let needs_context = context.is_some() && !says(context, "none");
-                (!needs_tools || own.get("tools").is_some())
-                    && (!needs_context || own.get("context").is_some())
-            }
+            // What it is to include is a wish, which a client need not fulfil.
+            Ask::Sampling => (tools.is_none() && choice.is_none()) || own.get("tools").is_some(),
             Ask::Roots => true,
         })
     }
@@ -137,12 +132,7 @@ mod tests {
                 "{params}"
             );
         }
-        for params in [r#"{"includeContext":"thisServer"}"#, r#"{"includeContext":7}"#] {
-            assert!(
-                !sampling(r#"{"tools":{}}"#, params) && sampling(r#"{"context":{}}"#, params),
-                "{params}"
-            );
-        }
+        assert!(sampling("{}", r#"{"includeContext":"thisServer"}"#));
         assert!(elicitation("{}", "{}") && !elicitation(r#"{"url":{}}"#, r#"{"mode":"form"}"#));
         assert!(elicitation(r#"{"url":{}}"#, r#"{"mode":"url"}"#) && !elicitation("{}", r#"{"mode":"url"}"#));
         assert_eq!(can(r#"{"roots":{}}"#, "roots/list", ""), Some(true));

@@ -101,7 +101,10 @@ impl Frame {
 }
 
 /// What is left of a list; `None` if that is all of it.
-fn sieved(list: &str, is_seen: impl Fn(&str) -> bool) -> Result<Option<String>, serde_json::Error> {
+pub(super) fn sieved(
+    list: &str,
+    is_seen: impl Fn(&str) -> bool,
+) -> Result<Option<String>, serde_json::Error> {
     let mut left = String::new();
     let (mut end, mut is_first, mut is_whole) = (0, true, true);
     each(list, |member| {

@@ -26,8 +26,8 @@ pub(super) enum End {
     BackendClosed,
     /// The backend has not answered its first request in time.
     NoAnswer,
-    /// The backend has refused to be initialized.
-    Refused,
+    /// The backend has refused to be initialized, with these words if clients have not heard them themselves.
+    Refused(Option<String>),
     /// The backend may still be at work on a call that was called off, and is of no use for another.
     Spent,
     /// No message came for so long: `timeouts.idle`, or `timeouts.warm` where the backend is shared.
@@ -79,7 +79,8 @@ impl End {
             }
             (Self::NotOpened(reason), _) => reason.clone(),
             (Self::ClientLeft, _) => "the client closed its stream".into(),
-            (Self::Refused, _) => format!("the server {server} refused to be initialized"),
+            (Self::Refused(Some(reason)), _) => reason.clone(),
+            (Self::Refused(None), _) => format!("the server {server} refused to be initialized"),
             (Self::Spent, _) => "a call was called off, in which the server could still ask something".into(),
             (Self::Idle(limit), _) => format!("the session was idle for {}", for_people(*limit)),
             (Self::Lifetime, _) => {

@@ -11,8 +11,10 @@ use super::upgrade::may_ask;
 use super::waiting::Waiting;
 use super::{Era, Frame, Sides};
 use crate::mcp::discover::{discover, era_shown};
-use crate::mcp::frame::Kind;
+use crate::mcp::error::{Code, error_frame};
+use crate::mcp::frame::{Kind, Method};
 use crate::mcp::id::RequestId;
+use crate::mcp::splice;
 
 /// How long a backend may take to show its era before it is asked to begin in the other one. Some clients wait 10
 /// seconds for all of it.
@@ -80,5 +82,18 @@ impl Probing {
 
     pub(super) fn sides(&self) -> &Sides {
         &self.sides
+    }
+}
+
+/// The answer to a request of a backend that has not shown its era: there is nobody whom it could ask.
+pub(super) fn too_early(frame: &Frame) -> Option<Frame> {
+    match frame.kind() {
+        Kind::Request(id, Method::Ping) => Some(splice::response(id, "{}")),
+        Kind::Request(id, _) => {
+            let words =
+                "nobody can be asked before the server has answered `server/discover` or `initialize`";
+            Some(error_frame(id, Code::InvalidRequest, words))
+        }
+        Kind::Notification(_) | Kind::Response(_) => None,
     }
 }

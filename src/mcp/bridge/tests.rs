@@ -88,7 +88,7 @@ fn a_backend_that_does_not_show_the_era_of_its_clients_is_asked_for_the_other() 
     assert!(!bridge.is_direct());
 
     // One that is late is asked behind the first question, one that ends over it is asked anew.
-    let (mut bridge, _) = probing();
+    let (mut bridge, first) = probing();
     let due = bridge.next_deadline().unwrap();
     assert!(bridge.tick(due - Duration::from_millis(1)).to_backend.is_empty());
     bridge.client_says(request(1, "a"), NOW);
@@ -97,8 +97,12 @@ fn a_backend_that_does_not_show_the_era_of_its_clients_is_asked_for_the_other() 
     let again = bridge.begin_again(due).unwrap().to_backend;
     assert_eq!(methods(&again), ["initialize"]);
     assert!(bridge.begin_again(due).is_none());
+    let late = bridge.backend_says(answer(&first, SHOWS), due);
+    assert!(late.to_client.is_empty() && late.to_backend.is_empty());
     let agreed = bridge.backend_says(answer(&again, r#""result":{"capabilities":{}}"#), due);
     assert_eq!(methods(&agreed.to_backend), ["notifications/initialized", "a"]);
+    // The next who comes needs no bridge.
+    assert_eq!(bridge.shown(), Some(Era::Stateless));
 
     let (mut bridge, _) = probing();
     assert_eq!(methods(&bridge.begin_again(NOW).unwrap().to_backend), ["initialize"]);
@@ -182,4 +186,15 @@ fn one_that_was_called_off_is_not_answered_by_another_era() {
     bridge.client_says(initialize.clone(), NOW);
     bridge.client_says(cancelled(1), NOW);
     assert!(bridge.backend_says(answer(&[initialize], UNKNOWN), NOW).to_backend.is_empty());
+}
+
+#[test]
+fn a_backend_that_asks_before_it_has_shown_its_era_is_answered() {
+    let (mut bridge, _) = probing();
+    for (method, is_error) in [("ping", false), ("roots/list", true)] {
+        let passed = bridge.backend_says(request(9, method), NOW);
+        let told = &passed.to_backend[0];
+        assert!(matches!(told.kind(), Kind::Response(Some(id)) if id.token() == "9"), "{told:?}");
+        assert_eq!((told.is_error(), passed.to_client.len()), (is_error, 0), "{method}");
+    }
 }

@@ -155,9 +155,12 @@ impl Upgrade {
         matches!(self.stage, Stage::Open(_))
     }
 
-    /// Whether the backend would not begin, of which clients have been told.
-    pub(super) fn is_refused(&self) -> bool {
-        matches!(self.stage, Stage::Refused(_))
+    /// What clients are told of a backend that would not begin.
+    pub(super) fn refusal(&self) -> Option<&Failure> {
+        match &self.stage {
+            Stage::Refused(refusal) => Some(refusal),
+            Stage::Beginning(_) | Stage::Open(_) | Stage::OtherEra(_) => None,
+        }
     }
 
     /// What clients have said so far, if the backend has turned out to speak their era.

@@ -49,8 +49,11 @@ impl Task {
             return Err(End::ClientLeft);
         }
         self.review(state, now)?;
-        if state.exchange.is_refused() || state.bridge.is_refused() {
-            return Err(End::Refused);
+        if let Some(refusal) = state.bridge.refusal() {
+            return Err(End::Refused(Some(refusal.message.clone())));
+        }
+        if state.exchange.is_refused() {
+            return Err(End::Refused(None));
         }
         if state.bridge.is_spent() && state.exchange.is_quiet() {
             return Err(End::Spent);

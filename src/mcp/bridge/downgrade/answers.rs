@@ -3,7 +3,7 @@
 use super::requests::Request;
 use crate::mcp::bridge::downgrade::rounds::{Untold, Wanted};
 use crate::mcp::edits::Edits;
-use crate::mcp::error::{Code, error_code, error_frame};
+use crate::mcp::error::{Code, OF_ENVELOPES, error_code, error_frame};
 use crate::mcp::frame::Frame;
 use crate::mcp::id::RequestId;
 use crate::mcp::members::{decode, each, members};
@@ -20,9 +20,6 @@ pub(super) enum Answer<'f> {
     /// It wants that in a way in which it cannot be told.
     Untold(Untold),
 }
-
-/// Errors that say what is wrong with an envelope (MCP 2026-07-28): it is ours, so the client can do nothing about it.
-const OF_ENVELOPES: [i64; 3] = [-32020, -32021, -32022];
 
 /// Reads what the backend answers to this request.
 pub(super) fn read<'f>(request: &Request, answer: &'f Frame) -> Answer<'f> {

@@ -2,9 +2,10 @@
 
 use super::Frame;
 use crate::mcp::edits::{Edits, Merged};
-use crate::mcp::error::{Code, error_code, error_frame};
+use crate::mcp::error::{Code, OF_ENVELOPES, error_code, error_frame};
 use crate::mcp::id::RequestId;
-use crate::mcp::members::{at_most, each, members};
+use crate::mcp::listing::sieved;
+use crate::mcp::members::{at_most, decode, each, members};
 use crate::mcp::profile::SERVER_INFO;
 use crate::mcp::shape::Shape;
 use crate::mcp::splice;
@@ -34,6 +35,8 @@ fn completed(
     info: &str,
     client: &RequestId,
 ) -> Result<Frame, serde_json::Error> {
+    let without = shape.lists_tools.then(|| without_tasks(answer)).flatten();
+    let answer = without.as_ref().unwrap_or(answer);
     let mut edits = Edits::of(answer);
     let complete = shape.complete_text();
     let merged = Merged { members: &complete, instead_of: shape.marks(), meta: (SERVER_INFO, info) };
@@ -49,11 +52,26 @@ fn completed(
     Ok(edits.done(Some(client)))
 }
 
+/// A list of tools without those that can be called as tasks of 2025-11-25 only; `None` if there are none.
+fn without_tasks(answer: &Frame) -> Option<Frame> {
+    let needs_task = |tool: &str| {
+        let [execution] = members(tool, ["execution"]).ok()?;
+        let [support] = members(execution?, ["taskSupport"]).ok()?;
+        decode(support?).map(|support| support == "required")
+    };
+    let [tools] = members(answer.payload(), ["tools"]).ok()?;
+    let left = sieved(tools?, |tool| needs_task(tool) != Some(true)).ok()??;
+    let mut edits = Edits::of(answer);
+    edits.replace(tools?, left);
+    Some(edits.done(None))
+}
+
 fn failed(answer: &Frame, client: &RequestId) -> Frame {
     let code = match error_code(answer) {
         Some(NO_RESOURCE) => Some(Code::InvalidParams),
         // Nothing else than what may ask can be answered so.
         Some(URLS_REQUIRED) => Some(Code::Internal),
+        Some(code) if OF_ENVELOPES.contains(&code) => Some(Code::Internal),
         _ => None,
     };
     let mut edits = Edits::of(answer);

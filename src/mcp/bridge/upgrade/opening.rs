@@ -65,6 +65,6 @@ pub(super) fn silent() -> Profile {
 pub(super) fn refusal(answer: &Frame) -> Failure {
     let words: String = error_message(answer).unwrap_or_default().chars().take(SHOWN).collect();
     let said = if words.is_empty() { String::new() } else { format!(" ({words})") };
-    let reason = format!("the server refused to be initialized{said}; tell the operator, or try again later");
+    let reason = format!("the server refused to be initialized{said}");
     Failure::new(Code::Internal, reason)
 }

@@ -228,7 +228,7 @@ impl World {
         assert!(self.waiting.is_empty(), "never answered: {:?}", self.waiting);
         assert!(self.questions.is_empty(), "never answered: {:?}", self.questions);
         let upgrade = &self.both.upgrade;
-        if !upgrade.is_refused() {
+        if upgrade.refusal().is_none() {
             let open = self.both.open_one();
             assert!(open.requests.is_empty() && open.questions.is_empty() && open.subscriptions.is_empty());
         }

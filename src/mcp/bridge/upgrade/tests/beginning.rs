@@ -82,7 +82,7 @@ fn clients_of_a_server_that_will_not_begin_are_told_what_it_says() {
     assert_eq!(both.wonders("9", "roots/list"), Said::default());
     let error = json!({ "code": -32000, "message": format!("no key{}", "y".repeat(999)) }).to_string();
     let refused = both.fails(r#""lockgate-1""#, &error);
-    assert!(both.upgrade.is_refused());
+    assert!(both.upgrade.refusal().is_some());
     let text = refused.to_client[0]["error"]["message"].as_str().unwrap();
     assert!(text.contains("refused to be initialized (no key") && text.len() < 400, "{text}");
     assert_eq!((code(&refused.to_client[0]), &refused.to_client[0]["id"]), (-32603, &json!(1)));

@@ -59,6 +59,15 @@ fn what_passes_keeps_its_bytes() {
 }
 
 #[test]
+fn tools_that_can_be_called_as_tasks_only_are_not_listed() {
+    let mut both = Both::open("{}");
+    both.asks(1, "tools/list", "{}");
+    let tools = r#"{"tools":[{"name":"a","execution":{"taskSupport":"required"}},{"name":"b","execution":{"taskSupport":"optional"}}]}"#;
+    let listed = both.answers("1", tools).to_client.remove(0);
+    assert_eq!(listed["result"]["tools"], json!([{ "name": "b" }]));
+}
+
+#[test]
 fn a_result_that_is_none_is_said_to_be_none() {
     let mut both = Both::open("{}");
     for result in ["7", "null", "[]"] {
