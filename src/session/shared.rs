@@ -78,6 +78,12 @@ impl Shared {
     }
 }
 
+impl Siblings {
+    fn live(&self) -> Vec<&Arc<Session>> {
+        self.sessions.iter().filter(|session| !session.is_ending()).collect()
+    }
+}
+
 impl Sessions {
     /// Takes a request that stands for itself to a backend: to a warm one if there is one, else to a new
     /// one, for which `opening` is asked. Dropping the reader cancels the request. It sees
@@ -136,11 +142,14 @@ impl Sessions {
         loop {
             // Looked at outside of the lock that every tenant needs.
             let known = self.shared.siblings(&key);
+            if let Some(turn) = Turn::choose(&known.live(), call) {
+                return Ok(turn);
+            }
             let freed = known.freed.notified();
             tokio::pin!(freed);
             // From here on, nothing that happens is missed.
             freed.as_mut().enable();
-            let live: Vec<_> = known.sessions.iter().filter(|session| !session.is_ending()).collect();
+            let live = known.live();
             if let Some(turn) = Turn::choose(&live, call) {
                 return Ok(turn);
             }

@@ -6,7 +6,6 @@ import { registrar } from "./content.mjs";
 import { ask, form, roots, sampling } from "./input.mjs";
 
 // Of the process and not of a server, so that a test sees who shares a process.
-let cancelled = 0;
 let kept = "";
 
 export function extras(mcp, watched) {
@@ -42,11 +41,9 @@ export function extras(mcp, watched) {
   tool("hang", "Notes progress and never answers; once cancelled, changes the resource", hang, async ({ uri }, { mcpReq }) => {
     await progressed(mcpReq, 0);
     if (!mcpReq.signal.aborted) await once(mcpReq.signal, "abort");
-    cancelled += 1;
     if (uri !== undefined) await changed(mcpReq, uri);
     return "cancelled";
   });
-  tool("cancelled", "Answers how many hangs were cancelled in this process", {}, () => String(cancelled));
   tool("crash", "Ends this process", {}, () => {
     process.stderr.write("crashed on purpose\n", () => process.exit(3));
     return new Promise(() => {});
