@@ -2,27 +2,38 @@
 //!
 //! [`Gate::admit`] is the only maker of permits, and everything further down asks for one, so a check that
 //! is skipped does not compile. The order is fixed: origin and host, then the secret, then the rate.
-//! [`AdminGate`] is its sibling for the operator.
+//! [`AdminGate`] is its sibling for the operator, who may look in with a secret or with a browser that has logged in.
 
 mod address;
+mod door;
+mod login;
 mod machine;
 mod operator;
 mod origin;
+mod pass;
 mod rate;
 mod rights;
 mod secret;
 mod tenant;
+mod trials;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::door::Door;
+pub use self::login::{LOGIN_LASTS, Login};
 pub use self::machine::Machine;
-pub use self::operator::{AdminGate, NotOperator, Operator};
-pub use self::rate::Allowance;
-pub use self::rights::{Lost, Standing};
+pub use self::operator::{AdminGate, Intent, LOGIN_COOKIE, NotOperator, Operator, Visit};
+pub use self::origin::is_loopback_name;
+pub use self::pass::{MAX_PASSES, NoPass, PASS_LASTS};
+pub use self::rate::{Allowance, RateUse};
+pub use self::rights::{Changes, Lost, Standing};
 pub use self::secret::{Secret, SecretHash};
+pub use self::trials::Trials;
+pub use self::usage::{TenantUse, WrongSecrets};
 
 use self::address::AddressRule;
 use self::origin::OriginRule;
@@ -156,12 +167,6 @@ impl Gate {
         })
     }
 
-    /// Tells every [`Standing`] what this gate knows. To be called before the gate is used: its first
-    /// permit must not meet the rights of the gate before it.
-    pub fn take_effect(&self) {
-        self.rights.set(self.keyring.clone());
-    }
-
     /// Whether there is an operator, whom an [`AdminGate`] can admit.
     pub fn has_operator(&self) -> bool {
         self.unlisted.operator.is_some()
@@ -179,14 +184,14 @@ impl Gate {
     pub fn admit(&self, presented: &Presented<'_>) -> Result<Permit, Denied> {
         self.check_origin(presented)?;
         let secret = secret::bearer(&presented.authorization).map_err(Denied::Credentials)?;
-        let Some((key, tenant)) = self.keyring.owner(secret) else {
+        let Some((key, tenant)) = self.owner(secret) else {
             return Err(self.refuse(self.addresses.client(presented)));
         };
         let allowance = tenant.rates.request().map_err(|allowance| {
             audit::record(Event::TenantLimited(&tenant.id, "requests"));
             Denied::Rate("request", allowance)
         })?;
-        Ok(Permit { tenant: tenant.clone(), key: *key, rights: self.rights.clone(), allowance })
+        Ok(Permit { tenant: tenant.clone(), key, rights: self.rights.clone(), allowance })
     }
 
     fn refuse(&self, client: IpAddr) -> Denied {

@@ -4,19 +4,21 @@
 //! One line for each event, with the field `event`, under the target [`TARGET`], which is written at every
 //! `LOG_LEVEL` but `off`. A line names tenants, servers, session tags, addresses and reasons; never a secret,
 //! a value, a path, a header or a session id. Refusals can be had as often as somebody asks for them, so like
-//! ones are told once in ten seconds at most, and the next line says how many there were.
+//! ones are told once in ten seconds at most, and the next line says how many there were (`repeats`). The last
+//! lines are kept for who looks in (`recent`).
 
-use std::collections::hash_map::RandomState;
+mod recent;
+mod repeats;
+
 use std::fmt;
-use std::hash::{BuildHasher, Hash};
 use std::net::IpAddr;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
 
-use tokio::time::Instant;
 use tracing::field;
 
+pub use self::recent::{Told, recent, seconds_since_1970};
+
+use self::repeats::Repeats;
 use crate::ids::{ServerName, SessionTag, TenantId};
 
 /// A session, as a line names it.
@@ -45,10 +47,16 @@ pub enum Event<'a> {
     SessionRefused(&'a TenantId, Option<&'a ServerName>, &'a str),
     /// A secret that nobody has came from this address.
     SecretRefused(IpAddr),
+    /// A secret that is not the operator's came to the admin listener from this address.
+    OperatorRefused(IpAddr),
+    /// The operator has done this at the admin listener; to a session, if it was about one.
+    OperatorActed(&'a str, Option<Of<'a>>),
     /// Too many wrong secrets came from this address.
     AddressLimited(IpAddr),
     /// A tenant has reached this limit.
     TenantLimited(&'a TenantId, &'a str),
+    /// The operator was given a short-lived secret of a tenant.
+    PassGiven(&'a TenantId),
     /// New settings are in effect.
     SettingsReloaded {
         /// What became of the allowlist.
@@ -74,18 +82,15 @@ pub struct Changes {
 /// What a filter of the log knows these lines by.
 pub const TARGET: &str = "lockgate::audit";
 
-/// For how long a refusal is not repeated.
-const QUIET: Duration = Duration::from_secs(10);
-
 /// Two tables, so that a flood from outside never keeps a tenant's refusals from being told.
-static ADDRESSES: LazyLock<Recent> = LazyLock::new(Recent::new);
-static TENANTS: LazyLock<Recent> = LazyLock::new(Recent::new);
+static ADDRESSES: LazyLock<Repeats> = LazyLock::new(Repeats::new);
+static TENANTS: LazyLock<Repeats> = LazyLock::new(Repeats::new);
 
 /// Writes the line of an event, unless it is one of many.
 pub fn record(event: Event<'_>) {
     let mut line = Line::of(event);
     let like_it = match event {
-        Event::SecretRefused(address) | Event::AddressLimited(address) => {
+        Event::SecretRefused(address) | Event::AddressLimited(address) | Event::OperatorRefused(address) => {
             ADDRESSES.untold((line.event, address))
         }
         Event::SessionRefused(tenant, _, reason) | Event::TenantLimited(tenant, reason) => {
@@ -96,6 +101,7 @@ pub fn record(event: Event<'_>) {
     let Some(like_it) = like_it else { return };
     line.repeated = Some(like_it).filter(|count| *count > 0);
     line.write();
+    recent::keep(&line);
 }
 
 /// The fields of a line.
@@ -105,6 +111,7 @@ struct Line<'a> {
     tenant: Option<&'a TenantId>,
     server: Option<&'a ServerName>,
     session: Option<SessionTag>,
+    action: Option<&'a str>,
     reason: Option<&'a str>,
     limit: Option<&'a str>,
     address: Option<IpAddr>,
@@ -127,12 +134,20 @@ impl<'a> Line<'a> {
                 Self { reason: Some(reason), ..named }
             }
             Event::SecretRefused(address) => Self { address: Some(address), ..Self::named("secret_refused") },
+            Event::OperatorRefused(address) => {
+                Self { address: Some(address), ..Self::named("operator_refused") }
+            }
+            Event::OperatorActed(action, of) => {
+                let named = Self::named("operator_acted");
+                Self { action: Some(action), ..of.map_or(named, |of| Self::about("operator_acted", of)) }
+            }
             Event::AddressLimited(address) => {
                 Self { address: Some(address), limit: Some("wrong secrets"), ..Self::named("limit_hit") }
             }
             Event::TenantLimited(tenant, limit) => {
                 Self { tenant: Some(tenant), limit: Some(limit), ..Self::named("limit_hit") }
             }
+            Event::PassGiven(tenant) => Self { tenant: Some(tenant), ..Self::named("pass_given") },
             Event::SettingsReloaded { servers, tenants } => {
                 let named = Self::named("settings_reloaded");
                 Self { servers: Some(servers), tenants: Some(tenants), ..named }
@@ -151,6 +166,21 @@ impl<'a> Line<'a> {
         Self { tenant: Some(tenant), server: Some(server), session: Some(session), ..Self::named(event) }
     }
 
+    /// What it says beside whom and what it is about, in words.
+    fn detail(&self) -> String {
+        let changes = |what: &str, changes: Changes| format!("{what}: {changes}");
+        let parts = [
+            self.action.map(str::to_owned),
+            self.reason.map(str::to_owned),
+            self.limit.map(|limit| format!("limit: {limit}")),
+            self.address.map(|address| format!("from {address}")),
+            self.servers.map(|servers| changes("servers", servers)),
+            self.tenants.map(|tenants| changes("tenants", tenants)),
+            self.repeated.map(|count| format!("{count} more like it before")),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+    }
+
     fn write(&self) {
         tracing::info!(
             target: TARGET,
@@ -158,6 +188,7 @@ impl<'a> Line<'a> {
             tenant = self.tenant.map(field::display),
             server = self.server.map(field::display),
             session = self.session.map(field::display),
+            action = self.action,
             reason = self.reason,
             limit = self.limit,
             address = self.address.map(field::display),
@@ -171,65 +202,5 @@ impl<'a> Line<'a> {
 impl fmt::Display for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} added, {} changed, {} removed", self.added, self.changed, self.removed)
-    }
-}
-
-/// When what was told last, in constant memory: subjects share slots, so among very many a refusal may
-/// pass for the repetition of another, but never does a flood become a flood of lines.
-struct Recent {
-    since: Instant,
-    /// Drawn at the start, so that nobody can aim at a slot.
-    hashes: RandomState,
-    /// The second of the last line, from 1, and how many were like it since.
-    slots: [AtomicU64; 1024],
-}
-
-const COUNT: u64 = u32::MAX as u64;
-
-impl Recent {
-    fn new() -> Self {
-        Self {
-            since: Instant::now(),
-            hashes: RandomState::new(),
-            slots: std::array::from_fn(|_| AtomicU64::new(0)),
-        }
-    }
-
-    /// How many were like it since the last line, if it is time for another.
-    fn untold(&self, subject: impl Hash) -> Option<u64> {
-        let slot = &self.slots[(self.hashes.hash_one(subject) % self.slots.len() as u64) as usize];
-        let now = self.since.elapsed().as_secs() + 1;
-        let is_due = |old: u64| old == 0 || now.saturating_sub(old >> 32) >= QUIET.as_secs();
-        let next = |old: u64| match old {
-            old if is_due(old) => now << 32,
-            old if old & COUNT == COUNT => old,
-            old => old + 1,
-        };
-        let old = slot.fetch_update(Relaxed, Relaxed, |old| Some(next(old))).unwrap_or_else(|old| old);
-        is_due(old).then_some(old & COUNT)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn like_refusals_are_told_once_in_a_while_and_counted() {
-        let recent = Recent::new();
-        assert_eq!(recent.untold("one"), Some(0));
-        for _ in 0..1000 {
-            assert_eq!(recent.untold("one"), None);
-        }
-        tokio::time::advance(QUIET).await;
-        assert_eq!(recent.untold("one"), Some(1000));
-        assert_eq!(recent.untold("one"), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_flood_of_subjects_is_bounded_too() {
-        let recent = Recent::new();
-        let told = (0..100_000).filter(|subject: &u32| recent.untold(subject).is_some()).count();
-        assert_eq!(told, recent.slots.len());
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! `link` is what a session has of its backend, `backlog` what it has still to say to it. `remote` is the
 //! conversation with a remote server. `child` is the process and what belongs to it, `sandbox` what it is kept from,
-//! `templates` the packages that it finds. `warm` are children that nobody has asked for yet. `unprepared` is why there
-//! can be none of it on this host. `tree` removes what it leaves on disk, `aside` does what blocks, `handover` carries values and
-//! descriptors between our own processes. `addresses` are those by which sessions, too, reach the gateway.
+//! `templates` the packages that it finds. `warm` are children that nobody has asked for yet. `unprepared` is why
+//! there can be none of it on this host. `tree` removes what it leaves on disk, `aside` does what blocks,
+//! `handover` carries values and descriptors between our own processes. `usage` is what children use of the
+//! host. `addresses` are those by which sessions, too, reach the gateway.
 
 mod addresses;
 mod aside;
@@ -17,6 +18,7 @@ mod sandbox;
 mod templates;
 mod tree;
 mod unprepared;
+mod usage;
 mod warm;
 
 use std::io;
@@ -30,10 +32,11 @@ pub use self::addresses::own_addresses;
 pub use self::backlog::Backlog;
 pub use self::child::{Exit, Framer, Line, StartFailed, Unrehearsed, is_launcher, launch};
 pub use self::link::{Inlet, Life, Link, Outlet, Sent};
-pub use self::remote::{Forbidden, Misplaced};
+pub use self::remote::{Forbidden, Misplaced, http_client};
 pub use self::sandbox::{Barrier, Exhausted, Item, Lack, Report, State, UidCount, is_sweeper, sweep};
 pub use self::templates::{Amount, NotFetched, Provisions};
 pub use self::unprepared::Unprepared;
+pub use self::usage::Usage;
 
 use self::aside::STARTS;
 use self::child::{Containers, Equipment, Homes, Process, Spawner, Standard, Stdin, Stdout, search_path};

@@ -11,11 +11,13 @@
 
 mod clear;
 mod command;
+mod concealed;
 mod container;
 mod credential;
 mod environment;
 mod fingerprint;
 mod launch;
+mod listing;
 mod offer;
 mod pattern;
 mod recipe;
@@ -35,6 +37,7 @@ pub use self::credential::{Credential, Grant, NoCredential, Sealed};
 pub use self::environment::{BadVariable, Overrides};
 pub use self::fingerprint::Fingerprint;
 pub use self::launch::Launch;
+pub use self::listing::{Kind, Listing};
 pub use self::offer::{BadNames, Offer};
 pub use self::recipe::Recipe;
 pub use self::remote::Endpoint;

@@ -1,8 +1,13 @@
 //! What this host and these settings are good for, found out by doing it: the sandbox is rehearsed, and each
-//! server is started in it, or reached, and asked who it is. No address is taken.
+//! server is started in it, or reached, and asked who it is and what tools it has. No address is taken.
+//!
+//! A `trial` is what is done with one server within its `budget`, a `conversation` what is said in it. [`Doctor`]
+//! does that for a gateway that is to be, [`Examiner`] for one that serves; `host` is where it runs.
 
+mod budget;
+mod conversation;
+mod examiner;
 mod host;
-mod overheard;
 mod trial;
 
 use std::collections::BTreeMap;
@@ -11,13 +16,16 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+pub use self::examiner::{Examiner, NotTried};
 pub use self::host::Host;
 pub use self::trial::{Health, Step};
 pub use crate::backend::{Lack, Report, State};
+pub use crate::catalog::Kind;
 
+use self::budget::Budget;
 use crate::access::Operator;
 use crate::backend::{Starter, Unprepared};
-use crate::catalog::{BadVariable, Catalog, Means, NoCredential, Refused, Trial};
+use crate::catalog::{Catalog, Means, Trial};
 use crate::lifecycle::Lifecycle;
 use crate::settings::{Server, Settings};
 
@@ -43,16 +51,6 @@ pub struct Finding {
     pub barrier: Option<String>,
     /// Whether it starts and answers.
     pub health: Health,
-}
-
-/// What a server is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// A program that is started.
-    Command,
-    /// One that is reached over the network.
-    Remote,
 }
 
 impl<'s> Doctor<'s> {
@@ -98,49 +96,35 @@ impl<'s> Doctor<'s> {
         let run = server.map(Server::shown).unwrap_or_default();
         let found =
             |health| Finding { name: name.to_owned(), kind, run, program: None, barrier: None, health };
-        let Trial { era, means, .. } = match self.trial(name) {
+        let trial = match self.trial(name) {
             Ok(trial) => trial,
             Err(reason) => {
                 return found(Health::Failed { step: Step::Settings, reason, last_line: None });
             }
         };
-        let (Ok(starter), Ok(means)) = (&self.starter, &means) else {
-            let lacking = means.err().map(|refused| lacking(&refused));
+        let (Ok(starter), Ok(means)) = (&self.starter, &trial.means) else {
+            let obstacle = trial.means.is_err().then(|| trial::obstacle(&trial)).flatten();
             return found(Health::NotStarted(
-                lacking.unwrap_or_else(|| "the gateway would not start".into()),
+                obstacle.unwrap_or_else(|| "the gateway would not start".into()),
             ));
         };
-        match means {
-            _ if !starts && kind == Kind::Remote => {
-                found(Health::NotStarted("it was not to be reached".into()))
+        let health = match (trial::obstacle(&trial), kind) {
+            (_, Kind::Command) if !starts => Health::NotStarted("it was not to be started".into()),
+            (_, Kind::Remote) if !starts => Health::NotStarted("it was not to be reached".into()),
+            (Some(obstacle), _) => Health::NotStarted(obstacle),
+            (None, _) => {
+                let budget = Budget::whole(&self.settings.timeouts);
+                trial::run(starter, means, trial.era, &budget).await
             }
-            Means::Endpoint(_) => found(match self.only_tenants(name) {
-                Some(reason) => Health::NotStarted(reason),
-                None => trial::run(starter, means, era, &self.settings.timeouts).await,
-            }),
+        };
+        match means {
+            Means::Endpoint(_) => found(health),
             Means::Launch(launch) => Finding {
                 program: Some(launch.program().clone()),
                 barrier: starter.barrier(launch).map(|barrier| barrier.to_string()),
-                ..found(match starts {
-                    true => trial::run(starter, means, era, &self.settings.timeouts).await,
-                    false => Health::NotStarted("it was not to be started".into()),
-                })
+                ..found(health)
             },
         }
-    }
-
-    /// Why a remote server cannot be asked by nobody in particular, if that is so.
-    fn only_tenants(&self, name: &str) -> Option<String> {
-        self.settings.servers.get(name).filter(|server| server.auth.is_none())?;
-        let tenants = self.settings.tenants.iter().filter(|(_, tenant)| tenant.auth.contains_key(name));
-        let tenants: Vec<&str> = tenants.map(|(id, _)| id.as_str()).collect();
-        let told = || {
-            format!(
-                "it gets the credentials of tenants only ({}), and is tried as none of them",
-                tenants.join(", ")
-            )
-        };
-        (!tenants.is_empty()).then(told)
     }
 
     /// As if it were alone, so that a fault of one does not hide the others.
@@ -151,19 +135,6 @@ impl<'s> Doctor<'s> {
         let catalog = Catalog::load(&settings).map_err(|unusable| unusable.to_string())?;
         let mut trials = catalog.trials(&Operator::at_the_command_line());
         trials.pop().ok_or_else(|| format!("there is no [servers.{name}]"))
-    }
-}
-
-/// What a session of a client would bring.
-fn lacking(refused: &Refused) -> String {
-    match refused {
-        Refused::Variable(BadVariable::Missing(name)) => {
-            format!("each session has to bring {name}: a client sends it in the header ENV_{name}")
-        }
-        Refused::Credential(NoCredential(header)) => {
-            format!("each client has to bring a credential of its own, in the header {header}")
-        }
-        other => other.to_string(),
     }
 }
 

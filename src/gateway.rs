@@ -1,5 +1,7 @@
 //! The composition root: settings become parts, leaf to edge; then they run until told to stop.
 
+mod look_in;
+mod operator;
 mod prefetch;
 mod reload;
 mod servers;
@@ -17,17 +19,21 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-pub use self::prefetch::{Fetched, Prefetch};
+pub use self::operator::AdminListener;
+pub use self::prefetch::{Fetch, Prefetch};
 pub use self::reload::Load;
 
+use self::look_in::LookingIn;
 use self::reload::Reloader;
-use crate::access::{AdminGate, Gate, Machine, Secrets};
+use crate::access::{Gate, Machine, Secrets};
+use crate::admin::{Admin, Controls, Orders, Tries};
 use crate::backend::{self, Report, Starter};
 use crate::catalog::Catalog;
-use crate::http::{self, Admin, Bodies, Connections, Front, Listening, Policy};
+use crate::doctor::Examiner;
+use crate::http::{self, Bodies, Connections, Front, Listening, Policy, Refusals};
 use crate::lifecycle::Lifecycle;
 use crate::session::Sessions;
-use crate::settings::{AdminAddress, Profile, Settings, Timeouts};
+use crate::settings::{Profile, Settings, Timeouts};
 
 /// A gateway that is ready to run: its address is taken, nothing is served yet.
 #[derive(Debug)]
@@ -38,6 +44,8 @@ pub struct Gateway {
     listening: Listening,
     /// Present if there is a secret for it.
     admin: Option<(Arc<Admin>, Listening)>,
+    /// What the operator wants done.
+    orders: Orders,
     machine: Machine,
     lifecycle: Lifecycle,
     timeouts: Timeouts,
@@ -62,12 +70,17 @@ const LOOK_WITHIN: Duration = Duration::from_secs(1);
 const SLACK: Duration = Duration::from_secs(2);
 
 impl Gateway {
-    /// Puts everything together and takes the address. `load` reads the settings again when they have
-    /// changed.
+    /// Puts everything together and takes the addresses. `admin` says whether the operator's is needed; `load` reads
+    /// the settings again when they have changed.
     ///
     /// # Errors
     /// With what is wrong and what to do, for people.
-    pub fn build(settings: &Settings, secrets: Secrets<'_>, load: Load) -> anyhow::Result<Self> {
+    pub fn build(
+        settings: &Settings,
+        secrets: Secrets<'_>,
+        admin: AdminListener,
+        load: Load,
+    ) -> anyhow::Result<Self> {
         let catalog = Catalog::load(settings)?;
         let wanted = settings.listen.address;
         let listening = http::bind(wanted).map_err(|error| {
@@ -76,7 +89,7 @@ impl Gateway {
         let machine = Machine::default();
         look_at(&machine);
         let gate = Gate::new(settings, secrets, listening.address, &machine).map_err(anyhow::Error::msg)?;
-        let guarded = guard_admin(settings, &gate)?;
+        let guarded = admin.guard(settings, &gate)?;
         let lifecycle = Lifecycle::default();
         let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let starter = Arc::new(Starter::new(settings, lifecycle.clone())?);
@@ -90,17 +103,28 @@ impl Gateway {
             base_path: settings.listen.base_path.clone(),
             connections: Connections::new(&settings.limits, descriptors.unwrap_or(u64::MAX)),
             heartbeat: settings.timeouts.heartbeat,
+            refusals: Refusals::default(),
             since: Instant::now(),
         });
         let timeouts = settings.timeouts.clone();
-        let admin =
-            guarded.map(|(gate, listening)| (Arc::new(Admin { gate, front: front.clone() }), listening));
-        Ok(Self { front, reloader, starter, listening, admin, machine, lifecycle, timeouts })
+        let (controls, orders) = Controls::new();
+        let base = settings.listen.base(listening.address);
+        let tries = Tries::new(base, !settings.listen.public_url.is_empty())?;
+        let examiner = Examiner::new(starter.clone(), lifecycle.clone());
+        let admin = guarded.map(|(gate, listening)| {
+            (Arc::new(Admin::new(gate, front.clone(), controls, examiner, tries)), listening)
+        });
+        Ok(Self { front, reloader, starter, listening, admin, orders, machine, lifecycle, timeouts })
     }
 
     /// Where clients connect.
     pub fn address(&self) -> SocketAddr {
         self.listening.address
+    }
+
+    /// Where the operator looks in, if that is possible.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|(_, listening)| listening.address)
     }
 
     /// Serves until a signal, then drains. Must run on the main thread, which adopts orphans.
@@ -113,14 +137,16 @@ impl Gateway {
         let by_hand = std::io::stdin().is_terminal();
         let mut signals = Signals::listen(by_hand)?;
         let looking = self.reloader.look_after_all();
-        let reloads = if by_hand { None } else { Some(self.reloader.on_hangup()?) };
+        let drain = self.orders.drain();
+        let reloads = self.reloader.follow(!by_hand, self.orders.reloads)?;
         // Now that signals are handled: one that is ignored, as `nohup` has it, would be so in every child.
         self.starter.stand_by();
         let mut looking = self.lifecycle.spawn_bound(looking);
         // What is wrong with a server is best told before clients come.
         let _ = timeout(LOOK_WITHIN, &mut looking).await;
         let _following = self.lifecycle.spawn_bound(self.front.policy().sessions.clone().follow());
-        let _reloads = reloads.map(|reloads| self.lifecycle.spawn_bound(reloads));
+        let _reloads = self.lifecycle.spawn_bound(reloads);
+        let _rights = self.lifecycle.spawn_bound(follow_rights(self.front.clone()));
         let address = self.listening.address;
         let mut server = http::serve(self.listening, &self.front, self.timeouts.stalled_reader)?;
         let handle = server.handle();
@@ -128,10 +154,9 @@ impl Gateway {
         tracing::info!(%address, "listening");
         let _tidy = self.lifecycle.spawn_bound(tidy(self.front.clone(), self.starter.clone(), self.machine)?);
         // Until the very end: it shows how a shutdown gets on.
-        let _admin = match self.admin {
+        let looking_in = match self.admin {
             Some((admin, listening)) => {
-                let server = http::serve_admin(listening, &admin, self.timeouts.stalled_reader)?;
-                Some(self.lifecycle.spawn_bound(look_in(server, admin)))
+                Some(LookingIn::begin(admin, listening, self.timeouts.stalled_reader, &self.lifecycle)?)
             }
             None => None,
         };
@@ -142,11 +167,12 @@ impl Gateway {
                 return Ok(Outcome::Failed);
             }
             number = signals.next() => tracing::info!(signal = number, "draining"),
+            () = drain => tracing::info!("draining, as the operator wants"),
         }
         let last = self.timeouts.eof + self.timeouts.term + SLACK;
         let drained = self.lifecycle.shut_down(self.timeouts.drain, last);
         let outcome = tokio::select! {
-            gone = stop(drained, server, handle) => if gone { Outcome::Stopped } else { Outcome::Failed },
+            gone = stop(drained, server, handle, looking_in) => if gone { Outcome::Stopped } else { Outcome::Failed },
             number = signals.next() => {
                 tracing::warn!(signal = number, "second signal: ending at once");
                 self.starter.kill_all();
@@ -157,23 +183,6 @@ impl Gateway {
         self.starter.leave();
         Ok(outcome)
     }
-}
-
-/// Takes the address of the admin listener, if there is a secret for it.
-fn guard_admin(settings: &Settings, tenants: &Gate) -> anyhow::Result<Option<(AdminGate, Listening)>> {
-    let AdminAddress::At(wanted) = settings.admin.address else { return Ok(None) };
-    if !tenants.has_operator() {
-        tracing::info!("the admin listener is off; set LOCKGATE_ADMIN_SECRET to switch it on");
-        return Ok(None);
-    }
-    let listening = http::bind(wanted).map_err(|error| {
-        anyhow::anyhow!(
-            "cannot listen on {wanted} for the operator: {error}; set admin.address to another, or to \"\" for none"
-        )
-    })?;
-    tracing::info!(address = %listening.address, "the admin listener is on");
-    let gate = AdminGate::new(settings, tenants, listening.address);
-    Ok(gate.map(|gate| (gate, listening)))
 }
 
 /// What an operator should know who looks at the log only.
@@ -196,14 +205,23 @@ fn tell_missing(report: &Report) {
     }
 }
 
-/// Sessions first: their tasks live on the workers. Then the workers, which have nothing left to do.
-async fn stop(drained: impl Future<Output = bool>, server: Server, handle: ServerHandle) -> bool {
+/// Sessions first: their tasks live on the workers. Then the workers, which have nothing left to do, and who has
+/// looked on.
+async fn stop(
+    drained: impl Future<Output = bool>,
+    server: Server,
+    handle: ServerHandle,
+    looking_in: Option<LookingIn>,
+) -> bool {
     let serving = async {
         let _ = server.await;
     };
     let stopping = async {
         let gone = drained.await;
         handle.stop(true).await;
+        if let Some(looking_in) = looking_in {
+            looking_in.end().await;
+        }
         gone
     };
     tokio::join!(serving, stopping).1
@@ -238,18 +256,12 @@ fn tidy(
     })
 }
 
-/// Serves the operator. Sessions go on without.
-async fn look_in(server: Server, admin: Arc<Admin>) {
-    let mut timer = tokio::time::interval(TIDY_EVERY);
-    tokio::pin!(server);
+/// Has the sessions look whether they may go on, whenever somebody's rights have changed.
+async fn follow_rights(front: Arc<Front>) {
+    let mut changes = front.policy().gate.changes();
     loop {
-        tokio::select! {
-            result = &mut server => {
-                tracing::error!(error = ?result.err(), "the admin listener ended by itself");
-                return;
-            }
-            _ = timer.tick() => admin.gate.forget_idle_keys(),
-        }
+        changes.next().await;
+        front.policy().sessions.look_around();
     }
 }
 

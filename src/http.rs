@@ -2,14 +2,14 @@
 //!
 //! `route` says what answers a path, `worker` is what each thread that answers has of its own. `call` and `body`
 //! read a request (`media_range` what it takes), `admitted` is one that has passed the guard, `answer` and `event`
-//! write what comes back, `error` is the only place that knows which status a refusal has, `cors` what a browser
-//! needs. `sse` and `message` are the two halves of the `sse` transport; `mcp` is the endpoint that the two others
-//! share.
-//! `health` needs no secret. `admin` is the listener of the operator, who has a secret of its own. `server`
-//! listens; `connections` and `connection` see to it that nobody takes all connections or keeps one for
-//! nothing, `in_flight` the same for bodies.
+//! write what comes back, `error` is the only place that knows which status a refusal has, `refusals` counts
+//! them, `cors` is what a browser needs. `sse` and `message` are the two halves of the `sse` transport; `mcp` is
+//! the endpoint that the two others share, each of which has a file of its name. `health` needs no secret.
+//!
+//! `server` listens, and gives each request what `traced` has for it; `connections` and `connection` see to it
+//! that nobody takes all connections or keeps one for nothing, `in_flight` the same for bodies.
+//! `operator` is the listener of the operator, whose routes are others'.
 
-mod admin;
 mod admitted;
 mod answer;
 mod body;
@@ -25,11 +25,14 @@ mod in_flight;
 mod mcp;
 mod media_range;
 mod message;
+mod operator;
+mod refusals;
 mod route;
 mod server;
 mod sse;
 mod stateless;
 mod streamable;
+mod traced;
 mod worker;
 
 use std::rc::Rc;
@@ -41,11 +44,14 @@ use actix_web::{HttpRequest, HttpResponse};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-pub use self::admin::Admin;
 pub use self::body::Bodies;
 pub use self::call::Call;
 pub use self::connections::Connections;
-pub use self::server::{Listening, bind, serve, serve_admin};
+pub use self::error::{not_operator, nothing_to_see, problem, try_later, turning_away};
+pub use self::health::{answer as answer_json, glance, not_looking};
+pub use self::operator::{keep_for_operator, serve_admin};
+pub use self::refusals::Refusals;
+pub use self::server::{Listening, bind, serve};
 
 use self::route::Route;
 use self::worker::Worker;
@@ -64,6 +70,8 @@ pub struct Front {
     pub connections: Arc<Connections>,
     /// After how much silence a stream gets a sign of life.
     pub heartbeat: Duration,
+    /// What was refused.
+    pub refusals: Refusals,
     /// When the gateway started.
     pub since: Instant,
 }
@@ -98,7 +106,9 @@ fn routes(front: &Arc<Front>) -> impl Fn(&mut ServiceConfig) + use<> {
 }
 
 async fn route(request: HttpRequest, payload: Payload, worker: Rc<Worker>) -> HttpResponse {
-    match Route::of(request.uri().path(), &worker.front.base_path) {
+    let route = Route::of(request.uri().path(), &worker.front.base_path);
+    traced::goes_to(&request, route);
+    match route {
         Some(Route::Mcp) => mcp::route(request, payload, &worker).await,
         Some(Route::Message) => message::route(request, payload, &worker).await,
         Some(Route::Sse) => sse::route(request, &worker).await,

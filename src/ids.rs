@@ -36,7 +36,13 @@ pub fn draw_key() -> Result<[u8; 32], getrandom::Error> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SessionTag([u8; 4]);
 
+/// What the log knows a request by, and its client: `X-Request-Id`. The client's own word for it, or ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestTag(Arc<str>);
+
 const SESSION_ID_BYTES: usize = 32;
+/// A longer word of a client is not taken.
+const MAX_REQUEST_TAG: usize = 64;
 
 // === impl TenantId ===
 
@@ -44,6 +50,11 @@ impl TenantId {
     /// Takes a name as it stands in the settings.
     pub fn new(name: &str) -> Self {
         Self(name.into())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -124,6 +135,34 @@ impl fmt::Debug for SessionTag {
     }
 }
 
+// === impl RequestTag ===
+
+impl RequestTag {
+    /// Takes a client's: 1 to 64 letters, digits and `._-`. Nothing that could be the id of a session, which no log
+    /// may hold.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let fits = (1..=MAX_REQUEST_TAG).contains(&text.len()) && text.bytes().all(is_plain);
+        (fits && SessionId::parse(text).is_none()).then(|| Self(text.into()))
+    }
+
+    /// One of ours; `series` tells those apart who count.
+    pub fn numbered(series: u32, number: u64) -> Self {
+        Self(format!("{series:08x}-{number}").into())
+    }
+
+    /// The tag as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RequestTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,6 +181,21 @@ mod tests {
         for text in ["", "1", "../../etc/passwd", &"A".repeat(44), &"é".repeat(22), &padded] {
             assert_eq!(SessionId::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_request_tag_is_harmless_in_a_header_and_in_a_log() {
+        for text in
+            ["1", "a.b_c-D", &"x".repeat(64), "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"]
+        {
+            assert_eq!(RequestTag::parse(text).unwrap().as_str(), text);
+        }
+        let id = SessionId::draw().unwrap();
+        for text in ["", " ", "a b", "a\nb", "\"", "é", "a:b", &"x".repeat(65), id.reveal()] {
+            assert_eq!(RequestTag::parse(text), None, "{text}");
+        }
+        let own = RequestTag::numbered(0xab, 12);
+        assert_eq!(RequestTag::parse(own.as_str()), Some(own));
     }
 
     #[test]

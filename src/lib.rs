@@ -12,11 +12,15 @@
 //! Three transports meet in the same sessions: `sse`, `streamable` and `stateless` ([`session::Transport`]).
 //! A client's end of a stream is [`session::Reader`], the requests' end of a session [`session::Session`].
 //! A request sees one version of the settings from end to end ([`http::Policy`]); what outlives it follows the
-//! rights that it rests on ([`access::Standing`]). What is decided on the way is told by [`audit`]. [`doctor`] tries
-//! each server once, for the operator, without any of that.
+//! rights that it rests on ([`access::Standing`]). What is decided on the way is told by [`audit`]; lines of the
+//! log say on whose account they are, and spans go to a collector ([`telemetry`]). The operator looks in, steers,
+//! and tries servers, by [`admin`]; what to paste into clients is in [`snippets`]. [`doctor`] tries each server
+//! once, for the operator, without any of that. [`gateway`] puts it all together, and [`cli`] runs it.
+//!
 //! Imports only point down; `tests/layers.rs` holds the table of who may use whom.
 
 pub mod access;
+pub mod admin;
 pub mod audit;
 pub mod backend;
 pub mod catalog;
@@ -30,4 +34,5 @@ pub mod lifecycle;
 pub mod mcp;
 pub mod session;
 pub mod settings;
+pub mod snippets;
 pub mod telemetry;

@@ -2,7 +2,9 @@
 //! task, so all of it can be tested as plain functions. `bridge` stands between two eras.
 
 mod batch;
+mod beside;
 mod bridge;
+mod counting;
 mod discover;
 mod edits;
 mod error;
@@ -26,10 +28,13 @@ mod seal;
 mod shape;
 mod splice;
 mod tools;
+mod trace_context;
 mod usage;
 mod version;
 
+pub use self::beside::Beside;
 pub use self::bridge::{Bridge, ForClient, Passed, Sides};
+pub use self::counting::{Counted, Counting, Page, Uncounted};
 pub use self::discover::{era_shown, is_probe, list_tools};
 pub use self::error::{Code, Failure, asks_in_vain, error_code, error_frame};
 pub use self::event_stream::{Event, EventName, EventStream, TooLong};
@@ -48,5 +53,6 @@ pub use self::repeated::{Repeated, called_tool};
 pub use self::scan::IdScanner;
 pub use self::seal::Seal;
 pub use self::tools::ToolHeaders;
+pub use self::trace_context::{TraceContext, known_method};
 pub use self::usage::Misuse;
 pub use self::version::{Era, SESSION_VERSIONS, is_session_version};

@@ -13,7 +13,10 @@
 mod end;
 mod era;
 mod exchange;
+mod figures;
+mod held;
 mod intake;
+mod ledger;
 mod opening;
 mod outbox;
 mod passing;
@@ -22,36 +25,45 @@ mod refusal;
 mod registry;
 mod shared;
 mod task;
+mod traced;
+mod view;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub use self::figures::{Distribution, Queues, Stage, Times, Traffic};
+pub use self::ledger::{Account, Starts, TenantAccount, Totals, Trouble};
 pub use self::opening::{Opened, Sessions};
 pub use self::outbox::{Delivery, EventId};
 pub use self::reader::Reader;
 pub use self::refusal::{Full, NotCalled, NotOpened, NotResumed, Undelivered};
 pub use self::registry::Census;
+pub use self::view::{Quantiles, View};
 
 use self::era::Known;
 use self::exchange::{Addressed, Exchange};
+use self::figures::Figures;
+use self::held::Held;
 use self::outbox::{Outbox, StreamId};
 use self::shared::Tools;
 use crate::access::SecretHash;
 use crate::audit::Of;
 use crate::backend::{Backlog, Outlet, Sent};
 use crate::catalog::{LaunchPlan, Offer};
-use crate::ids::{SessionId, draw_key};
+use crate::ids::{SessionId, SessionTag, draw_key};
 use crate::lifecycle::Lifecycle;
 use crate::mcp::{Bridge, Era, Failure, Kind, Seal, Sides};
 use crate::settings::{Limits, Timeouts};
 
 /// How the client speaks to us, which decides what its streams are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// 2024-11-05: one stream for everything; the session lasts as long as it.
     Sse,
@@ -80,6 +92,9 @@ impl Transport {
 #[derive(Debug)]
 pub struct Session {
     id: SessionId,
+    /// What the operator knows it by.
+    number: u64,
+    tag: SessionTag,
     plan: LaunchPlan,
     transport: Transport,
     opened: Instant,
@@ -91,14 +106,14 @@ pub struct Session {
     /// Held for short, synchronous sections only: by the session's task, by requests that deliver a
     /// message, and by the client's streams when they take some.
     state: Mutex<State>,
+    /// What is counted of it.
+    figures: Figures,
     /// Tells the task that there is something for it to do.
     work: Notify,
     /// What is known of the backend's tools, for sessions that are shared.
     tools: Tools,
     /// Bytes of requests that wait for it.
     waiting: AtomicUsize,
-    /// A call is on its way in which the backend may ask something.
-    reserved: AtomicBool,
     /// Hears when the backend may take another such call, if it takes them one at a time.
     freed: OnceLock<Arc<Notify>>,
 }
@@ -107,6 +122,8 @@ pub struct Session {
 struct State {
     exchange: Exchange,
     bridge: Bridge,
+    /// A call is on its way here in which the backend may ask something.
+    reserved: bool,
     /// `None` until the backend runs, and again once the session ends.
     outlet: Option<Outlet>,
     to_backend: Backlog,
@@ -120,6 +137,8 @@ struct State {
     task_wakes_at: Instant,
     /// Its client is gone for good, or has ended it.
     abandoned: bool,
+    /// The operator has ended it.
+    dismissed: bool,
     /// Nothing is taken any more.
     ended: bool,
     /// What whoever waited was told at the end.
@@ -130,6 +149,7 @@ struct State {
 
 impl Session {
     fn new(
+        number: u64,
         plan: LaunchPlan,
         transport: Transport,
         known: Known,
@@ -152,8 +172,11 @@ impl Session {
         });
         let mut to_backend = Backlog::default();
         first.to_backend.into_iter().for_each(|frame| to_backend.push(frame));
+        let id = SessionId::draw().map_err(|_| NotOpened::NoRandom)?;
         Ok(Self {
-            id: SessionId::draw().map_err(|_| NotOpened::NoRandom)?,
+            tag: id.tag(),
+            id,
+            number,
             plan,
             transport,
             opened: now,
@@ -164,6 +187,7 @@ impl Session {
             state: Mutex::new(State {
                 exchange: Exchange::new(transport, request_timeout, offer),
                 bridge,
+                reserved: false,
                 outlet: None,
                 to_backend,
                 outbox: Outbox::new(max_queue, transport == Transport::Streamable, now),
@@ -172,13 +196,14 @@ impl Session {
                 first_request: None,
                 task_wakes_at: now,
                 abandoned: false,
+                dismissed: false,
                 ended: false,
                 failure: None,
             }),
+            figures: Figures::new(now),
             work: Notify::new(),
             tools: Tools::default(),
             waiting: AtomicUsize::new(0),
-            reserved: AtomicBool::new(false),
             freed: OnceLock::new(),
         })
     }
@@ -188,9 +213,14 @@ impl Session {
         &self.id
     }
 
+    /// What the log knows it by.
+    pub fn tag(&self) -> SessionTag {
+        self.tag
+    }
+
     /// How the operator knows it.
     fn of(&self) -> Of<'_> {
-        Of { tenant: self.plan.tenant(), server: self.plan.server(), session: self.id.tag() }
+        Of { tenant: self.plan.tenant(), server: self.plan.server(), session: self.tag }
     }
 
     /// How its clients speak to us.
@@ -209,8 +239,18 @@ impl Session {
         self.work.notify_one();
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Ends the session: the operator wants it to.
+    fn dismiss(&self) {
+        self.state().dismissed = true;
+        self.work.notify_one();
+    }
+
+    fn state(&self) -> Held<'_> {
+        Held::new(
+            self.state.lock().unwrap_or_else(PoisonError::into_inner),
+            &self.figures,
+            self.transport.era(),
+        )
     }
 }
 
@@ -229,7 +269,7 @@ impl State {
     /// the listening stream; an answer that nobody can read any more goes nowhere. The event that it has
     /// become, unless somebody is there to read it.
     fn address(&mut self, addressed: Addressed, now: Instant) -> Option<EventId> {
-        let Addressed { mut stream, frame, last } = addressed;
+        let Addressed { mut stream, frame, last, asked_at: _ } = addressed;
         if let Some(homeless) = frame.and_then(|frame| self.outbox.push(stream, frame, now))
             && !matches!(homeless.kind(), Kind::Response(_))
         {

@@ -19,6 +19,7 @@ mod offer;
 mod reload;
 mod remote;
 mod sandbox;
+mod telemetry;
 mod unknown;
 
 pub use self::access::{Access, BlockedEnv, ClientAddress, Network, Tenant, TenantRate};
@@ -31,6 +32,7 @@ pub use self::load::{Flags, Platform};
 pub use self::offer::Selection;
 pub use self::remote::{Auth, RemoteTransport, Scheme};
 pub use self::sandbox::{NetworkAccess, Profile, Sandbox, UidRange};
+pub use self::telemetry::{LogForm, Telemetry};
 
 use std::collections::BTreeMap;
 
@@ -56,6 +58,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// What a session's processes are kept from.
     pub sandbox: Sandbox,
+    /// What it tells of itself.
+    pub telemetry: Telemetry,
     /// The allowlist, by short name.
     #[serde(default)]
     pub servers: BTreeMap<String, Server>,

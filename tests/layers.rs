@@ -12,24 +12,52 @@ const TABLE: &[(&str, &[&str])] = &[
     ("lifecycle", &[]),
     // What is refused is told where it is refused, so every layer that decides may use it.
     ("audit", &["ids"]),
-    ("telemetry", &["audit"]),
     ("mcp", &[]),
+    // What to paste where: text about a URL, which the command line prints and the operator's page shows.
+    ("snippets", &[]),
     // The settings name the era that a server speaks, which `mcp` knows.
     ("settings", &["ids", "mcp"]),
+    // On whose account something happens is open to every layer that starts tasks or sends messages; what a message
+    // says of its trace is for `mcp` to read.
+    ("telemetry", &["ids", "audit", "mcp", "settings"]),
     ("access", &["ids", "audit", "settings"]),
     ("catalog", &["ids", "mcp", "settings", "access"]),
-    ("backend", &["ids", "settings", "lifecycle", "mcp", "catalog"]),
+    ("backend", &["ids", "settings", "telemetry", "lifecycle", "mcp", "catalog"]),
     // A session is opened with the proof that its tenant may do so now.
-    ("session", &["ids", "audit", "settings", "lifecycle", "mcp", "access", "catalog", "backend"]),
-    ("http", &["ids", "audit", "settings", "lifecycle", "mcp", "access", "catalog", "session"]),
+    (
+        "session",
+        &["ids", "audit", "settings", "telemetry", "lifecycle", "mcp", "access", "catalog", "backend"],
+    ),
+    ("http", &["ids", "audit", "settings", "telemetry", "lifecycle", "mcp", "access", "catalog", "session"]),
+    // It starts a server once, for the operator, without listeners, tenants or sessions. The operator's listener has
+    // that done while the gateway serves, so it stands below.
+    ("doctor", &["ids", "settings", "lifecycle", "mcp", "access", "catalog", "backend"]),
+    // The operator's listener: it looks at everything below, and steers by what `gateway` gives it.
+    (
+        "admin",
+        &[
+            "ids", "audit", "snippets", "settings", "mcp", "access", "catalog", "backend", "session", "http",
+            "doctor",
+        ],
+    ),
     (
         "gateway",
-        &["ids", "audit", "settings", "lifecycle", "access", "catalog", "backend", "session", "http"],
+        &[
+            "ids",
+            "audit",
+            "settings",
+            "lifecycle",
+            "access",
+            "catalog",
+            "backend",
+            "session",
+            "http",
+            "doctor",
+            "admin",
+        ],
     ),
-    // A gateway without listeners, tenants or sessions: it starts each server once, for the operator.
-    ("doctor", &["settings", "lifecycle", "mcp", "access", "catalog", "backend"]),
     ("demo", &["mcp"]),
-    ("cli", &["ids", "settings", "telemetry", "access", "catalog", "gateway", "doctor", "demo"]),
+    ("cli", &["ids", "snippets", "settings", "telemetry", "access", "catalog", "gateway", "doctor", "demo"]),
     // `main` is the binary: it sees the library by its name.
     ("lib", &[]),
     ("main", &["backend", "cli"]),
@@ -37,13 +65,23 @@ const TABLE: &[(&str, &[&str])] = &[
 
 /// Crates that only some layers may know, so that the rest stays free of them.
 const KEPT_APART: &[(&str, &[&str])] = &[
-    ("actix_web", &["http", "gateway", "cli"]),
+    ("actix_web", &["http", "admin", "gateway", "cli"]),
     ("actix_http", &["http"]),
     ("actix_service", &["http"]),
-    ("reqwest", &["backend"]),
-    ("rustls", &["backend"]),
+    ("maud", &["admin"]),
+    // The collector is reached as remote servers are; the operator's page tries servers by our own public listener; and
+    // the gateway that `lockgate top` looks at may be behind TLS.
+    ("reqwest", &["backend", "telemetry", "admin", "cli"]),
+    ("rustls", &["backend", "telemetry", "cli"]),
+    ("opentelemetry", &["telemetry"]),
+    ("opentelemetry_sdk", &["telemetry"]),
     ("rustix", &["backend", "gateway", "cli"]),
     ("clap", &["cli"]),
+    ("prometheus_client", &["admin"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
+    ("anstream", &["cli"]),
+    ("anstyle", &["cli"]),
 ];
 
 /// The words for the two eras. Who uses them decides by era, which is for these places alone: `mcp` knows what an era

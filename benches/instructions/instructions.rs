@@ -70,7 +70,7 @@ fn envelope(text: Bytes) -> Result<Frame, Malformed> {
 
 fn delivery(frames: usize, size: usize) -> Delivery {
     let frames = (0..frames).map(|_| frame(answer(size))).collect();
-    Delivery { first: "3-7".parse().unwrap(), frames, last: false }
+    Delivery { first: "3-7".parse().unwrap(), frames, last: false, waited: std::time::Duration::ZERO }
 }
 
 #[library_benchmark]

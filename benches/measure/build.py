@@ -43,10 +43,11 @@ def host():
 class Binaries:
     """Paths of what was built."""
 
-    def __init__(self, skip_build=False):
+    def __init__(self, skip_build=False, lockgate=None):
         need("cargo", "install Rust 1.95 or newer from https://rustup.rs")
         load, triple = BUILT / "load", host()
-        self.lockgate = BUILT / "release/lockgate"
+        self.own_lockgate = lockgate is None
+        self.lockgate = lockgate.resolve() if lockgate else BUILT / "release/lockgate"
         self.mcpload = load / "release/mcpload"
         self.floor = load / "release/floor"
         built = load / triple / "child/echo-stdio"
@@ -62,9 +63,9 @@ class Binaries:
         shutil.copyfile(built, self.echo)
         self.echo.chmod(0o755)
 
-    @staticmethod
-    def _build(load, triple):
-        run("cargo", "build", "--release", "--locked", "--quiet", "--bin", "lockgate")
+    def _build(self, load, triple):
+        if self.own_lockgate:
+            run("cargo", "build", "--release", "--locked", "--quiet", "--bin", "lockgate")
         own = {"cwd": ROOT / "benches/load", "CARGO_TARGET_DIR": str(load)}
         run("cargo", "build", "--release", "--locked", "--quiet", "-p", "mcpload", "-p", "floor", **own)
         # Static, so that a child starts fast and stays small. With a target named, so that the flag does not

@@ -2,12 +2,14 @@
 
 import json
 import tempfile
+import threading
 import unittest
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
-from . import gateway, laws, load, plot, targets, verdicts, workloads
+from . import gateway, laws, load, plot, targets, verdicts, watched, workloads
 from .figures import Figures, metrics, number, wrongs
 from .verdicts import Verdict
 
@@ -125,6 +127,54 @@ class StartedAhead(unittest.TestCase):
             for warm, said in ((0, False), (3, True)):
                 targets.ours(binaries, "one", "sse", "/sse", warm=warm)
                 self.assertEqual("warm = 3" in (Path(place) / "one.toml").read_text(), said)
+
+
+class Watched(unittest.TestCase):
+    def test_the_verdict_is_by_the_median_of_the_ratios_of_pairs(self):
+        def pair(alone, watching):
+            return tuple({"p50_ms": one, "p99_ms": one * 2} for one in (alone, watching))
+        # One pair was measured while the machine did something else; the ratio of the medians would hide the rest.
+        p50, p99 = watched.judged("sse", [pair(1.0, 1.1), pair(1.0, 1.08), pair(2.0, 2.0)])
+        self.assertAlmostEqual(p50.value, 1.08)
+        self.assertEqual((p50.judged(), p99.judged()), ("**missed** by 3 %",) * 2)
+        self.assertEqual([one.judged() for one in watched.judged("sse", [pair(1.0, 1.04)])], ["met", "met"])
+
+    def look(self, *paths):
+        """What is seen of a gateway that has these paths."""
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                known = self.path in paths and self.headers["Authorization"] == f"Bearer {watched.SECRET}"
+                self.send_response(200 if known else 404)
+                self.end_headers()
+                try:
+                    self.wfile.write(b"data: x\n\n")
+                    while known and self.path == watched.EVENTS and not over.wait(0.01):
+                        self.wfile.write(b"data: x\n\n")
+                except OSError:
+                    pass
+
+            def log_message(self, *_):
+                pass
+        over, enough = threading.Event(), threading.Event()
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            with watched.Eyes(server.server_port) as eyes:
+                while not (eyes.scrapes and eyes.seen or eyes.faults):
+                    enough.wait(0.01)
+            return eyes
+        finally:
+            over.set()
+            server.shutdown()
+            server.server_close()
+
+    def test_somebody_looks_by_events_or_at_everything_and_stops(self):
+        for second, stream in ((watched.EVENTS, True), (watched.OVERVIEW, False)):
+            eyes = self.look("/metrics", second)
+            self.assertEqual((eyes.stream, eyes.faults), (stream, []))
+
+    def test_who_is_not_let_in_has_not_looked(self):
+        self.assertTrue(self.look("/metrics").faults)
 
 
 class Shown(unittest.TestCase):

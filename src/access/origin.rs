@@ -34,6 +34,14 @@ impl OriginRule {
         Self { origins: Vec::new(), hosts }
     }
 
+    /// A `Host` that is served, if it may not be just any name of the address itself.
+    pub(super) fn listed_host(&self) -> Option<&str> {
+        match &self.hosts {
+            Hosts::Any | Hosts::Loopback => None,
+            Hosts::Listed(hosts) => hosts.first().map(String::as_str),
+        }
+    }
+
     pub(super) fn check(&self, presented: &Presented<'_>) -> Result<(), Denied> {
         let host =
             presented.host.and_then(|host| std::str::from_utf8(host).ok()).map(str::to_ascii_lowercase);
@@ -58,14 +66,18 @@ impl Hosts {
             (Self::Listed(hosts), Some(host)) => {
                 hosts.iter().any(|allowed| allowed == host || allowed == host_name(host))
             }
-            (Self::Loopback, Some(host)) => {
-                let name = host_name(host).trim_start_matches('[').trim_end_matches(']');
-                name == "localhost"
-                    || name.ends_with(".localhost")
-                    || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-            }
+            (Self::Loopback, Some(host)) => is_loopback_name(host),
         }
     }
+}
+
+/// Whether a `Host`, with or without a port, names the machine that it is used on.
+pub fn is_loopback_name(host: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    let name = host_name(&host).trim_start_matches('[').trim_end_matches(']');
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// `scheme://authority` is ours if the authority is the `Host` we were called by. A proxy may end TLS, so

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
@@ -10,6 +11,7 @@ use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DefaultKeyedStateStore;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{NotUntil, Quota, RateLimiter};
+use serde::Serialize;
 
 use crate::settings::{Rate, TenantRate};
 
@@ -32,8 +34,33 @@ pub struct Allowance {
 /// as they are.
 #[derive(Debug, Default)]
 pub(super) struct Rates {
-    requests: Option<Arc<Bucket>>,
-    openings: Option<Arc<Bucket>>,
+    requests: Limiter,
+    openings: Limiter,
+}
+
+/// What bounds one rate, if anything does, and what it has decided so far.
+#[derive(Debug, Default)]
+pub(super) struct Limiter {
+    bucket: Option<Arc<Bucket>>,
+    /// Outlives reloads.
+    decisions: Arc<Decisions>,
+}
+
+#[derive(Debug, Default)]
+struct Decisions {
+    allowed: AtomicU64,
+    limited: AtomicU64,
+}
+
+/// How a rate is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct RateUse {
+    /// How many there may be in a minute; `None` without a limit.
+    pub per_minute: Option<u32>,
+    /// How many were allowed so far.
+    pub allowed: u64,
+    /// How many were refused so far.
+    pub limited: u64,
 }
 
 #[derive(Debug)]
@@ -48,6 +75,7 @@ struct Bucket {
 pub(super) struct Failures {
     per_minute: u32,
     limiter: Option<Arc<ByAddress>>,
+    decisions: Arc<Decisions>,
 }
 
 /// Addresses that are remembered at most; further ones share a bucket. Bounds what an attacker with many
@@ -64,24 +92,53 @@ impl Rates {
         let requests = Bucket::new(own.per_minute.unwrap_or(all.per_minute), own.burst.unwrap_or(all.burst));
         let openings = NonZeroU32::new(opens).and_then(|burst| Bucket::new(opens, burst));
         Self {
-            requests: unchanged(requests, before.and_then(|rates| rates.requests.as_ref())),
-            openings: unchanged(openings, before.and_then(|rates| rates.openings.as_ref())),
+            requests: Limiter::new(requests, before.map(|rates| &rates.requests)),
+            openings: Limiter::new(openings, before.map(|rates| &rates.openings)),
         }
     }
 
     pub(super) fn request(&self) -> Result<Option<Allowance>, Allowance> {
-        self.requests.as_ref().map(|bucket| bucket.take()).transpose()
+        self.requests.decide()
     }
 
     pub(super) fn opening(&self) -> Result<(), Allowance> {
-        self.openings.as_ref().map_or(Ok(()), |bucket| bucket.take().map(drop))
+        self.openings.decide().map(drop)
+    }
+
+    /// How requests and openings are used.
+    pub(super) fn usage(&self) -> (RateUse, RateUse) {
+        (self.requests.usage(), self.openings.usage())
     }
 }
 
-/// The bucket as it was, if the new one would be of the same size.
-fn unchanged(new: Option<Bucket>, before: Option<&Arc<Bucket>>) -> Option<Arc<Bucket>> {
-    let new = new?;
-    Some(before.filter(|old| old.quota == new.quota).cloned().unwrap_or_else(|| Arc::new(new)))
+impl Limiter {
+    /// With the bucket as it was `before`, if the new one would be of the same size.
+    fn new(bucket: Option<Bucket>, before: Option<&Self>) -> Self {
+        let known = before.and_then(|before| before.bucket.as_ref());
+        let unchanged = |new: &Bucket| known.filter(|old| old.quota == new.quota).cloned();
+        let bucket = bucket.map(|new| unchanged(&new).unwrap_or_else(|| Arc::new(new)));
+        Self { bucket, decisions: before.map(|before| before.decisions.clone()).unwrap_or_default() }
+    }
+
+    /// So many in a minute, all of which may come at once.
+    pub(super) fn of(per_minute: NonZeroU32) -> Self {
+        Self { bucket: Bucket::new(per_minute.get(), per_minute).map(Arc::new), ..Self::default() }
+    }
+
+    pub(super) fn decide(&self) -> Result<Option<Allowance>, Allowance> {
+        let decision = self.bucket.as_ref().map(|bucket| bucket.take()).transpose();
+        let Decisions { allowed, limited } = &*self.decisions;
+        if decision.is_ok() { allowed } else { limited }.fetch_add(1, Relaxed);
+        decision
+    }
+
+    fn usage(&self) -> RateUse {
+        RateUse {
+            per_minute: self.bucket.as_ref().map(|bucket| bucket.per_minute),
+            allowed: self.decisions.allowed.load(Relaxed),
+            limited: self.decisions.limited.load(Relaxed),
+        }
+    }
 }
 
 impl Bucket {
@@ -110,14 +167,31 @@ impl Failures {
             Some(Arc::new(RateLimiter::keyed(quota).with_middleware()))
         };
         let kept = before.filter(|before| before.per_minute == per_minute);
-        Self { per_minute, limiter: kept.map_or_else(fresh, |before| before.limiter.clone()) }
+        let decisions = before.map(|before| before.decisions.clone()).unwrap_or_default();
+        Self { per_minute, limiter: kept.map_or_else(fresh, |before| before.limiter.clone()), decisions }
     }
 
     /// Counts a wrong secret; `Err` says how long this address has to wait.
     pub(super) fn count(&self, address: IpAddr) -> Result<(), Duration> {
-        let Some(limiter) = &self.limiter else { return Ok(()) };
+        let Some(limiter) = &self.limiter else {
+            self.decisions.allowed.fetch_add(1, Relaxed);
+            return Ok(());
+        };
         let key = if limiter.len() < MAX_ADDRESSES { address } else { EVERYONE_ELSE };
-        limiter.check_key(&key).map(drop).map_err(|refusal| wait(&refusal))
+        let decision = limiter.check_key(&key).map(drop).map_err(|refusal| wait(&refusal));
+        let Decisions { allowed, limited } = &*self.decisions;
+        if decision.is_ok() { allowed } else { limited }.fetch_add(1, Relaxed);
+        decision
+    }
+
+    /// How many wrong secrets came, and how many addresses are remembered.
+    pub(super) fn usage(&self) -> (RateUse, usize) {
+        let usage = RateUse {
+            per_minute: Some(self.per_minute).filter(|rate| *rate > 0),
+            allowed: self.decisions.allowed.load(Relaxed),
+            limited: self.decisions.limited.load(Relaxed),
+        };
+        (usage, self.limiter.as_ref().map_or(0, |limiter| limiter.len()))
     }
 
     pub(super) fn forget_idle_keys(&self) {

@@ -4,14 +4,26 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio::time::sleep_until;
 
+use super::Gate;
+use super::pass::Passes;
 use super::secret::{Keyring, SecretHash};
 use super::tenant::Tenant;
 use crate::ids::{ServerName, TenantId};
 
 /// Who may do what, as it is now. Clones see the same, across reloads.
 #[derive(Clone, Debug)]
-pub(super) struct Rights(Arc<watch::Sender<Arc<Keyring<Arc<Tenant>>>>>);
+pub(super) struct Rights(Arc<watch::Sender<Known>>);
+
+/// What opens anything now.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// What the settings hold.
+    keyring: Arc<Keyring<Arc<Tenant>>>,
+    /// What the operator has been given.
+    pub(super) passes: Passes,
+}
 
 /// The servers that a tenant may use.
 pub(super) type Servers = HashSet<ServerName>;
@@ -22,10 +34,17 @@ pub struct Standing {
     key: SecretHash,
     tenant: TenantId,
     server: ServerName,
-    now: watch::Receiver<Arc<Keyring<Arc<Tenant>>>>,
+    now: watch::Receiver<Known>,
 }
 
-/// What a reload has taken away.
+/// Follows who may do what, for whoever has to tell the sessions.
+#[derive(Debug)]
+pub struct Changes {
+    rights: Rights,
+    now: watch::Receiver<Known>,
+}
+
+/// What a reload, or the end of a pass, has taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lost {
     /// The secret is the tenant's no more.
@@ -34,18 +53,47 @@ pub enum Lost {
     Server,
 }
 
-impl Rights {
-    pub(super) fn new(keyring: Arc<Keyring<Arc<Tenant>>>) -> Self {
-        Self(Arc::new(watch::Sender::new(keyring)))
+impl Gate {
+    /// Tells every [`Standing`] what this gate knows. To be called before the gate is used: its first
+    /// permit must not meet the rights of the gate before it.
+    pub fn take_effect(&self) {
+        self.rights.set(self.keyring.clone());
     }
 
-    pub(super) fn set(&self, keyring: Arc<Keyring<Arc<Tenant>>>) {
-        self.0.send_replace(keyring);
+    /// Follows who may do what.
+    pub fn changes(&self) -> Changes {
+        self.rights.changes()
+    }
+}
+
+// === impl Rights ===
+
+impl Rights {
+    pub(super) fn new(keyring: Arc<Keyring<Arc<Tenant>>>) -> Self {
+        Self(Arc::new(watch::Sender::new(Known { keyring, passes: Passes::default() })))
+    }
+
+    fn set(&self, keyring: Arc<Keyring<Arc<Tenant>>>) {
+        self.modify(|known| {
+            known.keyring = keyring;
+            known.tidy();
+            true
+        });
+    }
+
+    /// Changes what is known, if `change` says that it did. Whether it did.
+    pub(super) fn modify(&self, change: impl FnOnce(&mut Known) -> bool) -> bool {
+        self.0.send_if_modified(change)
+    }
+
+    /// As what a pass is kept, and whose rights it has.
+    pub(super) fn pass(&self, secret: &[u8]) -> Option<(SecretHash, TenantId)> {
+        self.0.borrow().passes.owner(secret)
     }
 
     /// Whether a secret of a tenant opens a server now.
     pub(super) fn check(&self, key: &SecretHash, tenant: &TenantId, server: &ServerName) -> Result<(), Lost> {
-        opens(&self.0.borrow(), |known| known == key, tenant, server)
+        self.0.borrow().opens(|known| known == key, tenant, server)
     }
 
     /// Follows what a secret of a tenant opens. The first change is the state it is in.
@@ -53,6 +101,68 @@ impl Rights {
         let mut now = self.0.subscribe();
         now.mark_changed();
         Standing { key, tenant, server, now }
+    }
+
+    /// Follows all of it.
+    fn changes(&self) -> Changes {
+        Changes { rights: self.clone(), now: self.0.subscribe() }
+    }
+}
+
+// === impl Known ===
+
+impl Known {
+    /// Whether a tenant can be admitted.
+    pub(super) fn has(&self, tenant: &TenantId) -> bool {
+        self.listed(tenant).next().is_some()
+    }
+
+    /// Forgets passes that open nothing any more.
+    fn tidy(&mut self) {
+        let keyring = self.keyring.clone();
+        self.passes.tidy(|tenant| keyring.keys().any(|(_, owner)| owner.id == *tenant));
+    }
+
+    fn listed(&self, tenant: &TenantId) -> impl Iterator<Item = &(SecretHash, Arc<Tenant>)> {
+        self.keyring.keys().filter(move |(_, owner)| owner.id == *tenant)
+    }
+
+    /// Whether one of these secrets is the tenant's, who may use the server.
+    fn opens(
+        &self,
+        counts: impl Fn(&SecretHash) -> bool,
+        tenant: &TenantId,
+        server: &ServerName,
+    ) -> Result<(), Lost> {
+        let by_pass = || self.listed(tenant).next().filter(|_| self.passes.of(tenant).any(&counts));
+        let owner = self.listed(tenant).find(|(key, _)| counts(key)).or_else(by_pass);
+        let (_, owner) = owner.ok_or(Lost::Secret)?;
+        if owner.servers.contains(server) { Ok(()) } else { Err(Lost::Server) }
+    }
+}
+
+// === impl Changes ===
+
+impl Changes {
+    /// Resolves once there was a change: by a reload, because a pass was given out, or because one has ended.
+    pub async fn next(&mut self) {
+        loop {
+            let next_end = self.now.borrow().passes.next_end();
+            let ended = async {
+                match next_end {
+                    Some(end) => sleep_until(end).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                // It cannot fail: this is one who could make a change.
+                _ = self.now.changed() => return,
+                () = ended => drop(self.rights.modify(|known| {
+                    known.tidy();
+                    true
+                })),
+            }
+        }
     }
 }
 
@@ -87,7 +197,9 @@ impl Standing {
 
     /// Whether this secret is still one of the tenant's.
     pub fn holds(&self, key: &SecretHash) -> bool {
-        self.now.borrow().keys().any(|(known, owner)| known == key && owner.id == self.tenant)
+        let known = self.now.borrow();
+        let listed = known.listed(&self.tenant).any(|(own, _)| own == key);
+        listed || known.passes.of(&self.tenant).any(|own| own == key)
     }
 
     /// Whether there was a change since this was asked last; there was one before it is asked first.
@@ -106,18 +218,6 @@ impl Standing {
     }
 
     fn check_where(&self, counts: impl Fn(&SecretHash) -> bool) -> Result<(), Lost> {
-        opens(&self.now.borrow(), counts, &self.tenant, &self.server)
+        self.now.borrow().opens(counts, &self.tenant, &self.server)
     }
-}
-
-/// Whether one of these secrets is the tenant's, who may use the server.
-fn opens(
-    keyring: &Keyring<Arc<Tenant>>,
-    counts: impl Fn(&SecretHash) -> bool,
-    tenant: &TenantId,
-    server: &ServerName,
-) -> Result<(), Lost> {
-    let mut owners = keyring.keys().filter(|(key, owner)| owner.id == *tenant && counts(key));
-    let (_, tenant) = owners.next().ok_or(Lost::Secret)?;
-    if tenant.servers.contains(server) { Ok(()) } else { Err(Lost::Server) }
 }

@@ -51,6 +51,17 @@ impl Secret {
         Ok(Self(URL_SAFE_NO_PAD.encode(bits)))
     }
 
+    /// Another that nobody can know who does not know `secret`, and that says nothing of it.
+    pub(super) fn derived(secret: &[u8], purpose: &str) -> Self {
+        let digest = Sha256::new().chain_update(purpose).chain_update(secret).finalize();
+        Self(URL_SAFE_NO_PAD.encode(digest))
+    }
+
+    /// Whether this is it, in constant time.
+    pub(super) fn is(&self, presented: &[u8]) -> bool {
+        self.0.as_bytes().ct_eq(presented).into()
+    }
+
     /// The secret itself.
     pub fn reveal(&self) -> &str {
         &self.0
@@ -71,8 +82,13 @@ impl fmt::Debug for Secret {
 // === impl SecretHash ===
 
 impl SecretHash {
-    fn of(secret: &[u8]) -> Self {
+    pub(super) fn of(secret: &[u8]) -> Self {
         Self(Sha256::digest(secret).into())
+    }
+
+    /// Whether both are of one secret, in constant time.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
     }
 }
 
@@ -137,6 +153,16 @@ impl<T> Keyring<T> {
         }
         let index = usize::try_from(index).ok()?;
         bool::from(found).then(|| &self.keys[index])
+    }
+
+    /// Leaves the secrets of these owners.
+    pub(super) fn retain(&mut self, keep: impl Fn(&T) -> bool) {
+        self.keys.retain(|(_, owner)| keep(owner));
+    }
+
+    /// Leaves so many of the secrets that came last.
+    pub(super) fn keep_last(&mut self, count: usize) {
+        self.keys.drain(..self.keys.len().saturating_sub(count));
     }
 
     /// Every secret with its owner.

@@ -15,6 +15,8 @@ use tokio::sync::oneshot;
 
 /// For what a session needs to begin.
 pub(super) static STARTS: Aside = Aside::new("starts");
+/// For who wants to know how sessions do.
+pub(super) static LOOKS: Aside = Aside::new("looks");
 /// For what is left when one has ended.
 pub(super) static ENDS: Aside = Aside::new("ends");
 

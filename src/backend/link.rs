@@ -148,10 +148,34 @@ impl Life {
     }
 
     /// The last that it said, or what is known of its end.
-    pub fn last_words(&self) -> Option<String> {
+    pub fn last_words(&self, conceal: impl Fn(&str) -> String) -> Option<String> {
         match &self.0 {
-            Being::Child(process) => process.last_words(),
+            Being::Child(process) => process.last_words(conceal),
             Being::Remote(life) => life.last_words(),
+        }
+    }
+
+    /// Why a remote server could not be used, in words for the operator; `None` of a child.
+    pub fn trouble(&self) -> Option<String> {
+        match &self.0 {
+            Being::Child(_) => None,
+            Being::Remote(life) => life.trouble(),
+        }
+    }
+
+    /// The last lines that it wrote to stderr, oldest first; none of a remote server.
+    pub fn last_lines(&self, conceal: impl Fn(&str) -> String) -> Vec<String> {
+        match &self.0 {
+            Being::Child(process) => process.last_lines(conceal),
+            Being::Remote(_) => Vec::new(),
+        }
+    }
+
+    /// The number of its first process; `None` for a remote server.
+    pub fn process(&self) -> Option<u32> {
+        match &self.0 {
+            Being::Child(process) => Some(process.number()),
+            Being::Remote(_) => None,
         }
     }
 

@@ -1,9 +1,9 @@
 //! Remote servers: what a session has of one is the same as of a child.
 //!
 //! `conversation` owns what is between one session and its remote server. `errand` is one message and all that
-//! comes of it, `listening` the stream beside them; `legacy` is the transport of 2024-11-05. `on_the_way` is how much is
-//! under way at once. `request` is how everything is asked for, `reply` reads what comes back, `inbound` takes it to the
-//! session, `fault` is what can go wrong.
+//! comes of it, `listening` the stream beside them; `legacy` is the transport of 2024-11-05. `on_the_way` is how much
+//! is under way at once. `request` is how everything is asked for, `reply` reads what comes back, `inbound` takes it
+//! to the session, `fault` is what can go wrong, `trouble` what the operator hears of it.
 //!
 //! A `destination` is a URL that may be asked, by the HTTP client that a thread has for it (`client`). `address` says
 //! where servers may be, `unreachable` why one did not answer. `oauth` gets tokens to show to them.
@@ -24,9 +24,11 @@ mod reply;
 mod request;
 #[cfg(test)]
 mod stand_in;
+mod trouble;
 mod unreachable;
 
 pub use self::address::Forbidden;
+pub use self::client::blank as http_client;
 pub use self::destination::Misplaced;
 
 use std::collections::HashMap;
@@ -46,6 +48,7 @@ use self::inbound::{Inbound, Message};
 use self::oauth::Tokens;
 use self::outbound::Outbound;
 use self::request::{Peer, Waits};
+use self::trouble::Trouble;
 use super::backlog::Backlog;
 use super::child::{Exit, Line};
 use super::link::{Link, Sent};
@@ -53,6 +56,7 @@ use crate::catalog::{Endpoint, Grant};
 use crate::lifecycle::Lifecycle;
 use crate::mcp::Frame;
 use crate::settings::{Settings, Timeouts};
+use crate::telemetry;
 
 /// Begins conversations, and keeps what they have in common.
 #[derive(Debug)]
@@ -90,6 +94,7 @@ pub(super) struct Life {
     ended: CancellationToken,
     /// Why, if it was not asked to.
     reason: Arc<OnceLock<String>>,
+    trouble: Arc<Trouble>,
     task: AbortOnDropHandle<()>,
 }
 
@@ -97,8 +102,8 @@ pub(super) struct Life {
 const BETWEEN: usize = 8;
 /// How long a remote server may take to let go of a session.
 const LEAVE: Duration = Duration::from_secs(10);
-/// Of the descriptors that there may be, one in so many for each kind of connection to remote servers, and no more than
-/// so many.
+/// Of the descriptors that there may be, one in so many for each kind of connection to remote servers, and no more
+/// than so many.
 const PART: u64 = 8;
 const MOST: usize = 1 << 16;
 /// How much longer than its session a request may wait for its answer.
@@ -138,8 +143,9 @@ impl Remotes {
         let peer = Arc::new(Peer::new(endpoint, inbound, lines, waits, tokens)?);
         let (ending, ended) = (CancellationToken::new(), CancellationToken::new());
         let reason = Arc::new(OnceLock::new());
+        let trouble = peer.trouble.clone();
         let conversation = Conversation::new(peer, frames, self.max_on_the_way);
-        let task = lifecycle.spawn_bound({
+        let task = lifecycle.spawn_bound(telemetry::follow(None, {
             let (ending, ended, reason) = (ending.clone(), ended.clone().drop_guard(), reason.clone());
             async move {
                 if let Some(why) = conversation.run(ending).await {
@@ -147,9 +153,9 @@ impl Remotes {
                 }
                 drop(ended);
             }
-        });
+        }));
         let inlet = Inlet { messages, next: None, ended: false };
-        Ok(Link::to_remote(Outlet(outlet), inlet, Life { ending, ended, reason, task }))
+        Ok(Link::to_remote(Outlet(outlet), inlet, Life { ending, ended, reason, trouble, task }))
     }
 
     /// Who asks for tokens by this grant, for all sessions.
@@ -222,6 +228,11 @@ impl Life {
 
     pub(super) fn last_words(&self) -> Option<String> {
         self.reason.get().cloned()
+    }
+
+    /// Why the server could not be used, for the operator.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.reason().or_else(|| self.last_words())
     }
 
     /// Lets the conversation take leave, for so long at most.

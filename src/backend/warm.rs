@@ -154,7 +154,7 @@ impl Starter {
             }
             exit = child.process.exited() => {
                 child.process.hear_out().await;
-                let last_lines = child.process.last_lines();
+                let last_lines = child.process.last_lines(|text| launch.conceal(text)).join(" | ");
                 tracing::warn!(server = %launch.server(), %exit, last_lines, "a child that was started ahead has ended");
                 child.process.stop(Duration::ZERO, Duration::ZERO).await;
                 self.warm.failed(&process);

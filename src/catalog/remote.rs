@@ -113,6 +113,11 @@ impl Remote {
         told.then_some(&self.url).into_iter().chain(auths().filter_map(Auth::token_url).collect::<Vec<_>>())
     }
 
+    /// The tenants whose credentials alone it gets; none if it has one for everybody, or needs none.
+    pub(super) fn only_known_as(&self) -> Vec<TenantId> {
+        if self.auth.is_some() { Vec::new() } else { self.by_tenant.keys().cloned().collect() }
+    }
+
     /// The variables that its headers and its query hold: all that a session's have a meaning for.
     pub(super) fn variables(&self) -> Vec<String> {
         let headers = self.headers.iter().map(|(_, text)| text);
@@ -203,8 +208,8 @@ impl Endpoint {
         &self.url
     }
 
-    /// The parameters that its settings give it, which [`Endpoint::url`] has already: every other URL at which it takes
-    /// messages is to have them, too.
+    /// The parameters that its settings give it, which [`Endpoint::url`] has already: every other URL at which it
+    /// takes messages is to have them, too.
     pub fn query(&self) -> impl Iterator<Item = (&str, &str)> {
         self.query.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }

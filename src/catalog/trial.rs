@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Catalog, Entry, Means, Refused};
+use super::{Backing, Catalog, Entry, Means, Refused};
 use crate::access::Operator;
-use crate::ids::ServerName;
+use crate::ids::{ServerName, TenantId};
 use crate::mcp::Era;
 
 /// One server, as it would be started for nobody in particular.
@@ -17,19 +17,35 @@ pub struct Trial {
     pub era: Option<Era>,
     /// What it is started or reached with; or what it lacks of a client or tenant.
     pub means: Result<Means, Refused>,
+    /// The tenants whose credentials alone it gets, so that nobody in particular cannot use it.
+    pub only_known_as: Vec<TenantId>,
 }
 
 impl Catalog {
     /// A trial of each server, by name.
     pub fn trials(&self, _operator: &Operator) -> Vec<Trial> {
-        let mut entries: Vec<&Arc<Entry>> = self.entries.values().collect();
-        entries.sort_by(|one, other| one.name.cmp(&other.name));
-        entries.dedup_by(|one, other| one.name == other.name);
-        let trial = |entry: &Arc<Entry>| Trial {
-            server: entry.name.clone(),
-            era: entry.era,
-            means: entry.means(None, BTreeMap::new(), &|_| None),
+        self.by_name().into_iter().map(|entry| entry.trial()).collect()
+    }
+
+    /// A trial of the server with this short name.
+    pub fn trial(&self, _operator: &Operator, name: &str) -> Option<Trial> {
+        let entry: &Arc<Entry> = self.entries.get(name)?;
+        // A command may be what another server's path is.
+        (entry.name.as_str() == name).then(|| entry.trial())
+    }
+}
+
+impl Entry {
+    fn trial(&self) -> Trial {
+        let only_known_as = match &self.backing {
+            Backing::Command(_) => Vec::new(),
+            Backing::Remote(remote) => remote.only_known_as(),
         };
-        entries.into_iter().map(trial).collect()
+        Trial {
+            server: self.name.clone(),
+            era: self.era,
+            means: self.means(None, BTreeMap::new(), &|_| None),
+            only_known_as,
+        }
     }
 }

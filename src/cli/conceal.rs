@@ -5,6 +5,7 @@
 //! environment that has none.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
@@ -23,12 +24,30 @@ pub(super) struct Secrets {
     pub(super) tenant: Option<Secret>,
     /// Of the operator.
     pub(super) admin: Option<Secret>,
+    /// Headers for the collector of traces, which say who we are.
+    pub(super) collector: Option<Headers>,
 }
+
+/// Headers as the variable has them. Never shown.
+#[derive(Clone)]
+pub(super) struct Headers(String);
 
 impl Secrets {
     /// As the gate takes them.
     pub(super) fn given(&self) -> access::Secrets<'_> {
         access::Secrets { tenant: self.tenant.as_ref(), admin: self.admin.as_ref() }
+    }
+}
+
+impl Headers {
+    pub(super) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Headers(…)")
     }
 }
 
@@ -38,19 +57,40 @@ struct Source {
     names: &'static [&'static str],
     /// Names the descriptor of the anonymous file.
     handed_over: &'static str,
+    /// Whether a text can be it.
+    check: fn(&str) -> Result<(), &'static str>,
 }
 
 /// The second name is the first implementation's.
-const TENANT: Source =
-    Source { names: &["LOCKGATE_SECRET", "MAXIM_SECRET"], handed_over: "LOCKGATE_SECRET_DESCRIPTOR" };
-const ADMIN: Source =
-    Source { names: &["LOCKGATE_ADMIN_SECRET"], handed_over: "LOCKGATE_ADMIN_SECRET_DESCRIPTOR" };
+const TENANT: Source = Source {
+    names: &["LOCKGATE_SECRET", "MAXIM_SECRET"],
+    handed_over: "LOCKGATE_SECRET_DESCRIPTOR",
+    check: is_secret,
+};
+const ADMIN: Source = Source {
+    names: &["LOCKGATE_ADMIN_SECRET"],
+    handed_over: "LOCKGATE_ADMIN_SECRET_DESCRIPTOR",
+    check: is_secret,
+};
+/// The names are OpenTelemetry's. They are read where they are used.
+const COLLECTOR: Source = Source {
+    names: &["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"],
+    handed_over: "LOCKGATE_COLLECTOR_HEADERS_DESCRIPTOR",
+    check: |_| Ok(()),
+};
+
+fn is_secret(text: &str) -> Result<(), &'static str> {
+    Secret::new(text.to_owned()).map(drop)
+}
+
+#[cfg(test)]
+pub(super) const NAMES: [&[&str]; 3] = [TENANT.names, ADMIN.names, COLLECTOR.names];
 
 /// The secrets from the environment. Comes back only in a process whose environment has none, so it must be
 /// called before anything that cannot be done twice.
 pub(super) fn take_secrets() -> anyhow::Result<Secrets> {
     let mut bare = Vec::new();
-    for source in [TENANT, ADMIN] {
+    for source in [TENANT, ADMIN, COLLECTOR] {
         if let Some(secret) = source.read()? {
             bare.push((source, secret));
         }
@@ -58,11 +98,16 @@ pub(super) fn take_secrets() -> anyhow::Result<Secrets> {
     if !bare.is_empty() {
         return start_afresh(&bare);
     }
-    Ok(Secrets { tenant: TENANT.receive()?, admin: ADMIN.receive()? })
+    let secret = |source: &Source| -> anyhow::Result<Option<Secret>> {
+        let text = source.receive()?.map(Secret::new).transpose();
+        text.map_err(|fault| anyhow::anyhow!("the secret that was handed over {fault}"))
+    };
+    let collector = COLLECTOR.receive()?.map(Headers);
+    Ok(Secrets { tenant: secret(&TENANT)?, admin: secret(&ADMIN)?, collector })
 }
 
 impl Source {
-    fn read(&self) -> anyhow::Result<Option<Secret>> {
+    fn read(&self) -> anyhow::Result<Option<String>> {
         let given: Vec<(&str, OsString)> =
             self.names.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))).collect();
         match given.as_slice() {
@@ -72,25 +117,24 @@ impl Source {
             }
             [(name, value), ..] => {
                 let text = value.to_str().with_context(|| format!("{name} is not UTF-8"))?;
-                let secret = Secret::new(text.to_owned());
-                secret.map(Some).map_err(|fault| anyhow::anyhow!("{name} {fault}"))
+                (self.check)(text).map_err(|fault| anyhow::anyhow!("{name} {fault}"))?;
+                Ok(Some(text.to_owned()))
             }
         }
     }
 
-    fn receive(&self) -> anyhow::Result<Option<Secret>> {
+    fn receive(&self) -> anyhow::Result<Option<String>> {
         let Ok(descriptor) = std::env::var(self.handed_over) else { return Ok(None) };
         let path = format!("/proc/self/fd/{}", descriptor.parse::<u16>().context(self.handed_over)?);
         let mut file = File::options().read(true).write(true).open(path).context(self.handed_over)?;
         let mut text = String::new();
         file.read_to_string(&mut text)?;
         file.set_len(0)?;
-        let secret = Secret::new(text);
-        secret.map(Some).map_err(|fault| anyhow::anyhow!("the secret that was handed over {fault}"))
+        Ok(Some(text))
     }
 }
 
-fn start_afresh(secrets: &[(Source, Secret)]) -> anyhow::Result<Secrets> {
+fn start_afresh(secrets: &[(Source, String)]) -> anyhow::Result<Secrets> {
     let mut command = Command::new("/proc/self/exe");
     let mut arguments = std::env::args_os();
     command.arg0(arguments.next().unwrap_or_else(|| "lockgate".into())).args(arguments);
@@ -98,7 +142,7 @@ fn start_afresh(secrets: &[(Source, Secret)]) -> anyhow::Result<Secrets> {
     for (source, secret) in secrets {
         // Without close-on-exec: it is to survive exactly this exec.
         let mut file = File::from(rustix::fs::memfd_create("secret", MemfdFlags::empty())?);
-        file.write_all(secret.reveal().as_bytes())?;
+        file.write_all(secret.as_bytes())?;
         for name in source.names {
             command.env_remove(name);
         }

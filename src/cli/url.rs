@@ -2,31 +2,101 @@
 
 use std::process::ExitCode;
 
-use super::SettingsArgs;
-use crate::settings::Settings;
+use serde::Serialize;
 
-pub(super) fn run(args: &SettingsArgs, command: &str, base: Option<&str>) -> anyhow::Result<ExitCode> {
+use super::SettingsArgs;
+use super::colour::{HEADING, LACKING};
+use super::print::{print, print_json, say};
+use crate::settings::Settings;
+use crate::snippets::{Place, Snippet};
+
+/// What a client needs.
+#[derive(Debug, Serialize)]
+struct Urls {
+    /// Whether the allowlist has the server.
+    allowed: bool,
+    mcp: String,
+    sse: String,
+    /// What to paste where.
+    snippets: Vec<Snippet>,
+}
+
+/// Names that are worth telling.
+const NEAR: usize = 5;
+
+pub(super) fn run(
+    args: &SettingsArgs,
+    json: bool,
+    command: &str,
+    base: Option<&str>,
+) -> anyhow::Result<ExitCode> {
     let settings = args.load()?;
-    let local = format!("http://{}", settings.listen.address);
-    let origin = format!("{}{}", base.unwrap_or(&local).trim_end_matches('/'), settings.listen.base_path);
+    let listen = &settings.listen;
+    let origin = base.map_or_else(
+        || listen.base(listen.address),
+        |base| format!("{}{}", base.trim_end_matches('/'), listen.base_path),
+    );
     let named = named(&settings, command);
     if named.is_none() {
-        let key = if ["http://", "https://"].iter().any(|scheme| command.starts_with(scheme)) {
-            "url"
-        } else {
-            "run"
-        };
-        eprintln!(
-            "lockgate: note: {command:?} is not on the allowlist; add it to the settings:\n\n    [servers.<name>]\n    {key} = {command:?}\n"
-        );
+        say(format_args!("{LACKING}lockgate: note{LACKING:#}: {}", unlisted(&settings, command)));
     }
-    let place = format!("{origin}/{}", urlencoding::encode(named.unwrap_or(command)));
-    let url = format!("{place}/mcp");
-    println!("{url}\n\nTypeScript (@modelcontextprotocol/sdk):\n{}", typescript(&url));
-    println!("\nPython (mcp 2):\n{}", python(&url));
-    println!("\nShell:\n{}", try_it(&url, "<secret>"));
-    println!("\nClients that only speak HTTP with SSE (2024-11-05) connect to:\n{place}/sse");
+    let place = Place::new(&origin, named.unwrap_or(command));
+    let (mcp, sse, snippets) = (place.url(), place.legacy_url(), place.snippets());
+    let urls = Urls { allowed: named.is_some(), mcp, sse, snippets };
+    if json {
+        print_json(&urls)?;
+    } else {
+        urls.show()?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+impl Urls {
+    fn show(&self) -> anyhow::Result<()> {
+        print(format_args!("{HEADING}{}{HEADING:#}", self.mcp))?;
+        for Snippet { client, place, text } in &self.snippets {
+            print(format_args!("\n{HEADING}{client}{HEADING:#} ({place}):\n\n{text}"))?;
+        }
+        let sse = &self.sse;
+        print(format_args!("\nClients that only speak HTTP with SSE (2024-11-05) connect to:\n{sse}"))?;
+        Ok(())
+    }
+}
+
+/// What there is to do about a server that is not on the allowlist.
+fn unlisted(settings: &Settings, wanted: &str) -> String {
+    let near = near(settings, wanted);
+    if !near.is_empty() {
+        return format!("{wanted:?} is not on the allowlist; did you mean {}?", near.join(" or "));
+    }
+    let is_url = ["http://", "https://"].iter().any(|scheme| wanted.starts_with(scheme));
+    let key = if is_url { "url" } else { "run" };
+    let names: Vec<&str> = settings.servers.keys().take(NEAR).map(String::as_str).collect();
+    let more = if settings.servers.len() > NEAR { ", … (`lockgate check` prints all)" } else { "" };
+    format!(
+        "{wanted:?} is not on the allowlist, which has {}{more}; add it to the settings:\n\n    \
+         [servers.<name>]\n    {key} = {wanted:?}\n",
+        names.join(", ")
+    )
+}
+
+/// The names of servers that may have been meant, the nearest first: misspelt, or a part of the command.
+fn near<'s>(settings: &'s Settings, wanted: &str) -> Vec<&'s str> {
+    let distance = |text: &str| {
+        let distance = strsim::damerau_levenshtein(wanted, text);
+        (distance <= text.len().min(wanted.len()) / 3).then_some(distance)
+    };
+    let mut near: Vec<(usize, &str)> = settings
+        .servers
+        .iter()
+        .filter_map(|(name, server)| {
+            let is_part = wanted.len() > 2 && server.target().contains(wanted);
+            let misspelt = distance(name).into_iter().chain(distance(server.target())).min();
+            misspelt.or(is_part.then_some(wanted.len())).map(|distance| (distance, name.as_str()))
+        })
+        .collect();
+    near.sort_unstable();
+    near.into_iter().take(NEAR).map(|(_, name)| name).collect()
 }
 
 /// What clients call a server by. A remote one has no command, so its URL stands for its short name.
@@ -37,32 +107,4 @@ fn named<'s>(settings: &'s Settings, wanted: &'s str) -> Option<&'s str> {
         (None, Some(url)) if url == wanted => Some(name.as_str()),
         _ => None,
     })
-}
-
-/// A line for the shell: asks the server to initialize and prints its reply.
-pub(super) fn try_it(url: &str, secret: &str) -> String {
-    let hello = concat!(
-        r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","#,
-        r#""capabilities":{},"clientInfo":{"name":"curl","version":"1"}}}"#
-    );
-    format!(
-        "curl -s '{url}' -H 'Authorization: Bearer {secret}' -H 'Content-Type: application/json' -d '{hello}'"
-    )
-}
-
-fn typescript(url: &str) -> String {
-    format!(
-        r#"  const transport = new StreamableHTTPClientTransport(new URL("{url}"), {{
-    requestInit: {{ headers: {{ Authorization: "Bearer <secret>" }} }},
-  }});
-  await client.connect(transport);"#
-    )
-}
-
-fn python(url: &str) -> String {
-    format!(
-        r#"  async with create_mcp_http_client(headers={{"Authorization": "Bearer <secret>"}}) as http:
-      async with Client(streamable_http_client("{url}", http_client=http)) as client:
-          print(await client.list_tools())"#
-    )
 }

@@ -1,16 +1,15 @@
-//! One server, started in the sandbox or reached over the network, and asked who it is.
+//! One server, started in the sandbox or reached over the network, and asked who it is and what tools it has.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
-use super::overheard::Overheard;
-use crate::backend::{Backlog, Exit, Line, Link, Sent, StartFailed, Starter};
-use crate::catalog::Means;
-use crate::mcp::{Answer, Era, Frame, Heard, Identity, Inquiry, Unidentified};
-use crate::settings::Timeouts;
+use super::budget::Budget;
+use super::conversation::{Conversation, Silence};
+use crate::backend::{Link, StartFailed, StartSlot, Starter};
+use crate::catalog::{BadVariable, Means, NoCredential, Refused, Trial};
+use crate::mcp::{Era, Identity};
 
 /// Whether a server starts and answers.
 #[derive(Clone, Debug, Serialize)]
@@ -24,6 +23,8 @@ pub enum Health {
         version: Option<String>,
         /// The era that it was asked in.
         era: Era,
+        /// How many tools it has; `None` if it does not say that it has any.
+        tools: Option<usize>,
         /// How long it took, from its start or from when it was first asked.
         seconds: f64,
     },
@@ -50,171 +51,151 @@ pub enum Step {
     Start,
     /// To be answered.
     Answer,
+    /// To be told its tools, if it says that it has some.
+    Tools,
 }
 
-/// Reads of what a process had written when it ended: a pipe holds 64 KiB.
-const READS_AT_THE_END: usize = 64;
-/// From the end of its output to the end of a process.
-const EXIT_FOLLOWS: Duration = Duration::from_secs(1);
+const CROWDED: &str = "as many servers are being started as limits.starts allows; ask again";
 
-/// Starts a server, asks, and ends it again; nothing of it is left.
-pub(super) async fn run(
-    starter: &Arc<Starter>,
+/// Why nobody in particular can try it, if that is so: what a session of a client would bring.
+pub(super) fn obstacle(trial: &Trial) -> Option<String> {
+    match &trial.means {
+        Err(Refused::Variable(BadVariable::Missing(name))) => {
+            Some(format!("each session has to bring {name}: a client sends it in the header ENV_{name}"))
+        }
+        Err(Refused::Credential(NoCredential(header))) => {
+            Some(format!("each client has to bring a credential of its own, in the header {header}"))
+        }
+        Err(other) => Some(other.to_string()),
+        Ok(_) if trial.only_known_as.is_empty() => None,
+        Ok(_) => {
+            let tenants: Vec<String> = trial.only_known_as.iter().map(ToString::to_string).collect();
+            let tenants = tenants.join(", ");
+            Some(format!("it gets the credentials of tenants only ({tenants}), and is tried as none of them"))
+        }
+    }
+}
+
+/// Starts a server, asks, and ends it again; nothing of it is left. Without the values that it was given.
+pub(super) async fn run(starter: &Arc<Starter>, means: &Means, era: Option<Era>, budget: &Budget) -> Health {
+    let begun = Instant::now();
+    let until = begun + budget.answers;
+    let failed = |step, reason| Health::Failed { step, reason, last_line: None };
+    // As for sessions: what is reached needs no slot.
+    let (slot, started) = match means {
+        Means::Endpoint(endpoint) => (None, starter.reach(endpoint)),
+        Means::Launch(launch) => {
+            let Ok(slot) = timeout_at(until, starter.slot()).await else {
+                return Health::NotStarted(CROWDED.into());
+            };
+            let starting = async {
+                let provisions = starter.provide(launch).await?;
+                starter.start(launch, provisions, &slot).await
+            };
+            let Ok(started) = timeout_at(until, starting).await else {
+                return failed(Step::Start, Silence::Late.reason(Step::Start, era, budget));
+            };
+            (Some(slot), started)
+        }
+    };
+    let link = match started {
+        Ok(link) => link,
+        // What was in the way is told beside it.
+        Err(StartFailed::Barred { error, .. }) => {
+            return failed(Step::Start, format!("its program could not be executed: {error}"));
+        }
+        Err(error) => return failed(Step::Start, error.to_string()),
+    };
+    let health = examine(link, slot, (begun, until), means, era, budget).await;
+    health.without_values(means)
+}
+
+/// Asks a server that runs, and ends it.
+async fn examine(
+    mut link: Link,
+    slot: Option<StartSlot>,
+    (begun, until): (Instant, Instant),
     means: &Means,
     era: Option<Era>,
-    timeouts: &Timeouts,
+    budget: &Budget,
 ) -> Health {
-    let begun = Instant::now();
-    let until = begun + timeouts.start;
-    let failed = |step, reason, last_line| Health::Failed { step, reason, last_line };
-    let slot = starter.slot().await;
-    let starting = async {
-        let launch = match means {
-            Means::Launch(launch) => launch,
-            Means::Endpoint(endpoint) => return starter.reach(endpoint),
-        };
-        let provisions = starter.provide(launch).await?;
-        starter.start(launch, provisions, &slot).await
-    };
-    let mut link = match timeout_at(until, starting).await {
-        Ok(Ok(link)) => link,
-        // What was in the way is told beside it.
-        Ok(Err(StartFailed::Barred { error, .. })) => {
-            return failed(Step::Start, format!("its program could not be executed: {error}"), None);
+    let mut talk = Conversation::new(&mut link, until, slot);
+    let answers = question(&mut talk, era).await;
+    // Its slot with it: how it ends is of no concern to who starts.
+    drop(talk);
+    let health = match answers {
+        Ok((Identity { name, version, era, .. }, tools)) => {
+            Health::Answered { name, version, era, tools, seconds: begun.elapsed().as_secs_f64() }
         }
-        Ok(Err(error)) => return failed(Step::Start, error.to_string(), None),
-        Err(_) => return failed(Step::Start, late(timeouts), None),
-    };
-    let mut talk = Conversation { link: &mut link, until };
-    let overheard = Overheard::default();
-    let listening = matches!(means, Means::Endpoint(_)).then(|| overheard.listen());
-    let health = match talk.begin(era).await {
-        Ok(Identity { name, version, era }) => {
-            Health::Answered { name, version, era, seconds: begun.elapsed().as_secs_f64() }
-        }
-        Err(silence) => {
+        Err((step, silence)) => {
             if matches!(silence, Silence::Ended(_)) {
                 link.life.hear_out().await;
             }
-            let words = link.life.last_words();
-            match listening {
-                None => failed(Step::Answer, silence.reason(era, timeouts), words),
-                Some(_) => {
-                    let reason = overheard.reason().or(words);
-                    failed(Step::Answer, reason.unwrap_or_else(|| silence.reason(era, timeouts)), None)
-                }
-            }
+            // Of a remote server that means more than what a client was told.
+            let reason = link.life.trouble();
+            let last_line = link
+                .life
+                .last_words(|text| means.conceal(text))
+                .filter(|_| matches!(means, Means::Launch(_)));
+            let reason = reason.unwrap_or_else(|| silence.reason(step, era, budget));
+            Health::Failed { step, reason, last_line }
         }
     };
     let Link { outlet, inlet: _inlet, life } = link;
     // The end of its stdin, which is how it is asked to end.
     drop(outlet);
-    life.stop(timeouts.eof, timeouts.term).await;
+    life.stop(budget.eof, budget.term).await;
     health
 }
 
-fn late(timeouts: &Timeouts) -> String {
-    format!(
-        "it said nothing within the {:?} of timeouts.start; if it only needs longer, raise that",
-        timeouts.start
-    )
+/// Who it is, and how many tools it has.
+async fn question(
+    talk: &mut Conversation<'_>,
+    era: Option<Era>,
+) -> Result<(Identity, Option<usize>), (Step, Silence)> {
+    let identity = talk.identity(era).await.map_err(|silence| (Step::Answer, silence))?;
+    let tools = talk.tools(&identity).await.map_err(|silence| (Step::Tools, silence))?;
+    Ok((identity, tools))
 }
 
-/// The beginning of a session.
-struct Conversation<'l> {
-    link: &'l mut Link,
-    until: Instant,
-}
-
-/// Why it is not known who the server is.
-#[derive(Debug)]
-enum Silence {
-    Ended(Exit),
-    Closed,
-    Late,
-    Unidentified(Unidentified),
-}
-
-impl Conversation<'_> {
-    /// Asks who the server is.
-    async fn begin(&mut self, era: Option<Era>) -> Result<Identity, Silence> {
-        let (mut inquiry, mut question) = Inquiry::begin(era);
-        loop {
-            let answer = self.ask(question, &inquiry).await?;
-            match inquiry.hear(&answer) {
-                Heard::Question(next, further) => (inquiry, question) = (next, further),
-                Heard::Identified(identity, last) => {
-                    if let Some(last) = last {
-                        self.link.outlet.send(&mut backlog(last));
-                    }
-                    return Ok(identity);
-                }
-                Heard::Unidentified(reason) => return Err(Silence::Unidentified(reason)),
-            }
+impl Health {
+    /// What came of it, in one word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Answered { .. } => "ok",
+            Self::NotStarted(_) => "not_tried",
+            Self::Failed { .. } => "failed",
         }
     }
 
-    /// Sends a question and waits for its answer.
-    async fn ask(&mut self, question: Frame, inquiry: &Inquiry) -> Result<Answer, Silence> {
-        let mut queue = backlog(question);
-        loop {
-            let blocked = self.link.outlet.send(&mut queue) == Sent::Some;
-            if let Some(answer) = self.answer(inquiry) {
-                return Ok(answer);
+    /// A server may say anything that it was told.
+    fn without_values(self, means: &Means) -> Self {
+        let conceal = |text: String| means.conceal(&text);
+        match self {
+            Self::Answered { name, version, era, tools, seconds } => {
+                let (name, version) = (name.map(conceal), version.map(conceal));
+                Self::Answered { name, version, era, tools, seconds }
             }
-            let Link { outlet, inlet, life } = &mut *self.link;
-            if inlet.has_ended() {
-                let exit = timeout(EXIT_FOLLOWS, life.exited()).await;
-                return Err(exit.map_or(Silence::Closed, Silence::Ended));
+            Self::Failed { step, reason, last_line } => {
+                Self::Failed { step, reason: conceal(reason), last_line: last_line.map(conceal) }
             }
-            tokio::select! {
-                biased;
-                () = inlet.read() => {}
-                exit = life.exited() => return self.last_answer(inquiry).ok_or(Silence::Ended(exit)),
-                () = outlet.ready(), if blocked => {}
-                () = sleep_until(self.until) => return Err(Silence::Late),
-            }
+            other @ Self::NotStarted(_) => other,
         }
     }
-
-    /// The answer, if it is among what has been read.
-    fn answer(&mut self, inquiry: &Inquiry) -> Option<Answer> {
-        let lines = std::iter::from_fn(|| self.link.inlet.next_line());
-        let mut frames = lines.filter_map(|line| match line {
-            Line::Whole(bytes) => Frame::parse(bytes).ok(),
-            Line::Message(frame) => Some(frame),
-            Line::TooLong { .. } => None,
-        });
-        frames.find_map(|frame| inquiry.answer(frame))
-    }
-
-    /// What a process that is gone had written.
-    fn last_answer(&mut self, inquiry: &Inquiry) -> Option<Answer> {
-        for _ in 0..READS_AT_THE_END {
-            if let Some(answer) = self.answer(inquiry) {
-                return Some(answer);
-            }
-            if !self.link.inlet.try_read() {
-                break;
-            }
-        }
-        None
-    }
-}
-
-fn backlog(frame: Frame) -> Backlog {
-    let mut backlog = Backlog::default();
-    backlog.push(frame);
-    backlog
 }
 
 impl Silence {
     /// Why, and what to do; `era` is what the settings say.
-    fn reason(&self, era: Option<Era>, timeouts: &Timeouts) -> String {
+    fn reason(&self, step: Step, era: Option<Era>, budget: &Budget) -> String {
+        let due = if step == Step::Tools { "told its tools" } else { "answered" };
         match self {
-            Self::Ended(exit) => format!("it {exit} before it answered"),
-            Self::Closed => "it closed its stdout before it answered".into(),
-            Self::Late => late(timeouts),
+            Self::Ended(exit) => format!("it {exit} before it {due}"),
+            Self::Closed => format!("it closed its stdout before it {due}"),
+            Self::Late if step == Step::Tools => {
+                format!("it did not tell its tools within the {}", budget.limit())
+            }
+            Self::Late => format!("it said nothing within the {}", budget.limit()),
+            Self::Uncounted(reason) => format!("{reason}; tell those who maintain it"),
             Self::Unidentified(reason) if era.is_none() => {
                 format!(
                     "{reason}; if it lacks something, give it that in its settings, else tell those who maintain it"

@@ -11,15 +11,18 @@ use crate::catalog::{Catalog, Launch};
 use crate::lifecycle::Lifecycle;
 use crate::settings::Settings;
 
-/// What came of one server.
+/// How it goes with one server.
 #[derive(Debug)]
-pub struct Fetched {
-    /// Its short name.
-    pub server: String,
-    /// How much there is, or why there is nothing.
-    pub outcome: Result<Amount, NotFetched>,
-    /// How long it took.
-    pub took: Duration,
+pub enum Fetch {
+    /// Its packages are being fetched.
+    Begun,
+    /// It is done with.
+    Done {
+        /// How much there is, or why there is nothing.
+        outcome: Result<Amount, NotFetched>,
+        /// How long it took.
+        took: Duration,
+    },
 }
 
 /// Fetches that are ready to run.
@@ -41,12 +44,18 @@ impl Prefetch {
         Ok(Self { starter, fetches })
     }
 
-    /// Fetches one after the other; what was kept before is replaced. `tell` hears of each as it is done.
-    pub async fn run(self, mut tell: impl FnMut(Fetched)) {
+    /// The short names of the servers, in the order in which they are fetched.
+    pub fn servers(&self) -> impl Iterator<Item = &str> {
+        self.fetches.keys().map(String::as_str)
+    }
+
+    /// Fetches one after the other; what was kept before is replaced. `tell` hears how it goes with each.
+    pub async fn run(self, mut tell: impl FnMut(&str, Fetch)) {
         for (server, plan) in self.fetches {
+            tell(&server, Fetch::Begun);
             let begun = Instant::now();
             let outcome = self.starter.fetch(&plan).await;
-            tell(Fetched { server, outcome, took: begun.elapsed() });
+            tell(&server, Fetch::Done { outcome, took: begun.elapsed() });
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What a hang-up signal does: the settings are read again, and what can change while running does.
+//! What a hang-up signal does, or the operator at the admin listener: the settings are read again, and what can
+//! change while running does.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,10 +8,11 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::servers::{Servers, look_after};
+use crate::admin::Reloaded;
 use crate::audit::{self, Changes, Event};
 use crate::backend::Starter;
 use crate::catalog::Catalog;
@@ -56,18 +58,33 @@ impl Reloader {
         async move { look_after(starter, &policy.catalog, &before, &now).await }
     }
 
-    /// Reloads at each hang-up signal.
-    pub(super) fn on_hangup(mut self) -> io::Result<impl Future<Output = ()>> {
-        let mut hangup = signal(SignalKind::hangup())?;
+    /// Reloads whenever the operator wants that, and at each hang-up signal, if one means that.
+    pub(super) fn follow(
+        mut self,
+        at_hangup: bool,
+        mut wanted: mpsc::Receiver<oneshot::Sender<Reloaded>>,
+    ) -> io::Result<impl Future<Output = ()>> {
+        let mut hangup = at_hangup.then(|| signal(SignalKind::hangup())).transpose()?;
         Ok(async move {
-            while hangup.recv().await.is_some() {
-                self.reload();
+            loop {
+                let hung_up = async {
+                    match &mut hangup {
+                        Some(hangup) => hangup.recv().await,
+                        None => std::future::pending().await,
+                    }
+                };
+                let told = tokio::select! {
+                    _ = hung_up => None,
+                    Some(told) = wanted.recv() => Some(told),
+                };
+                let outcome = self.reload();
+                told.map(|told| told.send(outcome));
             }
         })
     }
 
     /// All of the new settings, or none.
-    fn reload(&mut self) {
+    fn reload(&mut self) -> Reloaded {
         match (self.load)().and_then(|wanted| self.adopt(&wanted).map(|running| (wanted, running))) {
             Ok((wanted, running)) => {
                 for key in running.differing(&wanted) {
@@ -76,17 +93,18 @@ impl Reloader {
                 let servers = changes(&self.running.servers, &running.servers);
                 let tenants = changes(&self.running.tenants, &running.tenants);
                 audit::record(Event::SettingsReloaded { servers, tenants });
+                let told = format!("servers: {servers}; tenants: {tenants}");
                 let before = std::mem::replace(&mut self.running, running);
                 // Nobody waits for it.
                 self.looking = Some(self.lifecycle.spawn_bound(self.look_after(before.servers)));
+                Ok(told)
             }
             Err(error) => {
                 // Without the error, which names files.
                 audit::record(Event::SettingsRefused("they cannot be used; the error log says why"));
-                tracing::error!(
-                    error = format!("{error:#}"),
-                    "the settings are not reloaded; nothing has changed"
-                );
+                let error = format!("{error:#}");
+                tracing::error!(error, "the settings are not reloaded; nothing has changed");
+                Err(error)
             }
         }
     }

@@ -1,11 +1,13 @@
 //! What a request has been let in with. The one place where the guard is passed on the way to a session.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use http::HeaderName;
+use tokio::time::Instant;
 
 use super::Front;
 use super::body::Body;
@@ -17,6 +19,7 @@ use crate::audit::{self, Event};
 use crate::catalog::{BadNames, BadVariable, LaunchPlan, Offer, Refused};
 use crate::ids::{ServerName, SessionId};
 use crate::session::{Session, Transport, Undelivered};
+use crate::telemetry;
 
 /// A request of a tenant for a server that it may use.
 pub(super) struct Admitted<'a> {
@@ -25,6 +28,8 @@ pub(super) struct Admitted<'a> {
     pub(super) policy: Rc<Current>,
     pub(super) front: &'a Front,
     server: ServerName,
+    /// When all of it was there.
+    arrived: Cell<Instant>,
 }
 
 impl<'a> Admitted<'a> {
@@ -43,7 +48,11 @@ impl<'a> Admitted<'a> {
                 live.ok_or_else(|| refuse(&permit, None, refused))?
             }
         };
-        Ok(Self { call, permit, policy, front, server })
+        telemetry::describe(|span| {
+            span.set("lockgate.tenant", permit.tenant());
+            span.set("lockgate.server", &server);
+        });
+        Ok(Self { call, permit, policy, front, server, arrived: Cell::new(Instant::now()) })
     }
 
     /// The session that it names, if that is its to use.
@@ -53,12 +62,21 @@ impl<'a> Admitted<'a> {
         transport: Transport,
     ) -> Result<Arc<Session>, Undelivered> {
         let id = id.ok_or(Undelivered::NoSession)?;
-        self.policy.sessions.find(&id, transport, self.permit.tenant(), &self.server)
+        let session = self.policy.sessions.find(&id, transport, self.permit.tenant(), &self.server)?;
+        telemetry::found(session.tag());
+        Ok(session)
     }
 
     /// Its body, if that is not too much for the tenant.
     pub(super) async fn body(&self, request: &HttpRequest, payload: Payload) -> Result<Body, Refusal> {
-        self.policy.bodies.read(request, payload, self.permit.tenant()).await
+        let body = self.policy.bodies.read(request, payload, self.permit.tenant()).await;
+        self.arrived.set(Instant::now());
+        body
+    }
+
+    /// When all of it was there.
+    pub(super) fn arrived(&self) -> Instant {
+        self.arrived.get()
     }
 
     /// What to start for it.

@@ -47,6 +47,11 @@ impl Bodies {
         Self::bounded(settings, |all, message| self.in_flight.renewed(all, message))
     }
 
+    /// Bytes of larger ones that are on their way.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.taken()
+    }
+
     fn bounded(settings: &Settings, in_flight: impl FnOnce(usize, usize) -> InFlight) -> Self {
         let bytes = |size: ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
         let limit = bytes(settings.limits.message);

@@ -35,7 +35,7 @@ pub struct Call<'r> {
 
 impl<'r> Call<'r> {
     /// Reads a request that has matched a route `{base}/{server}/…`.
-    pub(super) fn read(request: &'r HttpRequest, base_path: &str) -> Self {
+    pub fn read(request: &'r HttpRequest, base_path: &str) -> Self {
         let path = request.uri().path();
         let path = path.strip_prefix(base_path).unwrap_or(path);
         let segment = path.trim_start_matches('/').split('/').next().unwrap_or_default();

@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::connections::Place;
+use crate::telemetry::Cause;
 
 /// A head that takes longer is cut off.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,13 +28,13 @@ pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long the rest of a refused body is taken, so that the client gets to read why.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 
-/// A socket that has its place among all connections for as long as it is open.
+/// A socket that has its place among all connections, if they are counted, for as long as it is open.
 #[derive(Debug)]
 pub(super) struct Connection {
     socket: TcpStream,
     course: Rc<Course>,
     timer: Pin<Box<Sleep>>,
-    _place: Place,
+    _place: Option<Place>,
 }
 
 /// How a connection gets on. Known to its socket and to the requests on it.
@@ -46,6 +48,10 @@ pub(super) struct Course {
     begun: Cell<Option<Instant>>,
     /// There shall be no further request.
     closing: Cell<bool>,
+    /// It is somebody else's turn.
+    cut: Cell<bool>,
+    /// The operator has called on it.
+    operators: Cell<bool>,
     /// Who is to look at the time again.
     waker: RefCell<Option<Waker>>,
 }
@@ -58,18 +64,22 @@ pub(super) struct Answering(Rc<Course>);
 pub(super) struct Attended {
     pub(super) body: BoxBody,
     pub(super) _answering: Option<Answering>,
+    /// Its span lasts until then, too, if it has one.
+    pub(super) _cause: Option<Arc<Cause>>,
 }
 
 // === impl Connection ===
 
 impl Connection {
-    pub(super) fn new(socket: TcpStream, place: Place) -> Self {
+    pub(super) fn new(socket: TcpStream, place: Option<Place>) -> Self {
         let now = Instant::now();
         let course = Course {
             open: Cell::new(0),
             quiet_since: Cell::new(now),
             begun: Cell::new(None),
             closing: Cell::new(false),
+            cut: Cell::new(false),
+            operators: Cell::new(false),
             waker: RefCell::new(None),
         };
         let timer = Box::pin(sleep_until(course.patience_ends()));
@@ -82,8 +92,8 @@ impl Connection {
 
     /// Nothing has come: ready once it is too late for it.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        *self.course.waker.borrow_mut() = Some(cx.waker().clone());
         if self.course.open.get() > 0 {
-            *self.course.waker.borrow_mut() = Some(cx.waker().clone());
             return Poll::Pending;
         }
         let end = self.course.patience_ends();
@@ -107,6 +117,7 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.course.check()?;
         let before = into.filled().len();
         match Pin::new(&mut self.socket).poll_read(cx, into) {
             // The end, as if the client had closed it.
@@ -123,6 +134,7 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, text: &[u8]) -> Poll<io::Result<usize>> {
+        self.course.check()?;
         Pin::new(&mut self.socket).poll_write(cx, text)
     }
 
@@ -143,6 +155,28 @@ impl Course {
         self.open.set(self.open.get() + 1);
         self.begun.set(None);
         Answering(self.clone())
+    }
+
+    /// Ends the connection, whatever goes on on it.
+    pub(super) fn cut(&self) {
+        self.cut.set(true);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// From now on it is known to be the operator's.
+    pub(super) fn is_operators(&self) {
+        self.operators.set(true);
+    }
+
+    /// Whether nobody knows that it is the operator's.
+    pub(super) fn is_strangers(&self) -> bool {
+        !self.operators.get()
+    }
+
+    fn check(&self) -> io::Result<()> {
+        if self.cut.get() { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
 
     fn heard(&self) {

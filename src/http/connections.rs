@@ -57,6 +57,12 @@ impl Connections {
         })
     }
 
+    /// How many are open, how many there may be, and how many were refused.
+    pub fn counts(&self) -> (usize, usize, u64) {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        (open.all, self.all, open.refused)
+    }
+
     /// A place for one more; `address` is whom it counts for, if for anybody.
     pub(super) fn place(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Place, Crowded> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);

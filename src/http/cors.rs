@@ -9,11 +9,12 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::call::{ALLOW_TOOLS, Call};
 use super::error::Refusal;
+use super::traced::{REQUEST_ID, TRACE_PARENT, TRACE_STATE};
 use super::worker::Worker;
 use crate::mcp::RequestId;
 
 /// Headers that a page may send, beside `env_…`, `x-env-…` and `mcp-param-…` (protocol.md section 7).
-const ALLOWED: [&str; 10] = [
+const ALLOWED: [&str; 13] = [
     "authorization",
     "content-type",
     "accept",
@@ -24,10 +25,13 @@ const ALLOWED: [&str; 10] = [
     "mcp-name",
     ALLOW_TOOLS[0],
     ALLOW_TOOLS[1],
+    REQUEST_ID,
+    TRACE_PARENT,
+    TRACE_STATE,
 ];
 /// Headers that a page may read.
 const EXPOSED: &str = "Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, Retry-After, RateLimit, RateLimit-Policy, \
-                       Lockgate-Env";
+                       Lockgate-Env, X-Request-Id";
 
 /// Answers `OPTIONS`: nothing is admitted or started.
 pub(super) fn preflight(
@@ -65,7 +69,10 @@ pub(super) fn respond(
     outcome: Result<HttpResponse, Refusal>,
     id: Option<&RequestId>,
 ) -> HttpResponse {
-    let mut response = outcome.unwrap_or_else(|refusal| refusal.response(id));
+    let mut response = outcome.unwrap_or_else(|refusal| {
+        worker.front.refusals.count(&refusal);
+        refusal.response(id)
+    });
     share(request, worker, &mut response);
     response
 }

@@ -1,4 +1,7 @@
-//! How a refusal looks on the wire. The one place that knows status codes.
+//! How a refusal looks on the wire. The one place that knows status codes; `operator` has those of the admin
+//! listener.
+
+mod operator;
 
 use std::time::Duration;
 
@@ -6,9 +9,11 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
+pub use self::operator::{not_operator, nothing_to_see, try_later, turning_away};
+
 use super::connections;
 use super::in_flight::Crowded;
-use crate::access::{Allowance, Denied, Lost, NotOperator};
+use crate::access::{Allowance, Denied, Lost};
 use crate::catalog::{BadNames, BadTarget, BadVariable, Refused};
 use crate::mcp::{Code, Failure, Malformed, Misfit, RequestId, SESSION_VERSIONS};
 use crate::session::{Full, NotCalled, NotOpened, NotResumed, Undelivered};
@@ -97,9 +102,10 @@ impl Refusal {
             Self::Target(_)
             | Self::Variable(_)
             | Self::Names(_)
-            | Self::Refused(Refused::Variable(_) | Refused::Credential(_)) => {
-                plain(S::BAD_REQUEST, Code::Refused)
-            }
+            | Self::Refused(Refused::Variable(_) | Refused::Credential(_))
+            | Self::NotResumed(NotResumed::Lost)
+            | Self::Revision(_)
+            | Self::NoSessionNamed => plain(S::BAD_REQUEST, Code::Refused),
             Self::Refused(Refused::NotAllowed) => plain(S::FORBIDDEN, Code::Refused),
             Self::NotOpened(NotOpened::Full(Full::Tenant)) => later(S::TOO_MANY_REQUESTS, SOON),
             Self::NotOpened(NotOpened::Full(Full::Host | Full::Server) | NotOpened::Draining) => {
@@ -122,11 +128,8 @@ impl Refusal {
             // The TypeScript SDK 1.32 comes back for streams whose answer was an error; this stops it
             // without a word (its `_startOrAuthSse`).
             Self::NotResumed(NotResumed::Exhausted) => plain(S::METHOD_NOT_ALLOWED, Code::Refused),
-            Self::NotResumed(NotResumed::Lost) | Self::Revision(_) | Self::NoSessionNamed => {
-                plain(S::BAD_REQUEST, Code::Refused)
-            }
             Self::Batch(_) => plain(S::BAD_REQUEST, Code::InvalidRequest),
-            Self::Undelivered(Undelivered::Busy | Undelivered::Draining) => {
+            Self::Undelivered(Undelivered::Busy | Undelivered::Draining) | Self::Crowded(_) => {
                 later(S::SERVICE_UNAVAILABLE, SOON)
             }
             Self::Undelivered(
@@ -141,7 +144,6 @@ impl Refusal {
             Self::Content(_) => plain(S::UNSUPPORTED_MEDIA_TYPE, Code::Refused),
             Self::NotAcceptable | Self::NoEvents => plain(S::NOT_ACCEPTABLE, Code::Refused),
             Self::TooLarge(_) => plain(S::PAYLOAD_TOO_LARGE, Code::Refused),
-            Self::Crowded(_) => later(S::SERVICE_UNAVAILABLE, SOON),
             Self::Slow => plain(S::REQUEST_TIMEOUT, Code::Refused),
             Self::Broken => plain(S::BAD_REQUEST, Code::Parse),
             Self::Method(_) | Self::NotInSession => plain(S::METHOD_NOT_ALLOWED, Code::Refused),
@@ -223,29 +225,8 @@ pub(super) fn not_found(request: &HttpRequest) -> HttpResponse {
     problem(HttpResponse::NotFound(), StatusCode::NOT_FOUND, detail)
 }
 
-/// A problem document for who is not let in at the admin listener.
-pub(super) fn not_operator(reason: &NotOperator) -> HttpResponse {
-    let status = match reason {
-        NotOperator::Elsewhere => StatusCode::FORBIDDEN,
-        NotOperator::Credentials(_) | NotOperator::Secret => StatusCode::UNAUTHORIZED,
-        NotOperator::Failures(_) => StatusCode::TOO_MANY_REQUESTS,
-    };
-    let mut response = HttpResponse::build(status);
-    if status == StatusCode::UNAUTHORIZED {
-        response.insert_header((WWW_AUTHENTICATE, "Bearer realm=\"lockgate-admin\""));
-    }
-    if let NotOperator::Failures(wait) = reason {
-        response.insert_header((RETRY_AFTER, whole_seconds(*wait).max(1).to_string()));
-    }
-    problem(response, status, &reason.to_string())
-}
-
-/// Nothing is there for the operator.
-pub(super) fn nothing_to_see() -> HttpResponse {
-    problem(HttpResponse::NotFound(), StatusCode::NOT_FOUND, "There is nothing here; see /health/detail.")
-}
-
-fn problem(mut response: HttpResponseBuilder, status: StatusCode, detail: &str) -> HttpResponse {
+/// A problem document (RFC 9457).
+pub fn problem(mut response: HttpResponseBuilder, status: StatusCode, detail: &str) -> HttpResponse {
     let title = status.canonical_reason().unwrap_or_default();
     let body = serde_json::json!({ "title": title, "status": status.as_u16(), "detail": detail });
     response.content_type("application/problem+json").body(body.to_string())
@@ -273,12 +254,8 @@ pub(super) fn turned_away(reason: connections::Crowded) -> String {
 
 /// A request whose target names another host than its `Host` header does.
 pub(super) fn other_host() -> HttpResponse {
-    let problem = serde_json::json!({
-        "title": "Bad Request",
-        "status": 400,
-        "detail": "The request line names another host than the Host header; send the path alone.",
-    });
-    HttpResponse::BadRequest().content_type("application/problem+json").body(problem.to_string())
+    let detail = "The request line names another host than the Host header; send the path alone.";
+    problem(HttpResponse::BadRequest(), StatusCode::BAD_REQUEST, detail)
 }
 
 fn whole_seconds(wait: Duration) -> u64 {

@@ -77,7 +77,12 @@ mod tests {
         let text = "{\"jsonrpc\":\"2.0\",\"method\":\"a\u{85}b\u{2028}\u{2029}c\u{e2}\u{20ac}\u{a2}\"}";
         let frame = Frame::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap();
         let first = "3-7".parse().unwrap();
-        let delivery = Delivery { first, frames: vec![frame.clone(), frame], last: false };
+        let delivery = Delivery {
+            first,
+            frames: vec![frame.clone(), frame],
+            last: false,
+            waited: std::time::Duration::ZERO,
+        };
         let ids = String::from_utf8(messages(&delivery, true).to_vec()).unwrap();
         assert!(ids.starts_with("id: 3-7\nevent: message\n") && ids.contains("\n\nid: 3-8\nevent"));
         let event = String::from_utf8(messages(&delivery, false).to_vec()).unwrap();

@@ -11,7 +11,7 @@ pub(super) fn health(request: &HttpRequest, front: &Front) -> HttpResponse {
 }
 
 /// What anybody may know.
-pub(super) fn glance(front: &Front) -> Value {
+pub fn glance(front: &Front) -> Value {
     let sessions = &front.policy().sessions;
     json!({
         "status": if sessions.is_draining() { "draining" } else { "ok" },
@@ -40,12 +40,19 @@ fn ready_status(front: &Front) -> HttpResponseBuilder {
     }
 }
 
-pub(super) fn answer(request: &HttpRequest, mut response: HttpResponseBuilder, body: &Value) -> HttpResponse {
-    if !["GET", "HEAD"].contains(&request.method().as_str()) {
-        return HttpResponse::MethodNotAllowed().insert_header(("Allow", "GET, HEAD")).finish();
+/// A JSON document for who looks at something.
+pub fn answer(request: &HttpRequest, mut response: HttpResponseBuilder, body: &Value) -> HttpResponse {
+    if let Some(refusal) = not_looking(request) {
+        return refusal;
     }
     response
         .insert_header(("Cache-Control", "no-store"))
         .content_type("application/json")
         .body(body.to_string())
+}
+
+/// What somebody gets who wants anything but to look.
+pub fn not_looking(request: &HttpRequest) -> Option<HttpResponse> {
+    let looks = ["GET", "HEAD"].contains(&request.method().as_str());
+    (!looks).then(|| HttpResponse::MethodNotAllowed().insert_header(("Allow", "GET, HEAD")).finish())
 }

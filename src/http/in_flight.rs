@@ -56,6 +56,11 @@ impl InFlight {
         Self::bound(all, message, self.taken.clone())
     }
 
+    /// Bytes that are on their way.
+    pub(super) fn taken(&self) -> usize {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).all
+    }
+
     fn bound(all: usize, message: usize, taken: Arc<Mutex<Taken>>) -> Self {
         Self { all, of_tenant: (all / SHARE).max(message), taken }
     }

@@ -10,7 +10,7 @@ use super::body::Body;
 use super::error::Refusal;
 use super::in_flight::Held;
 use super::worker::Worker;
-use super::{cors, stateless, streamable};
+use super::{cors, stateless, streamable, traced};
 use crate::mcp::{Era, Frame, Kind, Malformed, RequestId, era_of};
 
 const METHODS: &str = "GET, POST, DELETE, OPTIONS";
@@ -65,6 +65,7 @@ async fn post(
     let mirror = admitted.call.mirror();
     match content {
         Content::One(frame) => {
+            traced::says(&frame);
             if let Kind::Request(open, _) = frame.kind() {
                 *id = Some(open.clone());
             }
@@ -74,6 +75,7 @@ async fn post(
             }
         }
         Content::Batch(frames) => {
+            frames.first().into_iter().for_each(traced::says);
             if frames.iter().any(|frame| era_of(frame, &mirror) != Ok(Era::Handshake)) {
                 return Err(Refusal::Batch("protocol version 2026-07-28 has no batches"));
             }

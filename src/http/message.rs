@@ -5,9 +5,9 @@ use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::admitted::Admitted;
-use super::cors;
 use super::error::Refusal;
 use super::worker::Worker;
+use super::{cors, traced};
 use crate::mcp::{Frame, Kind, RequestId};
 use crate::session::Transport;
 
@@ -34,9 +34,10 @@ async fn post(
     admitted.call.check_content().map_err(Refusal::Content)?;
     let body = admitted.body(request, payload).await?;
     let frame = Frame::parse(body.bytes)?;
+    traced::says(&frame);
     if let Kind::Request(open, _) = frame.kind() {
         *id = Some(open.clone());
     }
-    session.deliver([frame], admitted.call.revision(), &admitted.offer()?)?;
+    session.deliver([frame], admitted.call.revision(), &admitted.offer()?, admitted.arrived())?;
     Ok(admitted.accepted().content_type("text/plain").body("Accepted"))
 }

@@ -19,6 +19,18 @@ pub(super) enum Route {
 }
 
 impl Route {
+    /// What its paths have in common.
+    pub(super) fn template(self) -> &'static str {
+        match self {
+            Self::Health => "/health",
+            Self::Live => "/health/live",
+            Self::Ready => "/health/ready",
+            Self::Mcp => "/{server}/mcp",
+            Self::Sse => "/{server}/sse",
+            Self::Message => "/{server}/message",
+        }
+    }
+
     /// The route of a path below the base path; `None` if nothing is there.
     pub(super) fn of(path: &str, base_path: &str) -> Option<Self> {
         let path = path.strip_prefix(base_path)?.strip_prefix('/')?;

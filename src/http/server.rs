@@ -12,25 +12,24 @@ use actix_http::error::DispatchError;
 use actix_http::{ConnectionType, HttpService};
 use actix_service::{Service as _, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::App;
-use actix_web::HttpServer;
 use actix_web::dev::{AppConfig, RequestHead, Server, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HOST, TRANSFER_ENCODING};
 use actix_web::rt::net::TcpStream;
 use socket2::{Domain, Socket, Type};
 use tokio_util::either::Either;
 
-use super::admin::{self, Admin};
 use super::connection::{Answering, Attended, Connection, Course, HEAD_TIMEOUT, KEEP_ALIVE, LINGER};
 use super::connections::Crowded;
+use super::traced::{self, Series};
 use super::{Front, error, routes};
 
 /// A bound socket that nobody serves yet.
 #[derive(Debug)]
 pub struct Listening {
-    listener: TcpListener,
+    pub(super) listener: TcpListener,
     /// The same port of the other address family, where nobody is answered. Without it, a session could
     /// listen there and be taken for the gateway.
-    kept: Option<Socket>,
+    pub(super) kept: Option<Socket>,
     /// The address, with the port that was free if none was asked for.
     pub address: SocketAddr,
 }
@@ -38,9 +37,7 @@ pub struct Listening {
 /// What the kernel holds of a stream that is not read. Left to itself it grows to megabytes.
 const SEND_BUFFER: usize = 256 * 1024;
 /// How long responses may take once every session has ended.
-const LAST_RESPONSES: u64 = 2;
-/// An operator and what watches for one.
-const ADMIN_CONNECTIONS: usize = 16;
+pub(super) const LAST_RESPONSES: u64 = 2;
 
 /// Takes the address, before anything else is started.
 ///
@@ -86,47 +83,46 @@ pub fn serve(listening: Listening, front: &Arc<Front>, stalled: Duration) -> io:
         let _ = &kept;
         let (door, front) = (front.clone(), front.clone());
         let draining = draining.clone();
-        let http = HttpService::build()
-            .graceful_shutdown_signal(move || {
-                let draining = draining.clone();
-                async move { draining.notified().await }
-            })
-            // A client that closes its end of a stream is gone; else it would go unnoticed until the next write.
-            .h1_allow_half_closed(false)
-            .client_request_timeout(HEAD_TIMEOUT)
-            .client_disconnect_timeout(LINGER)
-            .keep_alive(KEEP_ALIVE)
-            .on_connect_ext(|connection: &Connection, data| drop(data.insert(connection.course().clone())))
-            .h1(map_config(app(&front), |()| AppConfig::default()));
+        let http = attended(app(&front), move || {
+            let draining = draining.clone();
+            async move { draining.notified().await }
+        });
         fn_service(move |socket| ready(enter(&door, socket, stalled))).and_then(http).map_err(drop)
     })?;
     Ok(server.run())
 }
 
-/// Serves the operator, whom one worker is enough for.
-///
-/// # Errors
-/// If the listener cannot be used.
-pub fn serve_admin(listening: Listening, admin: &Arc<Admin>, stalled: Duration) -> io::Result<Server> {
-    let routes = admin::routes(admin);
-    let kept = Arc::new(listening.kept);
-    let server = HttpServer::new(move || {
-        let _ = &kept;
-        App::new().configure(routes.clone())
-    })
-    .workers(1)
-    .disable_signals()
-    // Sessions share the loopback address, and must not get to use up the descriptors here.
-    .max_connections(ADMIN_CONNECTIONS)
-    .h1_allow_half_closed(false)
-    .client_request_timeout(HEAD_TIMEOUT)
-    .keep_alive(KEEP_ALIVE)
-    .shutdown_timeout(LAST_RESPONSES)
-    .on_connect(move |connection, _: &mut actix_web::dev::Extensions| {
-        connection.downcast_ref::<TcpStream>().into_iter().for_each(|socket| prepare(socket, stalled));
-    })
-    .listen(listening.listener)?;
-    Ok(server.run())
+/// HTTP/1.1 on connections that are attended to, answered by this. `draining` resolves once there is to be no further
+/// request.
+pub(super) fn attended<T, D>(
+    app: App<T>,
+    draining: impl Fn() -> D + 'static,
+) -> impl ServiceFactory<
+    (Connection, Option<SocketAddr>),
+    Config = (),
+    Response = (),
+    Error = DispatchError,
+    InitError = (),
+>
+where
+    T: ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<Attended>,
+            Error = actix_web::Error,
+            InitError = (),
+        > + 'static,
+    D: Future<Output = ()> + 'static,
+{
+    HttpService::build()
+        .graceful_shutdown_signal(draining)
+        // A client that closes its end of a stream is gone; else it would go unnoticed until the next write.
+        .h1_allow_half_closed(false)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .client_disconnect_timeout(LINGER)
+        .keep_alive(KEEP_ALIVE)
+        .on_connect_ext(|connection: &Connection, data| drop(data.insert(connection.course().clone())))
+        .h1(map_config(app, |()| AppConfig::default()))
 }
 
 /// What answers requests, with what every one of them goes through first.
@@ -141,7 +137,9 @@ fn app(
         InitError = (),
     > + use<>,
 > {
-    App::new().configure(routes(front)).wrap_fn(|request, routes| {
+    let series = Rc::new(Series::draw());
+    App::new().configure(routes(front)).wrap_fn(move |request, routes| {
+        let cause = series.next(&request);
         let answering = request.conn_data::<Rc<Course>>().map(Course::begin);
         let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
         let answer = if names_other_host(request.head()) {
@@ -149,8 +147,9 @@ fn app(
         } else {
             Either::Right(routes.call(request))
         };
-        async move {
+        cause.clone().scope(async move {
             let mut response = answer.await?;
+            traced::respond(&cause, response.response_mut());
             let head = response.response_mut().head_mut();
             // What may be left of the body has no end that could be waited for.
             if is_chunked && !head.status.is_success() {
@@ -159,8 +158,8 @@ fn app(
             if head.connection_type() == ConnectionType::Close {
                 answering.iter().for_each(Answering::is_last);
             }
-            Ok(response.map_body(|_, body| Attended { body, _answering: answering }))
-        }
+            Ok(response.map_body(|_, body| Attended { body, _answering: answering, _cause: Some(cause) }))
+        })
     })
 }
 
@@ -183,7 +182,7 @@ fn enter(
     match front.connections.place(front.policy().gate.connecting(peer.ip())) {
         Ok(place) => {
             prepare(&socket, stalled);
-            Ok((Connection::new(socket, place), Some(peer)))
+            Ok((Connection::new(socket, Some(place)), Some(peer)))
         }
         Err(crowded) => {
             turn_away(&socket, crowded);
@@ -194,7 +193,7 @@ fn enter(
 
 /// A peer that vanished without a word is noticed by what it does not acknowledge; heartbeats see to it
 /// that there is something.
-fn prepare(socket: &TcpStream, stalled: Duration) {
+pub(super) fn prepare(socket: &TcpStream, stalled: Duration) {
     // Small messages must not wait for the acknowledgement of the one before.
     let _ = socket.set_nodelay(true);
     let socket = socket2::SockRef::from(socket);

@@ -11,7 +11,7 @@ use super::error::Refusal;
 use super::in_flight::Held;
 use crate::mcp::{Enveloped, Frame, Kind, Method, Mirror};
 
-/// Longer than a running server has to show its era: that is told by the status, too.
+/// Longer than most servers take to start and answer: what kind of error it is, is told by the status, too.
 const PATIENCE: Duration = Duration::from_secs(12);
 
 /// A message of a client; `held` is what its bytes count as until they are passed on.

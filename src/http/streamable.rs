@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{HttpResponse, HttpResponseBuilder};
+use tokio::time::Instant;
 
 use super::admitted::{Admitted, accepted_names, insert_accepted};
 use super::answer::{self, Events, Form};
@@ -56,7 +57,8 @@ async fn open(admitted: &Admitted<'_>, frame: Frame, held: Held) -> Result<HttpR
     let opening = admitted.opening()?;
     let opened = admitted.policy.sessions.open(plan, opening, Transport::Streamable).await?;
     let session = opened.session().clone();
-    let reader = session.deliver([frame], None, &Offer::EVERYTHING)?.ok_or(Undelivered::NoSession)?;
+    let reader =
+        session.deliver([frame], None, &Offer::EVERYTHING, Instant::now())?.ok_or(Undelivered::NoSession)?;
     drop(held);
     let patience = patience(admitted);
     let form = Form { patience, batch: false, primes: false, status_tells: false };
@@ -83,13 +85,13 @@ async fn deliver(
     let offer = admitted.offer()?;
     let batch = matches!(content, Content::Batch(_));
     let reader = match content {
-        Content::One(frame) => session.deliver([frame], None, &offer)?,
+        Content::One(frame) => session.deliver([frame], None, &offer, admitted.arrived())?,
         Content::Batch(_) if revision.as_deref() != Some(BATCHES) => {
             return Err(Refusal::Batch(
                 "only protocol version 2025-03-26 has batches; send one message at a time",
             ));
         }
-        Content::Batch(frames) => session.deliver(frames, None, &offer)?,
+        Content::Batch(frames) => session.deliver(frames, None, &offer, admitted.arrived())?,
     };
     drop(held);
     let Some(reader) = reader else {

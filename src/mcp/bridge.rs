@@ -125,7 +125,7 @@ impl Bridge {
                 }
                 watching::Seen::Refused(initialize) => self.downgrade(initialize, frame, now, &mut out),
             },
-            Way::Probing(probing) => match probing.backend_says(&frame) {
+            Way::Probing(probing) => match shown_by(&frame) {
                 Some(Era::Stateless) => {
                     let held = probing.take_held();
                     self.open_directly(held, &mut out);
@@ -220,10 +220,12 @@ impl Bridge {
 
     /// What the backend has refused in both eras its client may put right, and try again.
     fn watch_again(&mut self) {
-        self.way = match std::mem::replace(&mut self.way, Way::Direct) {
-            Way::Downgrade(downgrade) if downgrade.is_refused() => Way::Watching(Watching::new(downgrade)),
-            other => other,
-        };
+        if !matches!(&self.way, Way::Downgrade(downgrade) if downgrade.is_refused()) {
+            return;
+        }
+        if let Way::Downgrade(downgrade) = std::mem::replace(&mut self.way, Way::Direct) {
+            self.way = Way::Watching(Watching::new(downgrade));
+        }
     }
 
     /// Notes what has come of the conversation that an upgrade begins.

@@ -48,9 +48,9 @@ pub fn era_shown(answer: &Frame) -> Era {
     if versions.is_some_and(has_stateless) { Era::Stateless } else { Era::Handshake }
 }
 
-/// Whether a server that answers `initialize` with this error may speak the stateless era: it says so, or does not know
-/// what it is asked. Some that only dislike what they are told say the same, so that this is no proof; and as one of
-/// them may end itself over [`discover`], all other errors are taken for what they say.
+/// Whether a server that answers `initialize` with this error may speak the stateless era: it says so, or does not
+/// know what it is asked. Some that only dislike what they are told say the same, so that this is no proof; and as
+/// one of them may end itself over [`discover`], all other errors are taken for what they say.
 pub(super) fn may_be_stateless(refusal: &Frame) -> bool {
     let unknown = [Code::NoMethod, Code::InvalidRequest, Code::InvalidParams, Code::UnsupportedVersion]
         .map(Code::number);
@@ -69,13 +69,22 @@ fn has_stateless(versions: &str) -> bool {
     versions.is_ok_and(|all| all.iter().any(|one| STATELESS_VERSIONS.contains(one)))
 }
 
-/// A `tools/list` request for one page.
+/// A `tools/list` request for one page, of a client of the stateless era.
 pub fn list_tools(cursor: Option<&str>) -> Frame {
-    let mut params = json!({ "_meta": envelope() });
+    list_tools_in(Era::Stateless, cursor).0
+}
+
+/// The same in either era, and its id.
+pub(super) fn list_tools_in(era: Era, cursor: Option<&str>) -> (Frame, RequestId) {
+    let mut params = match era {
+        Era::Handshake => json!({}),
+        Era::Stateless => json!({ "_meta": envelope() }),
+    };
     if let Some(cursor) = cursor {
         params["cursor"] = cursor.into();
     }
-    splice::request(&RequestId::literal(TOOLS_ID), "tools/list", &params.to_string())
+    let id = RequestId::literal(TOOLS_ID);
+    (splice::request(&id, "tools/list", &params.to_string()), id)
 }
 
 fn envelope() -> Value {

@@ -3,9 +3,11 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::beside::Beside;
 use super::id::RequestId;
 use super::members::{decode, members};
 
@@ -24,6 +26,8 @@ pub struct Frame {
     pub(super) payload: Range<usize>,
     /// The payload is an `error`.
     pub(super) failed: bool,
+    /// What goes beside it, if something does.
+    pub(super) beside: Option<Arc<Beside>>,
 }
 
 /// What a message is.
@@ -102,7 +106,7 @@ impl Frame {
         };
         let (id, method, payload) = (place(envelope.id), place(envelope.method), place(payload));
         let failed = envelope.error.is_some();
-        Ok(Self { bytes: one_line(bytes), kind, id, method, payload, failed })
+        Ok(Self { bytes: one_line(bytes), kind, id, method, payload, failed, beside: None })
     }
 
     /// The text of `params`, `result` or `error`; empty if there is none.
@@ -124,6 +128,11 @@ impl Frame {
     /// What the message is.
     pub fn kind(&self) -> &Kind {
         &self.kind
+    }
+
+    /// Whether it is the request with this id.
+    pub fn is_request(&self, id: &RequestId) -> bool {
+        matches!(&self.kind, Kind::Request(own, _) if own == id)
     }
 
     /// Whether it is an error response.

@@ -17,7 +17,8 @@ use super::error::{error_code, error_message};
 use super::frame::{Frame, Kind};
 use super::handshake::{initialize, initialized, server_info};
 use super::id::RequestId;
-use super::version::{Era, SESSION_VERSIONS, STATELESS_VERSIONS};
+use super::members::members;
+use super::version::{Era, NEWEST_SESSION, STATELESS_VERSIONS};
 
 /// A question that has been asked.
 #[derive(Clone, Debug)]
@@ -63,6 +64,8 @@ pub struct Identity {
     pub version: Option<String>,
     /// The era that it answered in.
     pub era: Era,
+    /// Whether it says that it has tools.
+    pub has_tools: bool,
 }
 
 /// Why it cannot be told who a server is.
@@ -79,7 +82,7 @@ pub enum Unidentified {
     Neither(Refused),
 }
 
-/// The error that a server answers `initialize` with, fit for one line of a terminal.
+/// The error that a server answers a question with, fit for one line of a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     code: i64,
@@ -95,7 +98,7 @@ impl Inquiry {
         match era {
             Some(Era::Stateless) => Self::discover(None),
             Some(Era::Handshake) | None => {
-                let (question, open) = initialize(SESSION_VERSIONS[SESSION_VERSIONS.len() - 1]);
+                let (question, open) = initialize(NEWEST_SESSION);
                 (Self { stage: Stage::Initialize { goes_on: era.is_none() }, open }, question)
             }
         }
@@ -136,12 +139,14 @@ impl Inquiry {
 impl Identity {
     fn read(answer: &Frame, era: Era) -> Self {
         let (name, version) = server_info(answer).unzip();
-        Self { name, version, era }
+        let member = |text, name| members(text, [name]).ok().and_then(|[token]| token);
+        let tools = member(answer.payload(), "capabilities").and_then(|told| member(told, "tools"));
+        Self { name, version, era, has_tools: tools.is_some_and(|token| token != "null") }
     }
 }
 
 impl Refused {
-    fn read(answer: &Frame) -> Self {
+    pub(super) fn read(answer: &Frame) -> Self {
         let words = error_message(answer).unwrap_or_default();
         let words = words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_WORDS).collect();
         Self { code: error_code(answer).unwrap_or_default(), words }
@@ -187,7 +192,7 @@ mod tests {
     }
 
     fn identified(heard: Heard) -> (Era, Option<String>) {
-        let Heard::Identified(Identity { name, version, era }, last) = heard else { panic!("{heard:?}") };
+        let Heard::Identified(Identity { name, version, era, .. }, last) = heard else { panic!("{heard:?}") };
         assert_eq!((name.as_deref(), version.as_deref()), (Some("a"), Some("1")));
         (era, last.map(|last| last.method().into_owned()))
     }
@@ -238,6 +243,20 @@ mod tests {
     }
 
     #[test]
+    fn a_server_has_tools_if_it_says_so() {
+        let has = |capabilities: &str| {
+            let (_, heard) = ask(Some(Era::Handshake), &[&format!(r#""result":{{{capabilities}}}"#)]);
+            let Heard::Identified(identity, _) = heard else { panic!("{heard:?}") };
+            identity.has_tools
+        };
+        assert!(
+            has(r#""capabilities":{"tools":{}}"#) && has(r#""capabilities":{"tools":{"listChanged":true}}"#)
+        );
+        assert!(!has(r#""capabilities":{"prompts":{}}"#) && !has(r#""capabilities":{"tools":null}"#));
+        assert!(!has(r#""tools":{}"#) && !has(r#""capabilities":7"#));
+    }
+
+    #[test]
     fn only_the_answer_to_the_question_is_one() {
         let (inquiry, question) = Inquiry::begin(None);
         let other = RequestId::parse("7").unwrap();
@@ -250,7 +269,7 @@ mod tests {
     fn a_server_need_not_say_its_name_and_may_talk_at_length() {
         let (_, heard) = ask(Some(Era::Handshake), &[r#""result":{}"#]);
         let Heard::Identified(identity, _) = heard else { panic!("{heard:?}") };
-        assert_eq!(identity, Identity { name: None, version: None, era: Era::Handshake });
+        assert_eq!(identity, Identity { name: None, version: None, era: Era::Handshake, has_tools: false });
         let long = format!(r#""error":{{"code":1,"message":"{}"}}"#, "x".repeat(1000));
         let (_, heard) = ask(Some(Era::Handshake), &[&long]);
         assert_eq!(unidentified(heard).matches('x').count(), MAX_WORDS);

@@ -2,10 +2,12 @@
 //! several clients share a backend, all of it is renumbered on the way there and restored, byte for byte,
 //! on the way back (protocol.md section 5.4).
 
+use std::borrow::Cow;
+
 use super::frame::Frame;
 use super::id::RequestId;
 use super::ladder::LOG_LEVEL;
-use super::members::members;
+use super::members::{decode, members};
 use super::shape::Shape;
 use super::splice;
 
@@ -84,6 +86,12 @@ pub fn subscription_ended(id: &RequestId) -> Frame {
 pub fn cancelled(id: &RequestId, reason: &str) -> Frame {
     let params = format!(r#"{{"requestId":{},"reason":{}}}"#, id.token(), serde_json::Value::from(reason));
     splice::notification("notifications/cancelled", &params)
+}
+
+/// Why a client calls a request off.
+pub(super) fn reason(cancel: &Frame) -> Cow<'_, str> {
+    let said = members(cancel.payload(), ["reason"]).ok().and_then(|[reason]| decode(reason?));
+    said.unwrap_or("the client does not wait for it any more".into())
 }
 
 /// Members of `_meta` in the payload of a message.

@@ -47,7 +47,7 @@ fn own(
     failed: bool,
 ) -> Frame {
     let end = text.len() - 1;
-    Frame { bytes: text.into(), kind, id, method, payload: end - payload.len()..end, failed }
+    Frame { bytes: text.into(), kind, id, method, payload: end - payload.len()..end, failed, beside: None }
 }
 
 fn id_place(id: &RequestId) -> Range<usize> {
@@ -83,7 +83,8 @@ impl Frame {
         text.extend_from_slice(&self.bytes[from..]);
         let moved = |place: &Range<usize>| shifted(place.start, &edits)..shifted(place.end, &edits);
         let (id, method, payload) = (moved(&self.id), moved(&self.method), moved(&self.payload));
-        Self { bytes: text.into(), kind, id, method, payload, failed: self.failed }
+        let (failed, beside) = (self.failed, self.beside.clone());
+        Self { bytes: text.into(), kind, id, method, payload, failed, beside }
     }
 }
 

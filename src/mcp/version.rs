@@ -13,6 +13,9 @@ pub enum Era {
 }
 
 impl Era {
+    /// Each with a number of its own, for where one is kept as that.
+    pub const ALL: [Self; 2] = [Self::Handshake, Self::Stateless];
+
     /// The era of a revision, served or not. What is no date counts as old: clients that have sessions were free to
     /// send any text.
     pub fn of(version: &str) -> Self {

@@ -38,6 +38,8 @@ pub(super) enum End {
     Stalled,
     /// Nobody may use it any more.
     Revoked(Lost),
+    /// The operator has ended it.
+    Dismissed,
     /// Nothing was open when the gateway began to shut down, or any more.
     Drained,
     /// Something was still open when `timeouts.drain` was over.
@@ -45,6 +47,41 @@ pub(super) enum End {
 }
 
 impl End {
+    /// The word for it, for counting.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::ClientLeft => "client_left",
+            Self::Unprovided => "not_fetched",
+            Self::NotStarted(_) => "not_started",
+            Self::NotOpened(_) => "not_opened",
+            Self::BackendExited(_) => "server_exited",
+            Self::BackendClosed => "server_closed",
+            Self::NoAnswer => "no_answer",
+            Self::Refused(_) => "refused",
+            Self::Spent => "spent",
+            Self::Idle(_) => "idle",
+            Self::Lifetime => "lifetime",
+            Self::Stalled => "stalled",
+            Self::Revoked(_) => "revoked",
+            Self::Dismissed => "operator",
+            Self::Drained => "drained",
+            Self::ShutDown => "shut_down",
+        }
+    }
+
+    /// Whether the backend is to blame, which has ended like this if it has.
+    pub(super) fn is_failure(&self, exit: Option<Exit>) -> bool {
+        match self {
+            Self::Unprovided
+            | Self::NotStarted(_)
+            | Self::NotOpened(_)
+            | Self::NoAnswer
+            | Self::Refused(_) => true,
+            Self::BackendExited(_) | Self::BackendClosed => exit != Some(Exit::Status(0)),
+            _ => false,
+        }
+    }
+
     /// The text for a client; `exit` and `last_words` are the backend's, if they are known.
     pub(super) fn reason(
         &self,
@@ -90,6 +127,7 @@ impl End {
                 format!("the client read nothing for {}", for_people(timeouts.stalled_reader))
             }
             (Self::Revoked(lost), _) => lost.reason().into(),
+            (Self::Dismissed, _) => "the operator has ended the session; open a new one".into(),
             (Self::Drained | Self::ShutDown, _) => {
                 "the gateway is shutting down; open a new session shortly".into()
             }

@@ -148,7 +148,7 @@ impl Exchange {
 
     /// Notes down a request; as it goes to the backend.
     fn expect(&mut self, said: Admitted<'_>) -> Result<Frame, Unfit> {
-        let Admitted { frame, stream, now, offer, .. } = said;
+        let Admitted { frame, stream, now, offer, span, .. } = said;
         let Kind::Request(id, method) = frame.kind() else { return Ok(frame) };
         if self.requests.len() >= MAX_OPEN {
             return Err(Unfit::TooMuch);
@@ -158,7 +158,7 @@ impl Exchange {
             Method::Listen if self.transport.is_shared() => Purpose::Listen,
             _ => Purpose::Other,
         };
-        let mut request = Request::new(stream, purpose);
+        let mut request = Request::new(stream, purpose, span);
         request.show(&frame, offer);
         if self.transport.is_shared() {
             let number = RequestId::number(self.next_number);
@@ -219,6 +219,9 @@ impl Exchange {
     fn answer(&mut self, frame: Frame) -> FromBackend {
         let Kind::Response(Some(id)) = frame.kind() else { return FromBackend::Drop };
         let Some(settled) = self.requests.remove(id) else { return FromBackend::Drop };
+        if frame.is_error() {
+            settled.request.span.fail();
+        }
         if settled.request.purpose == Purpose::Initialize {
             self.revision = agreed_revision(&frame);
             self.initialized = Some(!frame.is_error());
@@ -268,6 +271,11 @@ impl Exchange {
     /// Whether the client waits for nothing but the end of subscriptions.
     pub(super) fn is_idle(&self) -> bool {
         self.requests.is_idle()
+    }
+
+    /// How many requests of the client wait for something else than the end of a subscription.
+    pub(super) fn open(&self) -> usize {
+        self.requests.waiting()
     }
 
     /// Whether the client waits for nothing at all.

@@ -120,7 +120,8 @@ impl Sessions {
     ) -> Result<(Arc<Session>, Seat), NotOpened> {
         let seat = self.try_seat(&plan).inspect_err(|refusal| refusal.tell(&plan))?;
         let (settings, lifecycle) = ((&self.limits, &self.timeouts), self.lifecycle.clone());
-        let session = Arc::new(Session::new(plan, transport, known, settings, lifecycle)?);
+        let number = self.registry.number();
+        let session = Arc::new(Session::new(number, plan, transport, known, settings, lifecycle)?);
         Ok((session, seat))
     }
 
@@ -172,6 +173,11 @@ impl Sessions {
     /// How many there may be, and how much each may take.
     pub fn limits(&self, _operator: &Operator) -> &Limits {
         &self.limits
+    }
+
+    /// How long anything of them may take, for the operator.
+    pub fn timeouts(&self, _operator: &Operator) -> &Timeouts {
+        &self.timeouts
     }
 
     /// How many sessions there are now.

@@ -4,7 +4,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::str::FromStr;
 use std::task::{Context, Poll};
@@ -34,6 +34,9 @@ pub struct EventId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lost;
 
+/// How many streams that are gone are remembered. As many as a client has cancelled within seconds will do.
+const MAX_EXHAUSTED: usize = 64;
+
 /// All streams of one session.
 ///
 /// Whoever fills it looks at [`Outbox::has_room`] first and stops reading its source when there is none;
@@ -42,6 +45,9 @@ pub(super) struct Lost;
 #[derive(Debug)]
 pub(super) struct Outbox {
     streams: BTreeMap<StreamId, Stream>,
+    /// The last events of streams that were read to their end and had to go, of late: some clients ask for what
+    /// came after a call that they have cancelled, and nothing did.
+    exhausted: VecDeque<EventId>,
     next_stream: u64,
     next_ticket: u64,
     /// Bytes that a reader is about to take.
@@ -86,6 +92,7 @@ impl Outbox {
         let (unread, kept) = listening.amounts();
         Self {
             streams: BTreeMap::from([(StreamId::LISTENING, listening)]),
+            exhausted: VecDeque::new(),
             next_stream: 1,
             next_ticket: 0,
             unread,
@@ -134,7 +141,8 @@ impl Outbox {
 
     /// Whether the stream has ended with this event.
     pub(super) fn is_exhausted(&self, id: StreamId, seen: u64) -> bool {
-        self.streams.get(&id).is_some_and(|stream| stream.ends_with(seen))
+        let last = EventId { stream: id, number: seen };
+        self.streams.get(&id).map_or_else(|| self.exhausted.contains(&last), |stream| stream.ends_with(seen))
     }
 
     /// The reader is gone; what it has not seen is kept.
@@ -212,6 +220,11 @@ impl Outbox {
         stream.is_none_or(|stream| !stream.has_reader() && !stream.has_given(event.number))
     }
 
+    /// Bytes that a reader is about to take.
+    pub(super) fn unread(&self) -> usize {
+        self.unread
+    }
+
     /// Whether a reader has something to take.
     pub(super) fn is_waiting(&self) -> bool {
         self.unread > 0
@@ -262,6 +275,13 @@ impl Outbox {
             });
             let Some((worth, _, id)) = ranked.min() else { return };
             match (worth, self.streams.get_mut(&id)) {
+                (Worth::Over, Some(stream)) => {
+                    self.exhausted.push_back(EventId { stream: id, number: stream.last_event() });
+                    if self.exhausted.len() > MAX_EXHAUSTED {
+                        self.exhausted.pop_front();
+                    }
+                    self.forget(id, None);
+                }
                 (Worth::Over | Worth::Answer, _) | (_, None) => self.forget(id, None),
                 (Worth::Seen | Worth::Note, Some(stream)) => {
                     let before = stream.amounts();

@@ -17,6 +17,8 @@ impl Session {
     /// the protocol version that the request's header named, the sign of a client that has reconnected; `offer`
     /// is what the request may use and see, of what the session may.
     ///
+    /// `arrived` is when all of them were there, for the operator's figures.
+    ///
     /// Where each request has a stream of its own, its reader comes back. Several messages are a batch:
     /// then only a fault of the first stops it; a later request with one is answered on the stream.
     ///
@@ -27,6 +29,7 @@ impl Session {
         frames: impl IntoIterator<Item = Frame>,
         revision: Option<&str>,
         offer: &Offer,
+        arrived: Instant,
     ) -> Result<Option<Reader>, Undelivered> {
         let now = Instant::now();
         let mut state = self.state();
@@ -37,7 +40,7 @@ impl Session {
             return Err(Undelivered::Busy);
         }
         let mut own = None;
-        let mut blocked = false;
+        let (mut blocked, mut asked) = (false, 0);
         for (position, frame) in frames.into_iter().enumerate() {
             let asks = match frame.kind() {
                 Kind::Request(id, _) => Some(id.clone()),
@@ -49,9 +52,16 @@ impl Session {
                 state.exchange.keep_open(stream);
                 own = Some(stream);
             }
-            let said = Said { frame, stream: own.unwrap_or(StreamId::LISTENING), revision, now, offer };
+            let length = frame.bytes().len();
+            let (frame, span) = self.trace(frame);
+            let stream = own.unwrap_or(StreamId::LISTENING);
+            let said = Said { frame, stream, revision, now, offer, span };
             match (self.take(&mut state, said), asks) {
-                (Ok(stuck), _) => blocked |= stuck,
+                (Ok(stuck), asks) => {
+                    self.figures.client_said(length, asks.is_some());
+                    blocked |= stuck;
+                    asked += usize::from(asks.is_some());
+                }
                 (Err(fault), _) if position == 0 => {
                     if let Some(stream) = own {
                         state.exchange.let_close(stream);
@@ -73,6 +83,9 @@ impl Session {
         }
         let reader = own.and_then(|stream| state.outbox.attach(stream, None, now).ok());
         let wake = self.note(&mut state, now);
+        if asked > 0 {
+            self.figures.handed_over(Instant::now().saturating_duration_since(arrived), asked);
+        }
         drop(state);
         if blocked || wake {
             self.work.notify_one();
@@ -87,12 +100,12 @@ impl Session {
         if is_request && self.lifecycle.is_draining() {
             return Err(Undelivered::Draining);
         }
-        let not_begun = || Undelivered::NotBegun(self.id.tag()).to_string();
+        let not_begun = || Undelivered::NotBegun(self.tag).to_string();
         let ruling = state.exchange.client_says(said, not_begun);
         let ruling = ruling.map_err(|unfit| match unfit {
             Unfit::DuplicateId => Undelivered::DuplicateId,
-            Unfit::NotBegun => Undelivered::NotBegun(self.id.tag()),
-            Unfit::Begun => Undelivered::Begun(self.id.tag()),
+            Unfit::NotBegun => Undelivered::NotBegun(self.tag),
+            Unfit::Begun => Undelivered::Begun(self.tag),
             Unfit::TooMuch => Undelivered::Busy,
         })?;
         Ok(match ruling {
@@ -142,6 +155,7 @@ impl Session {
 
     /// Takes a message of the backend to whom it is for.
     pub(super) fn hear(&self, state: &mut State, frame: Frame, now: Instant) {
+        self.figures.backend_said(&frame);
         if matches!(frame.kind(), Kind::Notification(Method::ToolsChanged)) {
             self.forget_tools();
         }
@@ -194,6 +208,9 @@ impl Session {
         let listening = state.outbox.is_listened_to();
         match state.exchange.backend_says(said, listening) {
             FromBackend::Forward(addressed) => {
+                if let Some(asked_at) = addressed.asked_at {
+                    self.figures.answered(now.saturating_duration_since(asked_at));
+                }
                 if let (Some(id), Some(event)) = (asks, state.address(addressed, now)) {
                     state.exchange.park(id, event, now + self.patience);
                 }
@@ -206,7 +223,7 @@ impl Session {
                     let _ = state.address(answer, now);
                 }
             }
-            FromBackend::Drop => tracing::debug!(session = %self.id.tag(), "a message that nobody waits for"),
+            FromBackend::Drop => tracing::debug!(session = %self.tag, "a message that nobody waits for"),
         }
     }
 

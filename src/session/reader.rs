@@ -11,6 +11,7 @@ use super::refusal::NotResumed;
 use super::{Session, Transport};
 use crate::access::Lost;
 use crate::catalog::LaunchPlan;
+use crate::mcp::Kind;
 
 /// Reads one stream of a session.
 ///
@@ -56,6 +57,10 @@ impl Reader {
         let had_room = state.outbox.has_room();
         let next = state.outbox.poll(self.origin.stream, self.ticket, cx);
         let has_room = state.outbox.has_room();
+        if let Poll::Ready(Some(delivery)) = &next {
+            let answers = delivery.frames.iter().filter(|frame| matches!(frame.kind(), Kind::Response(_)));
+            answers.for_each(|_| self.session.figures.taken(delivery.waited));
+        }
         drop(state);
         if !had_room && has_room {
             self.session.work.notify_one();

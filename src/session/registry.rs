@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 
 use self::live::Live;
+use super::ledger::Ledger;
 use super::{Full, Session};
 use crate::catalog::LaunchPlan;
 use crate::ids::{ServerName, SessionId, TenantId};
@@ -18,10 +19,11 @@ use crate::settings::Limits;
 pub(super) struct Registry {
     /// Those that are found by their ids.
     live: Live,
-    /// All that have a task, from their opening until nothing of them is left.
-    tended: Mutex<HashMap<SessionId, Arc<Session>>>,
+    /// What the operator is told of them.
+    pub(super) ledger: Ledger,
     seats: Mutex<Seats>,
     total: AtomicU64,
+    numbers: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -70,6 +72,11 @@ impl Registry {
         Ok(Seat { registry: self.clone(), tenant, server })
     }
 
+    /// A number that no other session has.
+    pub(super) fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
     /// Counts a session that is not found by its id.
     pub(super) fn count(&self) {
         self.total.fetch_add(1, Ordering::Relaxed);
@@ -88,19 +95,9 @@ impl Registry {
         self.live.find(id)
     }
 
-    /// A task has begun to tend the session.
-    pub(super) fn tend(&self, session: &Arc<Session>) {
-        self.tended().insert(session.id.clone(), session.clone());
-    }
-
-    /// It has ended.
-    pub(super) fn leave(&self, session: &Session) {
-        self.tended().remove(&session.id);
-    }
-
     /// Has every task look around.
     pub(super) fn wake_all(&self) {
-        self.tended().values().for_each(|session| session.work.notify_one());
+        self.ledger.live().iter().for_each(|session| session.work.notify_one());
     }
 
     pub(super) fn active(&self) -> usize {
@@ -118,10 +115,6 @@ impl Registry {
             by_tenant: seats.by_tenant.iter().map(|(tenant, count)| name((tenant, *count))).collect(),
             by_server: seats.by_server.iter().map(|(server, count)| name((server, *count))).collect(),
         }
-    }
-
-    fn tended(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Session>>> {
-        self.tended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn seats(&self) -> MutexGuard<'_, Seats> {

@@ -112,7 +112,7 @@ impl Sessions {
                 };
                 headers.check(&call, mirror)?;
             }
-            match session.deliver([call.frame().clone()], None, plan.offer()) {
+            match session.deliver([call.frame().clone()], None, plan.offer(), Instant::now()) {
                 Ok(Some(reader)) => return reader.called_by(plan).map_err(NotCalled::Lost),
                 Ok(None) | Err(Undelivered::NoSession) => {
                     let failure =
@@ -163,7 +163,8 @@ impl Sessions {
             if may_start && self.start_shared(plan, &key, call, &known, &opening)? {
                 continue;
             }
-            if !has_room {
+            // Another cannot be had.
+            if !has_room || may_start {
                 live.iter().for_each(|session| session.hurry());
             }
             tokio::select! {

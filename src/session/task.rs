@@ -13,7 +13,6 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use self::ending::Listed;
-use super::Session;
 use super::end::End;
 use super::era::Evidence;
 use super::intake::Intake;
@@ -21,12 +20,14 @@ use super::opening::Sessions;
 use super::refusal::NotOpened;
 use super::registry::Seat;
 use super::shared::ShareKey;
+use super::{Session, State};
 use crate::access::Standing;
 use crate::audit::{self, Event};
 use crate::backend::{Inlet, Link, Provisions, StartSlot, Starter};
 use crate::catalog::{Launch, Means};
-use crate::ids::SessionTag;
+use crate::ids::{RequestTag, SessionTag};
 use crate::mcp::Era;
+use crate::telemetry::{self, Cause, Span};
 
 /// Everything that lives as long as the session.
 pub(super) struct Task {
@@ -38,6 +39,9 @@ pub(super) struct Task {
     opened: Instant,
     /// When the backend ran.
     started: Instant,
+    /// Until the backend runs: the span of that, and the request that it happens for.
+    opening: Span,
+    opened_by: Option<RequestTag>,
     /// Whether the backend has answered anything yet.
     answered: bool,
     /// What others have been told of the backend's era, and whether that includes what it says of itself.
@@ -76,7 +80,9 @@ impl Task {
     ) -> Self {
         let opened = Instant::now();
         Self {
-            tag: session.id.tag(),
+            tag: session.tag,
+            opening: session.trace_opening(),
+            opened_by: telemetry::request(),
             standing: session.plan.permit().follow(session.plan.server()),
             listed: Listed::new(session.clone(), sessions.clone(), shared_as),
             session,
@@ -101,13 +107,25 @@ impl Task {
 
     /// Runs the session. `opener` hears once the command runs, or has to wait until others have been started: a
     /// failure is then told on the stream.
-    pub(super) async fn run(mut self, mut opener: Option<Opener>) {
+    pub(super) async fn run(self, opener: Option<Opener>) {
+        let cause = Cause::session(self.session.of());
+        cause.clone().scope(self.live(opener, &cause)).await;
+    }
+
+    async fn live(mut self, mut opener: Option<Opener>, cause: &Cause) {
         let (end, link) = loop {
+            let starting = cause.on_account_of(self.opened_by.take());
             // Boxed, so that a session that runs does not keep room for what starting it took.
-            let mut link = match Box::pin(self.start(&mut opener)).await {
+            let started = Box::pin(starting.scope(self.start(&mut opener))).await;
+            let opening = std::mem::take(&mut self.opening);
+            let mut link = match started {
                 Ok(link) => link,
-                Err(end) => break (self.tell(end, opener.take()), None),
+                Err(end) => {
+                    opening.fail();
+                    break (self.tell(end, opener.take()), None);
+                }
             };
+            drop(opening);
             opener.take().map(|opener| opener.send(Ok(())));
             let end = self.serve(&mut link).await;
             if !self.begins_again(&end, &link).await {
@@ -187,6 +205,8 @@ impl Task {
         })?;
         self.slot = slot;
         self.started = Instant::now();
+        session.figures.runs(link.life.process());
+        self.sessions.registry.ledger.started(&session, self.started.saturating_duration_since(self.opened));
         self.slot_until = self.started + Starter::SLOT_HOLD;
         if matches!(session.plan.means(), Means::Launch(_)) {
             audit::record(Event::ServerStarted(session.of()));
@@ -235,6 +255,12 @@ impl Task {
         }
     }
 
+    /// Tells the operator how long the backend took to answer anything.
+    fn note_first_answer(&self, state: &State, now: Instant) {
+        let asked = state.first_request.map_or(self.started, |asked| asked.max(self.started));
+        self.sessions.registry.ledger.answered(&self.session, now.saturating_duration_since(asked));
+    }
+
     /// The backend is gone: what it had written is still in the pipe. More than that holds comes from
     /// somebody else.
     async fn carry_the_rest(&mut self, inlet: &mut Inlet) {
@@ -259,8 +285,11 @@ impl Task {
             let count = lines.map(|line| intake.take(line)).count();
             self.has_lines = count == LINES_AT_ONCE;
             let mut state = session.state();
-            for frame in intake.frames {
+            if !self.answered && !intake.frames.is_empty() {
                 self.answered = true;
+                self.note_first_answer(&state, now);
+            }
+            for frame in intake.frames {
                 session.hear(&mut state, frame, now);
             }
             self.learn(&state, Evidence::Answer);

@@ -104,6 +104,7 @@ impl Settings {
             self.limits.check(),
             self.timeouts.check(),
             self.sandbox.check(self.limits.sessions, warm),
+            self.telemetry.check(),
         ];
         for check in checks {
             check.map_err(|(key, reason)| (key.to_owned(), reason))?;
@@ -221,6 +222,9 @@ mod tests {
             ),
             ("[tenants.t]\nsecrets = []\nservers = []\nsessions = 0", "`tenants.t.sessions` 0 would refuse"),
             ("[admin]\naddress = \"8001\"", "\"8001\" is no address with a port"),
+            ("[telemetry]\nlog = \"text\"", "must be \"auto\", \"human\" or \"json\""),
+            ("[telemetry]\ntraces = \"collector:4318\"", "`telemetry.traces` must begin with http://"),
+            ("[telemetry]\ntrace = \"\"", "unknown key `telemetry.trace`: did you mean `traces`?"),
             ("[limits", "cannot use FILE"),
             ("limits = 3", "it is a section: write [limits]"),
         ] {

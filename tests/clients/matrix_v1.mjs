@@ -2,28 +2,15 @@
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { SSEClientTransport } from "@modelcontextprotocol/sdk/client/sse.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
-import {
-  CreateMessageRequestSchema,
-  ElicitRequestSchema,
-  ListRootsRequestSchema,
-  LoggingMessageNotificationSchema,
-  PromptListChangedNotificationSchema,
-  ResourceUpdatedNotificationSchema,
-  ToolListChangedNotificationSchema,
-} from "@modelcontextprotocol/sdk/types.js";
+import * as types from "@modelcontextprotocol/sdk/types.js";
 import { aside, calling, row } from "./matrix.mjs";
 import { capabilities, carrier } from "./matrix_connection.mjs";
 
+// By the method that each is of.
 const schemas = Object.fromEntries(
-  [
-    CreateMessageRequestSchema,
-    ElicitRequestSchema,
-    ListRootsRequestSchema,
-    LoggingMessageNotificationSchema,
-    PromptListChangedNotificationSchema,
-    ResourceUpdatedNotificationSchema,
-    ToolListChangedNotificationSchema,
-  ].map((schema) => [schema.shape.method.value, schema]),
+  Object.values(types)
+    .map((schema) => [schema?.shape?.method?.value, schema])
+    .filter(([method]) => method !== undefined),
 );
 
 await row(async () => {

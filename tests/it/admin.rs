@@ -2,27 +2,40 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
+use std::time::Duration;
 
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::gateway::{Gateway, SECRET, peer, until};
+use crate::raw::Raw;
 use crate::tenants::tenant;
 
-const ADMIN_SECRET: &str = "test-secret-of-the-operator";
-const ANY_PORT: &str = "[admin]\naddress = \"127.0.0.1:0\"\n";
+/// Who would be answered after all the others, as long as each may stay, fails instead.
+const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const ADMIN_SECRET: &str = "test-secret-of-the-operator";
+pub(crate) const ANY_PORT: &str = "[admin]\naddress = \"127.0.0.1:0\"\n";
 
-struct Admin {
-    gateway: Gateway,
-    address: String,
+pub(crate) struct Admin {
+    pub(crate) gateway: Gateway,
+    pub(crate) address: String,
 }
 
 impl Admin {
     fn start() -> Self {
-        let settings = format!("{ANY_PORT}[servers.peer]\nrun = {:?}\n", peer());
+        Self::with(&format!("[servers.peer]\nrun = {:?}\n", peer()))
+    }
+
+    /// With these settings beside.
+    pub(crate) fn with(settings: &str) -> Self {
+        Self::start_with(&format!("{ANY_PORT}{settings}"))
+    }
+
+    /// With these settings, which say where the admin listener is.
+    pub(crate) fn start_with(settings: &str) -> Self {
         let secrets = [("LOCKGATE_SECRET", SECRET), ("LOCKGATE_ADMIN_SECRET", ADMIN_SECRET)];
-        let gateway = Gateway::start_bare(&settings, &secrets);
+        let gateway = Gateway::start_bare(settings, &secrets);
         let events = gateway.log();
         let events = events.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let mut on = events.filter(|event| event["message"] == "the admin listener is on");
@@ -30,7 +43,7 @@ impl Admin {
         Self { gateway, address }
     }
 
-    async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Response {
+    pub(crate) async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Response {
         let mut request =
             crate::client::http().build().unwrap().get(format!("http://{}{path}", self.address));
         for (name, value) in headers {
@@ -47,7 +60,7 @@ impl Admin {
     }
 }
 
-fn bearer(secret: &str) -> String {
+pub(crate) fn bearer(secret: &str) -> String {
     format!("Bearer {secret}")
 }
 
@@ -107,11 +120,13 @@ async fn other_pages_and_other_names_do_not_get_in_even_with_the_secret() {
 #[tokio::test]
 async fn wrong_secrets_are_counted_by_address() {
     let admin = Admin::start();
-    let mut last = StatusCode::UNAUTHORIZED;
+    let mut limited = false;
+    // Not each of the last ones: every two seconds one more is let through to be wrong.
     for _ in 0..40 {
-        last = admin.get("/health/detail", &[("authorization", "Bearer wrong")]).await.status();
+        let answer = admin.get("/health/detail", &[("authorization", "Bearer wrong")]).await;
+        limited |= answer.status() == 429;
     }
-    assert_eq!(last, 429);
+    assert!(limited);
     // Who has the right one is not kept out by others.
     admin.detail().await;
 }
@@ -141,6 +156,53 @@ async fn it_shows_what_there_is_but_no_session_id() {
         let uids = &admin.detail().await["sandbox"]["uids"];
         assert_eq!((&uids["in_use"], &uids["resting"]), (&json!(0), &json!(1)));
     }
+}
+
+/// Any process of any session can connect, and can keep a connection for as long as it likes.
+#[tokio::test]
+async fn nobody_who_cannot_show_the_secret_keeps_the_operator_out() {
+    let admin = Admin::start();
+    let address = admin.address.clone();
+    let asks = |head: &str| format!("GET {head} HTTP/1.1\r\nHost: {address}\r\n");
+    let right = bearer(ADMIN_SECRET);
+    let mut looking = Raw(tokio::net::TcpStream::connect(&address).await.unwrap());
+    let looks = format!("{}Authorization: {right}\r\n\r\n", asks("/overview"));
+    looking.send(&looks).await;
+    assert!(looking.response().await.starts_with("HTTP/1.1 200"));
+    let part = asks("/overview");
+    let refused = format!("{part}\r\n");
+    let form = "POST /admin/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nsecret=";
+    let mut held = Vec::new();
+    for text in [String::new(), part.clone(), format!("{refused}{part}"), form.to_owned()] {
+        for _ in 0..200 {
+            let mut raw = Raw(tokio::net::TcpStream::connect(&address).await.unwrap());
+            raw.send(&text).await;
+            held.push(raw);
+        }
+        let authorization = [("authorization", &*right)];
+        let asked = admin.get("/overview", &authorization);
+        let answer = tokio::time::timeout(PATIENCE, asked).await;
+        assert_eq!(answer.expect("an answer, without waiting for all the others").status(), 200, "{text:?}");
+        // Who was there before, and had shown it, has not given way.
+        looking.send(&looks).await;
+        assert!(looking.response().await.starts_with("HTTP/1.1 200"), "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_has_said_is_shown_without_the_values_that_it_was_given() {
+    let run = r#"run = """sh -c 'echo "bad note $NOTE of $REGION" >&2; exit 1'""""#;
+    let admin =
+        Admin::with(&format!("[servers.careless]\n{run}\nenv = {{ REGION = \"the secret region\" }}\n"));
+    // Longer than any line that is shown.
+    let note = "n".repeat(1000);
+    let mut session = admin.gateway.client().header("ENV_NOTE", &note).open("careless").await;
+    while session.message().await.is_some() {}
+    admin.gateway.until_active(0).await;
+    let overview = admin.get("/overview", &[("authorization", &bearer(ADMIN_SECRET))]).await;
+    let overview: Value = overview.json().await.unwrap();
+    let stderr = &overview["servers"][0]["failures"][0]["stderr"];
+    assert_eq!(*stderr, json!(["bad note (masked) of (masked)"]), "{overview}");
 }
 
 #[tokio::test]

@@ -124,7 +124,7 @@ async fn a_call_gets_its_lines_of_the_log_though_a_subscription_wants_some_too()
 }
 
 #[tokio::test]
-async fn who_leaves_calls_off_what_runs_and_only_that() {
+async fn who_leaves_calls_off_what_runs() {
     let gateway = Gateway::start(&old());
     let hangs = enveloped(1, "tools/call", json!({ "name": "never" }));
     let stream = mirrored(&gateway, "old", &hangs).header("accept", "text/event-stream").post(&hangs).await;

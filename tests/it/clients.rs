@@ -29,19 +29,29 @@ pub(crate) fn gateway(servers: &str) -> Gateway {
 }
 
 /// A server from npm that `tests/run` has installed.
-fn installed(name: &str, arguments: &str) -> String {
+pub(crate) fn installed(name: &str, arguments: &str) -> String {
     format!("node {}/node_modules/@modelcontextprotocol/{name}/dist/index.js{arguments}", tests().display())
 }
 
 pub(crate) fn node(script: &str, gateway: &Gateway, arguments: &[&str]) -> Command {
+    node_at(&gateway.url(""), script, arguments)
+}
+
+/// The same where the gateway is reached by another URL.
+pub(crate) fn node_at(base: &str, script: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("node");
-    command.current_dir(clients()).arg(script).arg(gateway.url("")).arg(SECRET).args(arguments);
+    command.current_dir(clients()).args([script, base, SECRET]).args(arguments);
     command
 }
 
 pub(crate) fn python(script: &str, gateway: &Gateway, arguments: &[&str]) -> Command {
+    python_at(&gateway.url(""), script, arguments)
+}
+
+/// The same where the gateway is reached by another URL.
+pub(crate) fn python_at(base: &str, script: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(tests().join(".venv/bin/python"));
-    command.current_dir(clients()).args(["-B", script]).arg(gateway.url("")).arg(SECRET).args(arguments);
+    command.current_dir(clients()).args(["-B", script, base, SECRET]).args(arguments);
     command
 }
 

@@ -1,6 +1,6 @@
 //! What a stranger sees on the command line.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, Write};
 use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
@@ -35,6 +35,15 @@ fn mistakes_are_answered_with_what_is_wrong_and_what_to_do() {
         ("", &[("LOCKGATE_SECRET", "a"), ("MAXIM_SECRET", "b")], "both set"),
         ("", &[("PORT", "http")], "PORT=http is no port number"),
         ("", &[("LOG_LEVEL", "loud=high=x")], "LOG_LEVEL"),
+        ("[telemetry]\ntraces = \"http://u:p@127.0.0.1\"", &[], "OTEL_EXPORTER_OTLP_HEADERS"),
+        #[cfg(not(feature = "otel"))]
+        ("[telemetry]\ntraces = \"http://127.0.0.1:4318\"", &[], "build with `--features otel`"),
+        #[cfg(feature = "otel")]
+        (
+            "[telemetry]\ntraces = \"http://127.0.0.1:4318\"",
+            &[("OTEL_EXPORTER_OTLP_HEADERS", "hunter2"), ("LOCKGATE_SECRET", "a")],
+            "OTEL_EXPORTER_OTLP_HEADERS must hold name=value pairs",
+        ),
     ] {
         std::fs::write(&file, settings).unwrap();
         let (code, stdout, stderr) = run(&["serve", "--config", &path], variables);
@@ -57,19 +66,6 @@ fn an_address_that_is_taken_is_told() {
     let (code, _, stderr) = run(&["--port", &port], &[]);
     assert_eq!(code, 2);
     assert!(stderr.contains("cannot listen on") && stderr.contains("--port"), "{stderr}");
-}
-
-#[test]
-fn the_line_that_a_first_start_prints_shows_a_real_reply_and_ends() {
-    let mut gateway =
-        lockgate().args(["--port", "0"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let lines = BufReader::new(gateway.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let line = lines.into_iter().find(|line| line.starts_with("curl ")).expect("a line to paste");
-    let shown = std::process::Command::new("sh").args(["-c", &line]).output().unwrap();
-    let reply: Value = serde_json::from_slice(&shown.stdout).expect("one JSON message");
-    assert_eq!(reply["result"]["serverInfo"]["name"], "lockgate-demo");
-    let _ = gateway.kill();
-    let _ = gateway.wait();
 }
 
 #[test]
@@ -125,10 +121,62 @@ fn url_prints_what_to_paste() {
 }
 
 #[test]
+fn a_server_that_is_not_there_is_told_with_those_that_may_be_meant() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("lockgate.toml");
+    let servers = ["context7", "context8", "notes", "maps"]
+        .map(|name| format!("[servers.{name}]\nrun = \"cat {name}\"\n"));
+    std::fs::write(&file, servers.concat()).unwrap();
+    for (wanted, expected, unexpected) in [
+        ("contxt7", "did you mean context7 or context8?", "notes"),
+        ("cat note", "did you mean notes?", "maps"),
+        ("weather", "which has context7, context8, maps, notes; add it to the settings", "did you mean"),
+    ] {
+        let (code, stdout, stderr) = run(&["url", wanted, "--json", "--config", file.to_str().unwrap()], &[]);
+        assert_eq!(code, 0);
+        assert!(stderr.contains(expected) && !stderr.contains(unexpected), "{wanted}: {stderr}");
+        assert_eq!(serde_json::from_str::<Value>(&stdout).unwrap()["allowed"], false);
+    }
+}
+
+#[test]
+fn who_stops_reading_ends_a_command_quietly() {
+    let commands: [&[&str]; 9] = [
+        &["check"],
+        &["check", "--json"],
+        &["url", "demo"],
+        &["secret"],
+        &["doctor", "--no-servers"],
+        &["completions", "zsh"],
+        &["man"],
+        &["--port", "0"],
+        &["no-such-command"],
+    ];
+    for arguments in commands {
+        let status = if arguments[0].starts_with("no-") { 2 } else { 141 };
+        let variables = [("LOG_LEVEL", "off"), ("LOCKGATE__ADMIN__ADDRESS", "")];
+        let mut command = lockgate();
+        command.args(arguments).envs(variables).stdin(Stdio::null());
+        let unread = || std::io::pipe().unwrap().1;
+        let output = command.stdout(unread()).stderr(Stdio::piped()).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {stderr}");
+        assert!(status == 2 || stderr.is_empty(), "{arguments:?}: {stderr}");
+        // What there is to say may have no reader either.
+        let both = command.stdout(unread()).stderr(unread()).status().unwrap();
+        assert_eq!(both.code(), Some(status), "{arguments:?}");
+    }
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = lockgate().arg("check").stdout(full).stderr(Stdio::piped()).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && stderr.contains("send it elsewhere"), "{stderr}");
+}
+
+#[test]
 fn help_names_every_subcommand() {
     let (code, stdout, _) = run(&["--help"], &[]);
     assert_eq!(code, 0);
-    for name in ["serve", "check", "url", "secret", "demo", "--allow"] {
+    for name in ["serve", "check", "url", "secret", "demo", "completions", "man", "--allow", "--color"] {
         assert!(stdout.contains(name), "{name}: {stdout}");
     }
     assert!(!stdout.contains("__launch"));

@@ -1,4 +1,10 @@
-//! What an operator deploys with: budgets that agree, a script that says what to do.
+//! What an operator deploys with: budgets that agree, files that are valid as they stand in the pages, a script that
+//! says what to do.
+
+mod capabilities;
+mod docker;
+mod kubernetes;
+mod systemd;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -7,7 +13,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-fn read(name: &str) -> String {
+use crate::page_files::Page;
+
+pub(crate) fn read(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
@@ -19,19 +27,37 @@ fn duration(table: &toml::Table, path: &[&str]) -> Duration {
     humantime_serde::re::humantime::parse_duration(value.as_str().unwrap()).unwrap()
 }
 
-#[test]
-fn fly_waits_longer_than_the_gateway_needs_to_stop() {
+/// Fails if this is less time than a gateway with these settings may need to stop.
+fn is_enough_to_stop(settings: &toml::Table, time: Duration) {
+    assert!(!settings.contains_key("timeouts"), "then the budget below is not what is deployed");
     let defaults: toml::Table = read("config/default.toml").parse().unwrap();
-    let production: toml::Table = read("config/production.toml").parse().unwrap();
-    assert!(!production.contains_key("timeouts"), "then the budget below is not what is deployed");
-    let fly: toml::Table = read("fly.toml").parse().unwrap();
     let needed: Duration =
         ["drain", "eof", "term"].iter().map(|key| duration(&defaults, &["timeouts", key])).sum();
-    let kill = duration(&fly, &["kill_timeout"]);
     assert!(
-        kill >= needed + Duration::from_secs(4),
-        "{kill:?} < {needed:?} and what ending takes beyond that"
+        time >= needed + Duration::from_secs(4),
+        "{time:?} < {needed:?} and what ending takes beyond that"
     );
+}
+
+/// Fails unless these settings are valid on a machine that has the programs of their servers.
+fn is_valid(settings: &str) -> toml::Table {
+    let place = tempfile::tempdir().unwrap();
+    for name in ["npx", "uvx"] {
+        std::os::unix::fs::symlink("/bin/true", place.path().join(name)).unwrap();
+    }
+    let file = place.path().join("lockgate.toml");
+    fs::write(&file, settings).unwrap();
+    let mut check = crate::gateway::lockgate();
+    let output = check.args(["check", "--config"]).arg(&file).env("PATH", place.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    settings.parse().unwrap()
+}
+
+#[test]
+fn fly_waits_longer_than_the_gateway_needs_to_stop() {
+    let production: toml::Table = read("config/production.toml").parse().unwrap();
+    let fly: toml::Table = read("fly.toml").parse().unwrap();
+    is_enough_to_stop(&production, duration(&fly, &["kill_timeout"]));
     assert_eq!(fly["kill_signal"].as_str(), Some("SIGTERM"));
     assert_eq!(fly["http_service"]["auto_stop_machines"].as_str(), Some("off"));
     assert_eq!(fly["http_service"]["checks"][0]["path"].as_str(), Some("/health"));
@@ -123,13 +149,29 @@ fn deploy_waits_for_health_and_is_done() {
 
 #[test]
 fn what_the_image_serves_is_valid() {
-    // The programs of its allowlist are in the image; here, any do that are called so.
-    let place = tempfile::tempdir().unwrap();
-    for name in ["npx", "uvx"] {
-        std::os::unix::fs::symlink("/bin/true", place.path().join(name)).unwrap();
+    is_valid(&read("config/production.toml"));
+}
+
+/// The words in backticks in the first column of the page's tables.
+fn explained(page: &Page) -> Vec<&str> {
+    let firsts = page.text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" |"));
+    firsts.flat_map(|(first, _)| first.trim_matches('`').split("`, `")).collect()
+}
+
+#[test]
+fn the_page_for_fly_explains_what_is_there() {
+    let page = Page::open("fly.md");
+    let (fly, script) = (read("fly.toml"), read("deploy.sh"));
+    let words = explained(&page);
+    assert!(words.len() > 8, "{words:?}");
+    for word in words {
+        let is_key = fly.lines().any(|line| line.trim().starts_with(&format!("{word} =")));
+        let is_variable = script.contains(&format!("${{{word}:-"));
+        assert!(is_key || is_variable, "{word} is neither in fly.toml nor in deploy.sh");
     }
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/production.toml");
-    let mut check = crate::gateway::lockgate();
-    let output = check.args(["check", "--config"]).arg(&file).env("PATH", place.path()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // The commands of the page are those that the script asks for.
+    for command in ["apps create", "secrets set LOCKGATE_SECRET=<secret> --app"] {
+        assert!(page.text.contains(&format!("fly {command}")) && script.contains(command), "{command}");
+    }
+    page.says("./deploy.sh\n");
 }

@@ -177,6 +177,9 @@ fn each_step_that_fails_is_told_and_nothing_is_left() {
         ("exits", "peer --exit 3"),
         ("lost", "no-such-program"),
         ("stubborn", "peer --ignore-term"),
+        ("stocked", "peer --stocked"),
+        ("bare", "peer --stateless"),
+        ("unlisted", "peer --unlisted"),
         ("wrong", "peer"),
     ];
     let settings = place.settings(timeouts, &servers) + "era = \"stateless\"\n";
@@ -188,8 +191,11 @@ fn each_step_that_fails_is_told_and_nothing_is_left() {
             "exits FAILED it does not answer because: it exited with status 3 before it answered its last line: peer: refusing to run",
             "lost FAILED it cannot be used because: `servers.lost.run` begins with",
             "stubborn ok peer 1 answered after",
+            "(handshake era), 5 tools",
+            "(stateless era), no tools",
+            "unlisted FAILED it does not tell its tools because: it answered `tools/list` with error -32603 (no); tell those who maintain it",
             "wrong FAILED it does not answer because: it does not serve 2026-07-28; if `era` in its settings is wrong, leave it out",
-            "3 of 4 servers cannot be used",
+            "4 of 7 servers cannot be used",
         ],
     );
     let mute = place.settings("[timeouts]\nstart = \"300ms\"", &[("mute", "peer --silent")]);

@@ -75,7 +75,7 @@ fn a_remote_server_is_reached_and_what_is_in_the_way_is_told() {
     let report = plain(&report);
     for expected in [
         "good ok peer 1 was reached, and answered after",
-        &format!("(handshake era) url: {url}?key=(masked)"),
+        &format!("(handshake era), 1 tool url: {url}?key=(masked)"),
         "modern ok scripted 1 was reached, and answered after",
         "(stateless era)",
         "older ok peer 1 was reached, and answered after",

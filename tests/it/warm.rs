@@ -66,6 +66,18 @@ async fn clients_without_sessions_share_one_that_was_there() {
     assert!(pid.is_some_and(|pid| before.contains(&pid)), "{answer}");
 }
 
+/// What a child writes goes to the log then, and children write what they were given.
+#[tokio::test]
+async fn what_one_that_has_died_was_given_is_not_told() {
+    let run = "/bin/sh -c 'echo \"cannot use $KEY\" >&2'";
+    let key = r"-----BEGIN KEY-----\nTUlJRXZR\n-----END KEY-----";
+    let server = format!("[servers.failing]\nrun = {run:?}\nwarm = 1\nenv = {{ KEY = \"{key}\" }}\n");
+    let gateway = Gateway::start(&server);
+    until("it is told", || gateway.log().contains("a child that was started ahead has ended")).await;
+    let log = gateway.log();
+    assert!(log.contains("cannot use (masked)") && !log.contains("TUlJRXZR"), "{log}");
+}
+
 #[tokio::test]
 async fn one_that_dies_before_it_is_used_is_replaced_and_told_of() {
     let gateway = start("warm = 1");

@@ -6,7 +6,7 @@
 //! `--ignore-term` ignores SIGTERM too, `--deaf` never reads, `--silent` never answers, `--exit N` exits.
 //! It speaks the handshake era; with `--dual` the stateless one too, with `--stateless` only that, and with
 //! `--fatal` it exits when it is asked which (as rmcp 1.5 does). `--slow` initializes nobody who can tell its roots. `--objects` answers
-//! with objects only, as the protocol wants it: another result stands in `value` then. `--secretive` never lists its tools; `--stocked`
+//! with objects only, as the protocol wants it: another result stands in `value` then. `--secretive` never lists its tools, `--unlisted` refuses to; `--stocked`
 //! has what `stock.rs` says.
 
 #![expect(clippy::disallowed_methods, reason = "it exits when it is told to")]
@@ -139,6 +139,9 @@ impl Peer {
             }
             "server/discover" => self.fail(id, -32601, Value::Null),
             "tools/list" if std::env::args().any(|argument| argument == "--secretive") => {}
+            "tools/list" if std::env::args().any(|argument| argument == "--unlisted") => {
+                self.fail(id, -32603, Value::Null);
+            }
             "tools/list" => {
                 let region = json!({ "type": "string", "x-mcp-header": "Region" });
                 let tool = json!({ "name": "echo", "inputSchema": { "properties": { "region": region } } });

@@ -83,7 +83,7 @@ async fn answer(spawner: &Spawner, engine: &Engine, words: &[&str]) -> Result<Ve
     drop(ended);
     match leader.reap() {
         Exit::Status(0) => Ok(text),
-        exit => Err(Unasked::Refused(exit, tail.last_line().unwrap_or_default())),
+        exit => Err(Unasked::Refused(exit, tail.last_line(str::to_owned).unwrap_or_default())),
     }
 }
 

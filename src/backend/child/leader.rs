@@ -30,6 +30,11 @@ impl Leader {
         Self { pid, pidfd: Arc::new(pidfd), roster, reaped: false }
     }
 
+    /// By which the host knows it.
+    pub(super) fn number(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
     /// Readable once the leader has ended.
     pub(super) fn pidfd(&self) -> Arc<OwnedFd> {
         self.pidfd.clone()

@@ -155,6 +155,11 @@ impl Process {
         move || std::fs::read_to_string(&path).ok()?.split(' ').next()?.parse().ok()
     }
 
+    /// The leader's number.
+    pub(in crate::backend) fn number(&self) -> u32 {
+        self.leader.number()
+    }
+
     /// Resolves once the leader has ended, without reaping it: its number and its group stay ours.
     pub(in crate::backend) async fn exited(&self) -> Exit {
         match self.ended.readable().await {
@@ -169,13 +174,13 @@ impl Process {
     }
 
     /// The last line on stderr that says something.
-    pub(in crate::backend) fn last_words(&self) -> Option<String> {
-        self.tail.last_line()
+    pub(in crate::backend) fn last_words(&self, conceal: impl Fn(&str) -> String) -> Option<String> {
+        self.tail.last_line(conceal)
     }
 
-    /// The last lines on stderr, for the log: package runners say what is wrong first and much after it.
-    pub(in crate::backend) fn last_lines(&self) -> String {
-        self.tail.last_lines(LAST_LINES).join(" | ")
+    /// The last lines on stderr, for the operator: package runners say what is wrong first and much after it.
+    pub(in crate::backend) fn last_lines(&self, conceal: impl Fn(&str) -> String) -> Vec<String> {
+        self.tail.last_lines(LAST_LINES, conceal)
     }
 
     /// Ends the process group and everything that belongs to the session. The caller has closed stdin

@@ -109,14 +109,20 @@ fn make(reach: Reach, stay: Stay) -> Result<Client, Unreachable> {
     builder(reach, stay).build().map_err(|error| Unreachable::of(&error))
 }
 
-fn builder(reach: Reach, stay: Stay) -> ClientBuilder {
+/// What every HTTP client of this program is made of. A client knows of TLS, used or not, and wants to be told whose
+/// arithmetic that has.
+pub fn blank() -> ClientBuilder {
     if CryptoProvider::get_default().is_none() {
         // If another thread was faster, it has installed the same.
         let _ = ring::default_provider().install_default();
     }
+    Client::builder()
+}
+
+fn builder(reach: Reach, stay: Stay) -> ClientBuilder {
     let builder = match stay {
-        Stay::Short => Client::builder(),
-        Stay::Long => Client::builder().http1_only(),
+        Stay::Short => blank(),
+        Stay::Long => blank().http1_only(),
     };
     builder
         .user_agent(concat!("lockgate/", env!("CARGO_PKG_VERSION")))

@@ -26,8 +26,9 @@ use super::listening::Silence;
 use super::on_the_way::{OnTheWay, Part, Takes};
 use super::reply::Refusal;
 use super::request::{Head, Peer};
-use crate::mcp::{Frame, Kind, Method, RequestId};
+use crate::mcp::{Beside, Frame, Kind, Method, RequestId};
 use crate::settings::RemoteTransport;
+use crate::telemetry;
 
 /// The state of one conversation.
 pub(super) struct Conversation {
@@ -198,8 +199,7 @@ impl Conversation {
     /// Nobody waits for the answer to this request any more. The server hears of it, unless it never had it; to
     /// hang up is to tell, where each request stands for itself (MCP 2026-07-28, transports).
     fn call_off(&mut self, id: &RequestId, notification: Frame) {
-        let is_it = |waiting: &Waiting| matches!(waiting.frame.kind(), Kind::Request(own, _) if own == id);
-        if let Some(at) = self.queue.iter().position(is_it) {
+        if let Some(at) = self.queue.iter().position(|waiting| waiting.frame.is_request(id)) {
             let waiting = self.queue.remove(at);
             self.queued -= waiting.map_or(0, |waiting| waiting.frame.bytes().len());
             return;
@@ -245,18 +245,29 @@ impl Conversation {
         let part = self.on_the_way.part(frame.bytes().len(), takes, is_alone);
         let sending = Sending { id: id.clone(), generation: self.generation, again, initialized, part };
         let (peer, head) = (self.peer.clone(), self.head.clone());
+        let beside = frame.beside().cloned();
         let handle = match &self.way {
             Way::Legacy(url) => {
                 let url = url.clone();
-                self.running
-                    .spawn(async move { Event::Sent(sending, legacy::send(&peer, &url, &frame).await) })
+                let sent = async move { Event::Sent(sending, legacy::send(&peer, &url, &frame).await) };
+                self.spawn(beside.as_ref(), sent)
             }
             Way::Streamable(_) | Way::Undecided => {
                 let errand = Errand { peer, url: self.url(), head, frame };
-                self.running.spawn(async move { Event::Sent(sending, errand.run().await) })
+                let sent = async move { Event::Sent(sending, errand.run().await) };
+                self.spawn(beside.as_ref(), sent)
             }
         };
         id.map(|id| self.asked.insert(id, handle));
+    }
+
+    /// Begins something that ends with an event, on account of what brought a message with this beside it.
+    fn spawn(
+        &mut self,
+        beside: Option<&Beside>,
+        work: impl Future<Output = Event> + Send + 'static,
+    ) -> AbortHandle {
+        self.running.spawn(telemetry::follow(beside, work))
     }
 
     fn url(&self) -> Arc<Destination> {

@@ -47,8 +47,8 @@ const RETRIES: u32 = 3;
 /// How often the pause before that doubles.
 const MAX_DOUBLINGS: u32 = 6;
 
-/// Sends `initialize` once more for a client whose first the server has forgotten. What comes of it is the client's no
-/// more.
+/// Sends `initialize` once more for a client whose first the server has forgotten. What comes of it is the client's
+/// no more.
 pub(super) async fn begin(peer: Arc<Peer>, url: Arc<Destination>, initialize: &Frame) -> Result<Head, Fault> {
     let (_, id) = mcp::initialize("");
     let frame = initialize.addressed_to(&id);
@@ -133,6 +133,9 @@ impl Errand {
             return Err(Fault::Session);
         }
         let answer = self.answer(response, id).await?;
+        if !answer.is_error() {
+            self.peer.trouble.is_over();
+        }
         if !matches!(self.frame.kind(), Kind::Request(_, Method::Initialize)) || answer.is_error() {
             return Ok(Outcome::Taken);
         }

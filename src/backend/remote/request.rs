@@ -16,6 +16,7 @@ use super::inbound::Inbound;
 use super::oauth::{NoToken, Tokens};
 use super::outbound::Lines;
 use super::reply::Refusal;
+use super::trouble::Trouble;
 use super::unreachable::Unreachable;
 use crate::catalog::{Credential, Endpoint, Grant, Sealed};
 use crate::mcp::{Frame, Kind, Repeated, ToolHeaders, called_tool};
@@ -33,6 +34,8 @@ pub(super) struct Peer {
     /// Connections for requests, and for what stays.
     pub(super) calls: Lines,
     pub(super) streams: Lines,
+    /// What the operator hears of its failures.
+    pub(super) trouble: Arc<Trouble>,
     waits: Waits,
 }
 
@@ -57,6 +60,8 @@ pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-i
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const JSON_AND_EVENTS: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
@@ -79,7 +84,8 @@ impl Peer {
         let pair = |grant: &Arc<Grant>| tokens(grant, reach).map(|tokens| (grant.clone(), tokens));
         let tokens = endpoint.grants().map(pair).collect::<Result<_, _>>()?;
         let destination = Arc::new(Destination::new(endpoint.url().clone(), reach)?);
-        Ok(Self { endpoint, destination, inbound, tokens, tools: Mutex::default(), calls, streams, waits })
+        let (tools, trouble) = (Mutex::default(), Arc::default());
+        Ok(Self { endpoint, destination, inbound, tokens, tools, calls, streams, trouble, waits })
     }
 
     /// How long a request may take.
@@ -105,6 +111,7 @@ impl Peer {
     pub(super) async fn fail(&self, frame: &Frame, fault: &Fault) {
         let server = self.endpoint.server();
         tracing::warn!(%server, %fault, "a request to a remote server failed");
+        self.trouble.fails(fault);
         if let Kind::Request(id, _) = frame.kind() {
             self.inbound.fail(id, server.as_str(), fault).await;
         }
@@ -130,8 +137,9 @@ impl Peer {
         let credential = self.credential_for(frame)?;
         // Once a revision was agreed on, nothing is repeated.
         let repeated = if head.revision.is_none() { self.repeated(frame) } else { Vec::new() };
+        let traced = self.traced(frame);
         self.send(credential, (Method::POST, stay), to, |mut request| {
-            for (name, value) in &repeated {
+            for (name, value) in repeated.iter().chain(&traced) {
                 request = request.header(name, value);
             }
             let request = head.add_to(request).header(ACCEPT, JSON_AND_EVENTS).header(CONTENT_TYPE, JSON);
@@ -205,6 +213,19 @@ impl Peer {
         .collect()
     }
 
+    /// The headers that put its spans below ours, or below the client's. What the operator has set stays.
+    fn traced(&self, frame: &Frame) -> Vec<(HeaderName, HeaderValue)> {
+        let Some(context) = frame.beside().and_then(|beside| beside.context.as_ref()) else {
+            return Vec::new();
+        };
+        if self.endpoint.headers().contains_key(TRACE_PARENT) {
+            return Vec::new();
+        }
+        let pairs = [(TRACE_PARENT, Some(context.parent())), (TRACE_STATE, context.state())];
+        let pair = |(name, value): (_, Option<&str>)| Some((name, HeaderValue::try_from(value?).ok()?));
+        pairs.into_iter().filter_map(pair).collect()
+    }
+
     async fn send(
         &self,
         credential: Option<&Credential>,
@@ -236,6 +257,7 @@ impl Peer {
                 let (_, tokens) = known.ok_or(Fault::NoToken(NO_TOKEN))?;
                 let lacking = |error: NoToken| {
                     tracing::warn!(server = %self.endpoint.server(), %error, "no token for a remote server");
+                    self.trouble.because(&error);
                     Fault::NoToken(error.public())
                 };
                 let token = tokens.token().await.map_err(lacking)?;
@@ -257,6 +279,7 @@ impl Peer {
     /// Tells the operator what went wrong on the way, in more words than a client hears.
     pub(super) fn tell(&self, reason: &Unreachable) -> Fault {
         tracing::warn!(server = %self.endpoint.server(), %reason, "a remote server does not answer");
+        self.trouble.because(reason);
         Fault::from(reason)
     }
 }

@@ -148,7 +148,7 @@ impl Starter {
             Process::start(&self.equipment, plan, site, Provisions::none()).await?;
         drop(stdin);
         let stdout = pipe::Receiver::from_owned_fd(stdout).map_err(StartFailed::from)?;
-        let remains = run(process, stdout).await?;
+        let remains = run(plan, process, stdout).await?;
         let key = key.to_owned();
         let kept = ENDS.until_done(move || keep(remains, &store, &key)).await;
         let amount = kept.ok_or(NotFetched::Lost)??;
@@ -159,7 +159,7 @@ impl Starter {
 }
 
 /// Until the runner has ended, and all that it has started.
-async fn run(mut process: Process, mut stdout: pipe::Receiver) -> Result<Remains, NotFetched> {
+async fn run(plan: &Launch, mut process: Process, mut stdout: pipe::Receiver) -> Result<Remains, NotFetched> {
     let in_time = {
         let swallow = async {
             let _ = tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await;
@@ -174,7 +174,7 @@ async fn run(mut process: Process, mut stdout: pipe::Receiver) -> Result<Remains
         timeout(PATIENCE, ended).await.is_ok()
     };
     process.hear_out().await;
-    let words = process.last_lines();
+    let words = process.last_lines(|text| plan.conceal(text)).join(" | ");
     match process.end(Duration::ZERO, TERM).await {
         _ if !in_time => Err(NotFetched::Late),
         Some(remains) if remains.exit == Exit::Status(0) => Ok(remains),

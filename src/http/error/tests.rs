@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 
 use super::*;
+use crate::http::Refusals;
 use crate::ids::{SessionId, SessionTag};
 use crate::mcp::Era;
 
@@ -145,6 +146,13 @@ fn no_error_shows_what_is_behind_it() {
         let text = turned_away(crowded);
         assert_eq!(leaks(&text.replace("HTTP/1.1", "")), None, "{text}");
     }
+}
+
+#[test]
+fn every_refusal_is_counted() {
+    let (all, refusals) = (every_refusal(), Refusals::default());
+    all.iter().for_each(|refusal| refusals.count(refusal));
+    assert_eq!(refusals.counts().map(|(_, count)| count).sum::<u64>(), all.len() as u64);
 }
 
 #[test]

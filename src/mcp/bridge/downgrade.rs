@@ -38,8 +38,7 @@ use super::passed::Passed;
 use crate::mcp::error::{Code, asks_in_vain, error_frame};
 use crate::mcp::frame::{Kind, Method};
 use crate::mcp::id::RequestId;
-use crate::mcp::members::{decode, members};
-use crate::mcp::related::cancelled;
+use crate::mcp::related::{cancelled, reason};
 use crate::mcp::splice;
 
 /// One client and its backend.
@@ -204,19 +203,18 @@ impl Downgrade {
 
     /// Whoever waited for the answer to this request does so no more.
     fn call_off(&mut self, id: &RequestId, cancel: &Frame, now: Duration, out: &mut Passed) {
-        let reason = members(cancel.payload(), ["reason"]).ok().and_then(|[reason]| decode(reason?));
-        let reason = reason.as_deref().unwrap_or("the client does not wait for it any more");
+        let reason = reason(cancel);
         if let Stage::Discovering(opening) = &mut self.stage {
             if opening.id != *id {
                 return opening.release(id);
             }
-            out.to_backend.push(cancelled(&opening.number, reason));
+            out.to_backend.push(cancelled(&opening.number, &reason));
             let held = opening.take_held();
             self.stage = Stage::Fresh;
             return held.into_iter().for_each(|frame| self.client_says(frame, now, out));
         }
         if !self.listening.call_off(id) {
-            self.drop_request(id, reason, out);
+            self.drop_request(id, &reason, out);
         }
     }
 

@@ -9,11 +9,10 @@ use std::time::Duration;
 use super::passed::Passed;
 use super::upgrade::may_ask;
 use super::waiting::Waiting;
-use super::{Era, Frame, Sides};
-use crate::mcp::discover::{discover, era_shown};
+use super::{Frame, Sides};
+use crate::mcp::discover::discover;
 use crate::mcp::error::{Code, error_frame};
 use crate::mcp::frame::{Kind, Method};
-use crate::mcp::id::RequestId;
 use crate::mcp::splice;
 
 /// How long a backend may take to show its era before it is asked to begin in the other one. Some clients wait 10
@@ -24,27 +23,20 @@ const PATIENCE: Duration = Duration::from_secs(4);
 #[derive(Debug)]
 pub(super) struct Probing {
     sides: Sides,
-    question: RequestId,
     held: Waiting,
     deadline: Option<Duration>,
 }
 
 impl Probing {
     pub(super) fn begin(sides: Sides, out: &mut Passed) -> Self {
-        let (frame, question) = discover();
-        out.to_backend.push(frame);
-        Self { sides, question, held: Waiting::default(), deadline: None }
+        let (question, _) = discover();
+        out.to_backend.push(question);
+        Self { sides, held: Waiting::default(), deadline: None }
     }
 
     /// What has been called off before it was sent never reaches the backend, whichever era it is of.
     pub(super) fn client_says(&mut self, frame: Frame, out: &mut Passed) {
         self.held.hold(frame, out);
-    }
-
-    /// What the backend is, if this tells.
-    pub(super) fn backend_says(&self, frame: &Frame) -> Option<Era> {
-        let answers = matches!(frame.kind(), Kind::Response(Some(id)) if *id == self.question);
-        answers.then(|| era_shown(frame))
     }
 
     pub(super) fn backend_runs(&mut self, now: Duration) {

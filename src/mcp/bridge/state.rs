@@ -31,6 +31,16 @@ impl Bridge {
         matches!(self.way, Way::Direct)
     }
 
+    /// What the backend speaks whose clients speak this, as far as that is known now.
+    pub fn spoken(&self, clients: Era) -> Option<Era> {
+        match &self.way {
+            Way::Direct => Some(clients),
+            Way::Upgrade(_) => Some(Era::Handshake),
+            Way::Downgrade(_) => Some(Era::Stateless),
+            Way::Watching(_) | Way::Probing(_) => None,
+        }
+    }
+
     /// What clients are told of a backend that would not begin a conversation.
     pub fn refusal(&self) -> Option<&Failure> {
         match &self.way {

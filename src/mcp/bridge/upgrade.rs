@@ -20,12 +20,13 @@
 //!         ▲                                                                                            │
 //!         └── the client is back, and the backend has answered meanwhile ──────────────────────────────┘
 //! ```
-//! Parked is left only by the client, or by time: after 5 minutes, or 30 seconds where another call waits for its turn,
-//! the call is called off. Until then an answer of the backend is kept (then nothing is called off), and questions that
-//! it withdraws are not asked again. A client that is back without everything is asked for the rest at once: Parked
-//! again, with another state. What its client calls off ends in any other state, too; in Queued the backend never
-//! hears of it. Error -32042 of the backend, which wants URLs opened first, is an answer: the client gets
-//! `input_required`, and its retry is a new call, Queued.
+//! Parked is left only by the client, or by time: after 5 minutes, or 30 seconds where another call waits for its
+//! turn, the call is called off. Until then an answer of the backend is kept (then nothing is called off), and
+//! questions that it withdraws are not asked again. A client that is back without everything is asked for the rest
+//! at once: Parked again, with another state. What its client calls off ends in any other state, too; in Queued
+//! the backend never hears of it. A backend that has not answered a call which ended may still be at work on it,
+//! so no other call of this kind comes to it then (`is_spent`). Error -32042 of the backend, which wants URLs
+//! opened first, is an answer: the client gets `input_required`, and its retry is a new call, Queued.
 //!
 //! Only one call is out of Queued; every other request passes at once. Where clients can be asked nothing, so do calls.
 //!

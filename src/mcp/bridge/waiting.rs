@@ -58,12 +58,12 @@ impl Waiting {
 
     /// Whether this request waits.
     pub(super) fn holds(&self, id: &RequestId) -> bool {
-        self.frames.iter().any(|frame| is_request(frame, id))
+        self.frames.iter().any(|frame| frame.is_request(id))
     }
 
     /// Whether this request waited. It does no more.
     pub(super) fn remove(&mut self, id: &RequestId) -> bool {
-        let Some(at) = self.frames.iter().position(|frame| is_request(frame, id)) else { return false };
+        let Some(at) = self.frames.iter().position(|frame| frame.is_request(id)) else { return false };
         self.bytes -= self.frames.remove(at).map_or(0, |frame| frame.bytes().len());
         true
     }
@@ -85,10 +85,6 @@ impl Waiting {
     pub(super) fn take(&mut self) -> VecDeque<Frame> {
         std::mem::take(self).frames
     }
-}
-
-fn is_request(frame: &Frame, id: &RequestId) -> bool {
-    matches!(frame.kind(), Kind::Request(own, _) if own == id)
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use super::Frame;
 use super::downgrade::Downgrade;
 use crate::mcp::discover::may_be_stateless;
 use crate::mcp::frame::{Kind, Method};
-use crate::mcp::id::RequestId;
 
 #[derive(Debug)]
 pub(super) struct Watching {
@@ -34,7 +33,7 @@ impl Watching {
         match frame.kind() {
             Kind::Request(_, Method::Initialize) => self.initialize = Some(frame.clone()),
             Kind::Notification(Method::Cancelled(Some(id))) => {
-                self.initialize.take_if(|initialize| is_request(initialize, id));
+                self.initialize.take_if(|initialize| initialize.is_request(id));
             }
             _ => {}
         }
@@ -42,7 +41,7 @@ impl Watching {
 
     pub(super) fn backend_says(&mut self, frame: &Frame) -> Seen {
         let Kind::Response(Some(id)) = frame.kind() else { return Seen::Nothing };
-        let answered = self.initialize.take_if(|initialize| is_request(initialize, id));
+        let answered = self.initialize.take_if(|initialize| initialize.is_request(id));
         match answered {
             Some(_) if !frame.is_error() => Seen::Agreed,
             Some(initialize) if may_be_stateless(frame) => Seen::Refused(initialize),
@@ -53,8 +52,4 @@ impl Watching {
     pub(super) fn into_downgrade(self) -> Box<Downgrade> {
         self.downgrade
     }
-}
-
-fn is_request(frame: &Frame, id: &RequestId) -> bool {
-    matches!(frame.kind(), Kind::Request(own, _) if own == id)
 }

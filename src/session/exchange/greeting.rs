@@ -40,8 +40,7 @@ impl Exchange {
     /// Lets go of a request that is held. Says whether there was one.
     pub(super) fn release(&mut self, id: &RequestId) -> bool {
         let Stage::Greeting { held, bytes, .. } = &mut self.stage else { return false };
-        let is_it = |frame: &Frame| matches!(frame.kind(), Kind::Request(own, _) if own == id);
-        let Some(at) = held.iter().position(is_it) else { return false };
+        let Some(at) = held.iter().position(|frame| frame.is_request(id)) else { return false };
         *bytes -= held.remove(at).bytes().len() + 1;
         true
     }

@@ -10,6 +10,7 @@ use super::requests::Request;
 use super::{Addressed, Exchange, FromClient, Said, Unfit};
 use crate::catalog::Offer;
 use crate::mcp::{Code, Failure, Frame, Kind, Listed, error_frame};
+use crate::telemetry::Span;
 
 /// A client's message that uses nothing which is not offered: no other goes to the backend.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(super) struct Admitted<'a> {
     pub(super) now: Instant,
     /// What may be seen of the answer.
     pub(super) offer: Offer,
+    /// Lasts until it is answered.
+    pub(super) span: Span,
     /// Made here only.
     _seal: (),
 }
@@ -27,10 +30,11 @@ pub(super) struct Admitted<'a> {
 impl Exchange {
     /// Admits a message, or says what becomes of it instead. One that expects no answer gets none.
     pub(super) fn admit<'a>(&self, said: Said<'a>) -> Result<ControlFlow<FromClient, Admitted<'a>>, Unfit> {
-        let Said { frame, stream, revision, now, offer } = said;
+        let Said { frame, stream, revision, now, offer, span } = said;
         let offer = self.offer.and(offer);
         let Err(misuse) = frame.check_call().and_then(|()| offer.check(&frame)) else {
-            return Ok(ControlFlow::Continue(Admitted { frame, stream, revision, now, offer, _seal: () }));
+            let admitted = Admitted { frame, stream, revision, now, offer, span, _seal: () };
+            return Ok(ControlFlow::Continue(admitted));
         };
         let Kind::Request(id, _) = frame.kind() else { return Ok(ControlFlow::Break(FromClient::Drop)) };
         // Its error would be taken for the answer to the other.
@@ -81,7 +85,14 @@ mod tests {
 
     fn say(exchange: &mut Exchange, text: &str, offer: &Offer) -> Result<FromClient, Unfit> {
         let (stream, now) = (StreamId::LISTENING, Instant::now());
-        let said = Said { frame: frame(text), stream, revision: Some("2025-06-18"), now, offer };
+        let said = Said {
+            frame: frame(text),
+            stream,
+            revision: Some("2025-06-18"),
+            now,
+            offer,
+            span: Span::default(),
+        };
         exchange.client_says(said, String::new)
     }
 

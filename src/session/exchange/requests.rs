@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::super::outbox::StreamId;
 use crate::catalog::Offer;
 use crate::mcp::{Listed, Origin, RequestId};
+use crate::telemetry::Span;
 
 /// A table by id, in which deadlines, progress tokens and streams can be looked up too.
 #[derive(Debug)]
@@ -41,6 +42,10 @@ pub(super) struct Request {
     pub(super) lists: Option<Listed>,
     /// What its client may see of the answer, and be told where it is a subscription.
     pub(super) offer: Offer,
+    /// When it went to the backend.
+    pub(super) asked_at: Option<Instant>,
+    /// The time that the backend takes: lasts as long as this.
+    pub(super) span: Span,
     deadline: Option<Instant>,
 }
 
@@ -62,7 +67,7 @@ pub(super) struct Settled {
 }
 
 impl Request {
-    pub(super) fn new(stream: StreamId, purpose: Purpose) -> Self {
+    pub(super) fn new(stream: StreamId, purpose: Purpose, span: Span) -> Self {
         Self {
             stream,
             purpose,
@@ -70,6 +75,8 @@ impl Request {
             token: None,
             lists: None,
             offer: Offer::EVERYTHING,
+            asked_at: None,
+            span,
             deadline: None,
         }
     }
@@ -96,7 +103,10 @@ impl Requests {
     pub(super) fn insert(&mut self, id: RequestId, mut request: Request, now: Instant) {
         if request.purpose == Purpose::Listen {
             self.listens += 1;
-        } else if let Some(timeout) = self.timeout {
+        } else {
+            request.asked_at = Some(now);
+        }
+        if let Some(timeout) = self.timeout.filter(|_| request.purpose != Purpose::Listen) {
             request.deadline = Some(now + timeout);
             self.order.push_back((now + timeout, id.clone()));
         }
@@ -152,9 +162,14 @@ impl Requests {
         self.open.len()
     }
 
+    /// How many wait for something else than the end of a subscription.
+    pub(super) fn waiting(&self) -> usize {
+        self.open.len() - self.listens
+    }
+
     /// Whether nobody waits for anything but the end of a subscription.
     pub(super) fn is_idle(&self) -> bool {
-        self.open.len() == self.listens
+        self.waiting() == 0
     }
 
     /// The request that wants progress under this name.

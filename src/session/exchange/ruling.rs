@@ -6,6 +6,7 @@ use super::super::outbox::StreamId;
 use super::requests::Settled;
 use crate::catalog::Offer;
 use crate::mcp::{Failure, Frame};
+use crate::telemetry::Span;
 
 /// A message of a client, with what came beside it.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(in crate::session) struct Said<'a> {
     pub(in crate::session) now: Instant,
     /// What it may use and see, beside what its session may.
     pub(in crate::session) offer: &'a Offer,
+    /// Lasts until it is answered.
+    pub(in crate::session) span: Span,
 }
 
 /// What becomes of a client's message.
@@ -58,6 +61,8 @@ pub(in crate::session) struct Addressed {
     pub(in crate::session) frame: Option<Frame>,
     /// Whether the stream ends with it.
     pub(in crate::session) last: bool,
+    /// When what it answers went to the backend.
+    pub(in crate::session) asked_at: Option<Instant>,
 }
 
 /// Why a message cannot be taken. The client is at fault, or in too much of a hurry.
@@ -75,11 +80,12 @@ pub(in crate::session) enum Unfit {
 
 impl Addressed {
     pub(super) fn message(stream: StreamId, frame: Frame) -> Self {
-        Self { stream, frame: Some(frame), last: false }
+        Self { stream, frame: Some(frame), last: false, asked_at: None }
     }
 
     pub(super) fn answer(settled: &Settled, frame: Frame) -> Self {
-        Self { stream: settled.request.stream, frame: Some(frame), last: settled.last }
+        let Settled { request, last, .. } = settled;
+        Self { stream: request.stream, frame: Some(frame), last: *last, asked_at: request.asked_at }
     }
 
     pub(super) fn failure(settled: &Settled, failure: &Failure) -> Self {
@@ -87,6 +93,6 @@ impl Addressed {
     }
 
     pub(super) fn end(settled: &Settled) -> Self {
-        Self { stream: settled.request.stream, frame: None, last: settled.last }
+        Self { stream: settled.request.stream, frame: None, last: settled.last, asked_at: None }
     }
 }

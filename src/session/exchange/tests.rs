@@ -32,7 +32,7 @@ fn client(exchange: &mut Exchange, frame: Frame, revision: Option<&str>) -> Resu
 }
 
 fn said(frame: Frame, stream: StreamId, now: Instant) -> Said<'static> {
-    Said { frame, stream, revision: None, now, offer: &Offer::EVERYTHING }
+    Said { frame, stream, revision: None, now, offer: &Offer::EVERYTHING, span: Default::default() }
 }
 
 fn open() -> Exchange {

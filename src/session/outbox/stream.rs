@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -53,6 +54,8 @@ pub struct Delivery {
     pub frames: Vec<Frame>,
     /// Nothing comes behind them on this stream.
     pub last: bool,
+    /// How long they have waited for a reader at most.
+    pub waited: Duration,
 }
 
 /// What is handed to the reader at once, in bytes; a larger message goes alone.
@@ -219,13 +222,15 @@ impl Stream {
         self.next += frames.len() as u64;
         self.ahead -= bytes;
         self.behind += bytes;
-        self.progress = Instant::now();
+        let now = Instant::now();
+        let waited = now.saturating_duration_since(self.progress);
+        self.progress = now;
         if !keeps {
             self.events.drain(..frames.len());
             self.behind = 0;
             self.first = self.next;
         }
-        Delivery { first, frames, last: self.is_over() }
+        Delivery { first, frames, last: self.is_over(), waited }
     }
 
     /// The number of the event that comes next.

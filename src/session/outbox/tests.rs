@@ -116,6 +116,27 @@ async fn what_a_client_missed_is_replayed_from_that_stream_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn that_nothing_was_missed_is_known_of_streams_that_are_gone() {
+    let mut outbox = Outbox::new(1000, true, Instant::now());
+    let mut calls = Vec::new();
+    for _ in 0..2 * MAX_EXHAUSTED {
+        let call = outbox.open(Instant::now());
+        let ticket = attach(&mut outbox, call, None);
+        push(&mut outbox, call, 1);
+        outbox.complete(call);
+        take(&mut outbox, call, ticket).unwrap();
+        outbox.detach(call, ticket);
+        calls.push(call);
+    }
+    push(&mut outbox, LISTENING, 5000);
+    let last = *calls.last().unwrap();
+    assert!(outbox.streams.len() == 1 && outbox.attach(last, Some(1), Instant::now()).is_err());
+    // What came before its last event is gone, and for good.
+    assert!(outbox.is_exhausted(last, 1) && !outbox.is_exhausted(last, 0));
+    assert!(!outbox.is_exhausted(calls[0], 1) && outbox.exhausted.len() == MAX_EXHAUSTED);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_kept_is_bounded_and_ended_streams_go_first() {
     let mut outbox = Outbox::new(2000, true, Instant::now());
     let (old, open) = (outbox.open(Instant::now()), outbox.open(Instant::now()));

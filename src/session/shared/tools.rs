@@ -80,7 +80,7 @@ impl Session {
         let mut cursor = None;
         for _ in 0..MAX_PAGES {
             let question = list_tools(cursor.as_deref());
-            let mut reader = self.deliver([question], None, &Offer::EVERYTHING).ok()??;
+            let mut reader = self.deliver([question], None, &Offer::EVERYTHING, Instant::now()).ok()??;
             let answer = reader.next().await?.frames.pop().filter(|answer| !answer.is_error())?;
             cursor = headers.add_page(&answer);
             if cursor.is_none() {

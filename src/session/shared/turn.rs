@@ -1,7 +1,6 @@
 //! Which of the backends for the same clients takes a request now.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::super::Session;
 use crate::mcp::Enveloped;
@@ -52,20 +51,24 @@ impl Turn {
 impl Session {
     /// Keeps it for one call, if it takes them one at a time, and takes one now.
     fn reserve(&self) -> Option<Hold> {
-        let state = self.state();
+        let mut state = self.state();
         if !state.bridge.takes_turns() {
             return Some(Hold::Shared);
         }
-        let is_free = !state.bridge.is_taken() && !self.reserved.swap(true, Ordering::AcqRel);
-        is_free.then_some(Hold::Reserved)
+        if state.reserved || state.bridge.is_taken() {
+            return None;
+        }
+        state.reserved = true;
+        Some(Hold::Reserved)
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
         if self.hold == Hold::Reserved {
-            self.session.reserved.store(false, Ordering::Release);
-            self.session.tell_if_free(&self.session.state());
+            let mut state = self.session.state();
+            state.reserved = false;
+            self.session.tell_if_free(&state);
         }
     }
 }

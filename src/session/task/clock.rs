@@ -48,6 +48,9 @@ impl Task {
         if state.abandoned {
             return Err(End::ClientLeft);
         }
+        if state.dismissed {
+            return Err(End::Dismissed);
+        }
         self.review(state, now)?;
         if let Some(refusal) = state.bridge.refusal() {
             return Err(End::Refused(Some(refusal.message.clone())));

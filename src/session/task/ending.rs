@@ -26,8 +26,9 @@ pub(super) struct Listed {
     session: Arc<Session>,
     sessions: Sessions,
     pub(super) shared_as: Option<ShareKey>,
-    /// Why it has ended.
+    /// Why it has ended, and the word for it.
     ended: String,
+    why: &'static str,
 }
 
 const FAILED: &str = "the session failed inside the gateway";
@@ -35,8 +36,8 @@ const FAILED: &str = "the session failed inside the gateway";
 impl Listed {
     pub(super) fn new(session: Arc<Session>, sessions: Sessions, shared_as: Option<ShareKey>) -> Self {
         audit::record(Event::SessionOpened(session.of()));
-        sessions.registry.tend(&session);
-        Self { session, sessions, shared_as, ended: FAILED.into() }
+        sessions.registry.ledger.tend(&session);
+        Self { session, sessions, shared_as, ended: FAILED.into(), why: "failed" }
     }
 
     fn unlist(&self) {
@@ -58,9 +59,10 @@ impl Task {
         if let Some(link) = link.as_mut().filter(|_| exit.is_some()) {
             link.life.hear_out().await;
         }
-        let last_words = link.as_ref().and_then(|link| link.life.last_words());
+        let last_words = link.as_ref().and_then(|link| link.life.last_words(str::to_owned));
         let (server, timeouts) = (self.session.plan.server(), &self.sessions.timeouts);
         let reason = end.reason(server, timeouts, exit, last_words.as_deref());
+        self.note_failure(&end, exit, link.as_ref());
         let failure = Failure::new(Code::Internal, reason);
         self.listed.unlist();
         let orderly = matches!(end, End::Drained | End::ShutDown | End::Lifetime);
@@ -74,8 +76,23 @@ impl Task {
                 audit::record(Event::ServerKilled(self.session.of()));
             }
         }
+        self.listed.why = end.word();
         // Without the server's last words, which may hold anything.
         self.listed.ended = end.reason(self.session.plan.server(), &self.sessions.timeouts, exit, None);
+    }
+
+    /// Tells the operator if it was the backend that ended the session, and not as backends should.
+    fn note_failure(&self, end: &End, exit: Option<Exit>, link: Option<&Link>) {
+        if !end.is_failure(exit) {
+            return;
+        }
+        let reason = match end {
+            End::NotStarted(failed) => failed.to_string(),
+            end => end.reason(self.session.plan.server(), &self.sessions.timeouts, exit, None),
+        };
+        let stderr =
+            link.map(|link| link.life.last_lines(|text| self.session.plan.conceal(text))).unwrap_or_default();
+        self.sessions.registry.ledger.failed(&self.session, &reason, &stderr);
     }
 
     /// How the backend has ended, if it has.
@@ -141,7 +158,7 @@ impl State {
 impl Drop for Listed {
     fn drop(&mut self) {
         self.unlist();
-        self.sessions.registry.leave(&self.session);
+        self.sessions.registry.ledger.leave(&self.session, self.why);
         self.session.state().close(&Failure::new(Code::Internal, FAILED));
         audit::record(Event::SessionEnded(self.session.of(), &self.ended));
     }

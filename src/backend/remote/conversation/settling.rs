@@ -33,7 +33,8 @@ impl Conversation {
                 match opened {
                     Ok(stream) => {
                         self.way = Way::Legacy(stream.endpoint.clone());
-                        self.running.spawn(async move { Event::Closed(stream.read().await) });
+                        let reading = async move { Event::Closed(stream.read().await) };
+                        self.spawn(None, reading);
                         if asks_era && let Some(waiting) = self.take() {
                             self.peer.fail(&waiting.frame, &Fault::Older).await;
                         }
@@ -146,7 +147,8 @@ impl Conversation {
             let (peer, url, head, generation) =
                 (self.peer.clone(), url.clone(), self.head.clone(), self.generation);
             let listening = async move { Event::Silent(listen(peer, url, head).await, generation) };
-            let before = self.listening.replace(self.running.spawn(listening));
+            let now = self.spawn(None, listening);
+            let before = self.listening.replace(now);
             before.iter().for_each(AbortHandle::abort);
         }
     }
@@ -155,7 +157,7 @@ impl Conversation {
     pub(super) fn open_stream(&mut self) {
         self.is_opening = true;
         let (peer, part) = (self.peer.clone(), self.on_the_way.part(0, Takes::Bytes, true));
-        self.running.spawn(async move {
+        self.spawn(None, async move {
             let opened = legacy::open(&peer).await.map(Box::new);
             Event::Opened(part, opened)
         });
@@ -166,7 +168,7 @@ impl Conversation {
         let Some(initialize) = self.initialize.clone().filter(|_| !self.begins_again) else { return };
         self.begins_again = true;
         let (peer, url, part) = (self.peer.clone(), self.url(), self.on_the_way.part(0, Takes::Bytes, true));
-        self.running.spawn(async move {
+        self.spawn(None, async move {
             let begun = begin(peer, url, &initialize).await;
             Event::Begun(part, begun)
         });

@@ -6,7 +6,7 @@ use crate::mcp::edits::Edits;
 use crate::mcp::frame::Frame;
 use crate::mcp::id::RequestId;
 use crate::mcp::introduction::Introduction;
-use crate::mcp::ladder::{CAPABILITIES, CLIENT, LOG_LEVEL, VERSION};
+use crate::mcp::ladder::{CAPABILITIES, CLIENT, ENVELOPE, LOG_LEVEL, VERSION};
 use crate::mcp::level::Level;
 use crate::mcp::members::members;
 use crate::mcp::splice;
@@ -99,14 +99,10 @@ impl Envelope {
         let mut comes: Vec<_> =
             Some(comes.to_owned()).filter(|comes| !comes.is_empty()).into_iter().collect();
         match meta {
-            Some(meta) => edits.reshape(meta, is_envelope, &*self.text).ok()?,
+            Some(meta) => edits.reshape(meta, |name| ENVELOPE.contains(&name), &*self.text).ok()?,
             None => comes.push(format!(r#""_meta":{}"#, self.meta())),
         }
         edits.reshape(params, |name| goes.contains(&name), comes.join(",")).ok()?;
         Some(edits.done(Some(number)))
     }
-}
-
-fn is_envelope(name: &str) -> bool {
-    [VERSION, CAPABILITIES, CLIENT, LOG_LEVEL].contains(&name)
 }

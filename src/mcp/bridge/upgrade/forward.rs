@@ -6,12 +6,11 @@ use super::conversation::Conversation;
 use super::requests::{Carried, Open};
 use super::{Frame, opening};
 use crate::mcp::bridge::passed::Passed;
-use crate::mcp::edits::Edits;
 use crate::mcp::error::{Code, error_frame};
 use crate::mcp::frame::{Kind, Method};
 use crate::mcp::id::RequestId;
 use crate::mcp::level::Level;
-use crate::mcp::members::members;
+use crate::mcp::related::{cancelled, reason};
 use crate::mcp::shape::Shape;
 use crate::mcp::splice;
 
@@ -85,16 +84,12 @@ impl Conversation {
     }
 
     /// A client waits for this no more.
-    pub(super) fn call_off(&mut self, id: &RequestId, frame: &Frame, now: Duration, out: &mut Passed) {
+    pub(super) fn call_off(&mut self, id: &RequestId, cancel: &Frame, now: Duration, out: &mut Passed) {
         if self.calls.queue.remove(id) || self.subscriptions.cancel(id, &mut self.ids, out) {
             return;
         }
         let Some(own) = self.abandon(id) else { return };
-        let mut edits = Edits::of(frame);
-        if let Ok([Some(token)]) = members(frame.payload(), ["requestId"]) {
-            edits.replace(token, own.token().to_owned());
-        }
-        out.to_backend.push(splice::notification("notifications/cancelled", edits.done(None).payload()));
+        out.to_backend.push(cancelled(&own, &reason(cancel)));
         if self.is_current(&own) {
             self.calls.is_doubtful = true;
             self.end_call(now, out);
