@@ -6,6 +6,7 @@
 
 mod address;
 mod door;
+mod handover;
 mod login;
 mod machine;
 mod operator;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::door::Door;
+pub use self::handover::{HandedOver, Handovers, Vouched};
 pub use self::login::{LOGIN_LASTS, Login};
 pub use self::machine::Machine;
 pub use self::operator::{AdminGate, Intent, LOGIN_COOKIE, NotOperator, Operator, Visit};
@@ -60,6 +62,8 @@ pub struct Presented<'a> {
     pub fly_client_ip: Vec<&'a [u8]>,
     /// Every `X-Forwarded-For` value.
     pub forwarded_for: Vec<&'a [u8]>,
+    /// What another node says of it that has let it in.
+    pub vouched: Option<Vouched>,
 }
 
 /// Proof that a request was admitted, and for whom.
@@ -105,6 +109,8 @@ pub struct Secrets<'s> {
     pub tenant: Option<&'s Secret>,
     /// Of the operator.
     pub admin: Option<&'s Secret>,
+    /// Of all nodes.
+    pub cluster: Option<&'s Secret>,
 }
 
 /// The one place where requests are admitted.
@@ -187,10 +193,14 @@ impl Gate {
         let Some((key, tenant)) = self.owner(secret) else {
             return Err(self.refuse(self.addresses.client(presented)));
         };
-        let allowance = tenant.rates.request().map_err(|allowance| {
-            audit::record(Event::TenantLimited(&tenant.id, "requests"));
-            Denied::Rate("request", allowance)
-        })?;
+        let allowance = match presented.vouched {
+            // It has been counted where it came in.
+            Some(_) => None,
+            None => tenant.rates.request().map_err(|allowance| {
+                audit::record(Event::TenantLimited(&tenant.id, "requests"));
+                Denied::Rate("request", allowance)
+            })?,
+        };
         Ok(Permit { tenant: tenant.clone(), key, rights: self.rights.clone(), allowance })
     }
 

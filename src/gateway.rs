@@ -1,6 +1,7 @@
 //! The composition root: settings become parts, leaf to edge; then they run until told to stop.
 
 mod look_in;
+mod nodes;
 mod operator;
 mod prefetch;
 mod reload;
@@ -24,6 +25,7 @@ pub use self::prefetch::{Fetch, Prefetch};
 pub use self::reload::Load;
 
 use self::look_in::LookingIn;
+use self::nodes::{Joined, join};
 use self::reload::Reloader;
 use crate::access::{Gate, Machine, Secrets};
 use crate::admin::{Admin, Controls, Orders, Tries};
@@ -44,6 +46,8 @@ pub struct Gateway {
     listening: Listening,
     /// Present if there is a secret for it.
     admin: Option<(Arc<Admin>, Listening)>,
+    /// Where other nodes reach this one, if there are any.
+    nodes: Option<Listening>,
     /// What the operator wants done.
     orders: Orders,
     machine: Machine,
@@ -94,7 +98,8 @@ impl Gateway {
         let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let starter = Arc::new(Starter::new(settings, lifecycle.clone())?);
         tell(starter.report());
-        let sessions = Sessions::new(settings, starter.clone(), lifecycle.clone());
+        let (cluster, nodes) = join(settings, secrets.cluster, &lifecycle)?;
+        let sessions = Sessions::new(settings, starter.clone(), lifecycle.clone(), cluster.mint());
         let bodies = Bodies::new(settings);
         let (sender, policy) = watch::channel(Arc::new(Policy { gate, catalog, sessions, bodies }));
         let reloader = Reloader::new(load, settings.clone(), sender, starter.clone(), lifecycle.clone());
@@ -104,6 +109,7 @@ impl Gateway {
             connections: Connections::new(&settings.limits, descriptors.unwrap_or(u64::MAX)),
             heartbeat: settings.timeouts.heartbeat,
             refusals: Refusals::default(),
+            cluster: Arc::new(cluster),
             since: Instant::now(),
         });
         let timeouts = settings.timeouts.clone();
@@ -114,7 +120,7 @@ impl Gateway {
         let admin = guarded.map(|(gate, listening)| {
             (Arc::new(Admin::new(gate, front.clone(), controls, examiner, tries)), listening)
         });
-        Ok(Self { front, reloader, starter, listening, admin, orders, machine, lifecycle, timeouts })
+        Ok(Self { front, reloader, starter, listening, admin, nodes, orders, machine, lifecycle, timeouts })
     }
 
     /// Where clients connect.
@@ -150,6 +156,10 @@ impl Gateway {
         let address = self.listening.address;
         let mut server = http::serve(self.listening, &self.front, self.timeouts.stalled_reader)?;
         let handle = server.handle();
+        let joined = self
+            .nodes
+            .map(|nodes| Joined::begin(nodes, &self.front, self.timeouts.stalled_reader, &self.lifecycle))
+            .transpose()?;
         // From here on a signal does what it should.
         tracing::info!(%address, "listening");
         let _tidy = self.lifecycle.spawn_bound(tidy(self.front.clone(), self.starter.clone(), self.machine)?);
@@ -172,7 +182,7 @@ impl Gateway {
         let last = self.timeouts.eof + self.timeouts.term + SLACK;
         let drained = self.lifecycle.shut_down(self.timeouts.drain, last);
         let outcome = tokio::select! {
-            gone = stop(drained, server, handle, looking_in) => if gone { Outcome::Stopped } else { Outcome::Failed },
+            gone = stop(drained, server, handle, joined, looking_in) => if gone { Outcome::Stopped } else { Outcome::Failed },
             number = signals.next() => {
                 tracing::warn!(signal = number, "second signal: ending at once");
                 self.starter.kill_all();
@@ -211,6 +221,7 @@ async fn stop(
     drained: impl Future<Output = bool>,
     server: Server,
     handle: ServerHandle,
+    joined: Option<Joined>,
     looking_in: Option<LookingIn>,
 ) -> bool {
     let serving = async {
@@ -218,6 +229,10 @@ async fn stop(
     };
     let stopping = async {
         let gone = drained.await;
+        // Whose clients are answered by other nodes hear the end of it, too.
+        if let Some(joined) = joined {
+            joined.end().await;
+        }
         handle.stop(true).await;
         if let Some(looking_in) = looking_in {
             looking_in.end().await;

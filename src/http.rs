@@ -6,6 +6,8 @@
 //! them, `cors` is what a browser needs. `sse` and `message` are the two halves of the `sse` transport; `mcp` is
 //! the endpoint that the two others share, each of which has a file of its name. `health` needs no secret.
 //!
+//! `entered` lets a request in and finds out whether it is answered here; `handover` has another node answer, whose
+//! words `relayed` passes on; `nodes` is where other nodes do the same.
 //! `server` listens, and gives each request what `traced` has for it; `connections` and `connection` see to it
 //! that nobody takes all connections or keeps one for nothing, `in_flight` the same for bodies.
 //! `operator` is the listener of the operator, whose routes are others'.
@@ -17,16 +19,20 @@ mod call;
 mod connection;
 mod connections;
 mod cors;
+mod entered;
 mod error;
 // Open to benches/instructions.
 pub mod event;
+mod handover;
 mod health;
 mod in_flight;
 mod mcp;
 mod media_range;
 mod message;
+mod nodes;
 mod operator;
 mod refusals;
+mod relayed;
 mod route;
 mod server;
 mod sse;
@@ -51,12 +57,14 @@ pub use self::error::{not_operator, nothing_to_see, problem, try_later, turning_
 pub use self::health::{answer as answer_json, glance, not_looking};
 pub use self::operator::{keep_for_operator, serve_admin};
 pub use self::refusals::Refusals;
+pub use self::nodes::serve_nodes;
 pub use self::server::{Listening, bind, serve};
 
 use self::route::Route;
-use self::worker::Worker;
+use self::worker::{Side, Worker};
 use crate::access::Gate;
 use crate::catalog::Catalog;
+use crate::cluster::Cluster;
 use crate::session::Sessions;
 
 /// What the routes work with.
@@ -72,6 +80,8 @@ pub struct Front {
     pub heartbeat: Duration,
     /// What was refused.
     pub refusals: Refusals,
+    /// Other nodes, if there are any.
+    pub cluster: Arc<Cluster>,
     /// When the gateway started.
     pub since: Instant,
 }
@@ -97,8 +107,8 @@ impl Front {
 }
 
 /// What answers on one worker.
-fn routes(front: &Arc<Front>) -> impl Fn(&mut ServiceConfig) + use<> {
-    let worker = Rc::new(Worker::new(front.clone()));
+fn routes(front: &Arc<Front>, side: Side) -> impl Fn(&mut ServiceConfig) + use<> {
+    let worker = Rc::new(Worker::new(front.clone(), side));
     move |config| {
         let worker = worker.clone();
         config.default_service(web::to(move |request, payload| route(request, payload, worker.clone())));
@@ -108,6 +118,9 @@ fn routes(front: &Arc<Front>) -> impl Fn(&mut ServiceConfig) + use<> {
 async fn route(request: HttpRequest, payload: Payload, worker: Rc<Worker>) -> HttpResponse {
     let route = Route::of(request.uri().path(), &worker.front.base_path);
     traced::goes_to(&request, route);
+    if worker.side == Side::Nodes && !matches!(route, Some(Route::Mcp | Route::Message)) {
+        return nodes::answer(&request, &worker.front);
+    }
     match route {
         Some(Route::Mcp) => mcp::route(request, payload, &worker).await,
         Some(Route::Message) => message::route(request, payload, &worker).await,

@@ -11,6 +11,7 @@
 //!
 //! Three transports meet in the same sessions: `sse`, `streamable` and `stateless` ([`session::Transport`]).
 //! A client's end of a stream is [`session::Reader`], the requests' end of a session [`session::Session`].
+//! Where several gateways serve the same clients, a request for a session of another is handed over ([`cluster`]).
 //! A request sees one version of the settings from end to end ([`http::Policy`]); what outlives it follows the
 //! rights that it rests on ([`access::Standing`]). What is decided on the way is told by [`audit`]; lines of the
 //! log say on whose account they are, and spans go to a collector ([`telemetry`]). The operator looks in, steers,
@@ -25,6 +26,7 @@ pub mod audit;
 pub mod backend;
 pub mod catalog;
 pub mod cli;
+pub mod cluster;
 pub mod demo;
 pub mod doctor;
 pub mod gateway;

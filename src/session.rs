@@ -56,7 +56,7 @@ use crate::access::SecretHash;
 use crate::audit::Of;
 use crate::backend::{Backlog, Outlet, Sent};
 use crate::catalog::{LaunchPlan, Offer};
-use crate::ids::{SessionId, SessionTag, draw_key};
+use crate::ids::{Mint, SessionId, SessionTag, draw_key};
 use crate::lifecycle::Lifecycle;
 use crate::mcp::{Bridge, Era, Failure, Kind, Seal, Sides};
 use crate::settings::{Limits, Timeouts};
@@ -155,6 +155,7 @@ impl Session {
         known: Known,
         settings: (&Limits, &Timeouts),
         lifecycle: Lifecycle,
+        mint: &Mint,
     ) -> Result<Self, NotOpened> {
         let (limits, timeouts) = settings;
         let now = Instant::now();
@@ -168,11 +169,11 @@ impl Session {
             profile: known.profile,
             introduction: known.introduction,
             server: plan.server().to_string(),
-            seal: Seal::new(draw_key().map_err(|_| NotOpened::NoRandom)?),
+            seal: Seal::new(draw_key().map_err(|_| NotOpened::NoRandom)?).marked(mint.mark()),
         });
         let mut to_backend = Backlog::default();
         first.to_backend.into_iter().for_each(|frame| to_backend.push(frame));
-        let id = SessionId::draw().map_err(|_| NotOpened::NoRandom)?;
+        let id = mint.draw().map_err(|_| NotOpened::NoRandom)?;
         Ok(Self {
             tag: id.tag(),
             id,

@@ -8,6 +8,7 @@ mod access;
 mod admin;
 mod catalog;
 mod choice;
+mod cluster;
 mod import;
 mod invalid;
 mod layers;
@@ -25,6 +26,7 @@ mod unknown;
 pub use self::access::{Access, BlockedEnv, ClientAddress, Network, Tenant, TenantRate};
 pub use self::admin::{Admin, AdminAddress};
 pub use self::catalog::{Server, ServerEra};
+pub use self::cluster::{Cluster, Reach};
 pub use self::invalid::Invalid;
 pub use self::limits::{Limits, Rate, Timeouts};
 pub use self::listen::Listen;
@@ -60,6 +62,8 @@ pub struct Settings {
     pub sandbox: Sandbox,
     /// What it tells of itself.
     pub telemetry: Telemetry,
+    /// Several gateways that serve the same clients.
+    pub cluster: Cluster,
     /// The allowlist, by short name.
     #[serde(default)]
     pub servers: BTreeMap<String, Server>,

@@ -28,7 +28,12 @@ const TABLE: &[(&str, &[&str])] = &[
         "session",
         &["ids", "audit", "settings", "telemetry", "lifecycle", "mcp", "access", "catalog", "backend"],
     ),
-    ("http", &["ids", "audit", "settings", "telemetry", "lifecycle", "mcp", "access", "catalog", "session"]),
+    // Where a session is that others may have. Backends have the fingerprints by which they are warm somewhere.
+    ("cluster", &["ids", "settings", "lifecycle", "access", "catalog"]),
+    (
+        "http",
+        &["ids", "audit", "settings", "telemetry", "lifecycle", "mcp", "access", "catalog", "session", "cluster"],
+    ),
     // It starts a server once, for the operator, without listeners, tenants or sessions. The operator's listener has
     // that done while the gateway serves, so it stands below.
     ("doctor", &["ids", "settings", "lifecycle", "mcp", "access", "catalog", "backend"]),
@@ -51,6 +56,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "catalog",
             "backend",
             "session",
+            "cluster",
             "http",
             "doctor",
             "admin",
@@ -73,6 +79,10 @@ const KEPT_APART: &[(&str, &[&str])] = &[
     // the gateway that `lockgate top` looks at may be behind TLS.
     ("reqwest", &["backend", "telemetry", "admin", "cli"]),
     ("rustls", &["backend", "telemetry", "cli"]),
+    // What goes to other nodes goes there byte by byte, which reqwest does not do.
+    ("hyper", &["cluster"]),
+    ("hyper_util", &["cluster"]),
+    ("http_body_util", &["cluster"]),
     ("opentelemetry", &["telemetry"]),
     ("opentelemetry_sdk", &["telemetry"]),
     ("rustix", &["backend", "gateway", "cli"]),

@@ -148,6 +148,7 @@ fn presented() -> Presented<'static> {
         peer: std::net::Ipv4Addr::LOCALHOST.into(),
         fly_client_ip: vec![],
         forwarded_for: vec![],
+        vouched: None,
     }
 }
 

@@ -18,6 +18,11 @@ pub(super) struct AddressRule {
 }
 
 impl Gate {
+    /// Whose request this is, as far as limits by address go.
+    pub fn client(&self, presented: &Presented<'_>) -> IpAddr {
+        self.addresses.client(presented)
+    }
+
     /// Whose connection this is, as far as the other end of its socket tells: `None` for a proxy, through
     /// which many clients come.
     pub fn connecting(&self, peer: IpAddr) -> Option<IpAddr> {
@@ -38,6 +43,9 @@ impl AddressRule {
     }
 
     pub(super) fn client(&self, presented: &Presented<'_>) -> IpAddr {
+        if let Some(client) = presented.vouched.as_ref().and_then(|vouched| vouched.client) {
+            return client;
+        }
         let peer = presented.peer.to_canonical();
         let claimed = match self.source {
             _ if !self.is_proxy(peer) => None,
@@ -130,6 +138,7 @@ mod tests {
             peer: peer.parse().unwrap(),
             fly_client_ip: bytes(&leak(fly)),
             forwarded_for: bytes(&leak(forwarded)),
+            vouched: None,
         };
         rule.client(&presented).to_string()
     }

@@ -5,7 +5,7 @@ const LOOPBACK: &str = "127.0.0.1:8000";
 const PUBLIC: &str = "0.0.0.0:8000";
 
 fn of_default(secret: &Secret) -> Secrets<'_> {
-    Secrets { tenant: Some(secret), admin: None }
+    Secrets { tenant: Some(secret), ..Secrets::default() }
 }
 
 fn gate_with(variables: &[(&str, &str)], bound: &str) -> Gate {
@@ -23,6 +23,7 @@ fn presented<'a>(authorization: &[&'a str]) -> Presented<'a> {
         peer: "192.0.2.1".parse().unwrap(),
         fly_client_ip: vec![],
         forwarded_for: vec![],
+        vouched: None,
     }
 }
 

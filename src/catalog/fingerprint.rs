@@ -27,6 +27,11 @@ impl Fingerprint {
         }
     }
 
+    /// What it is to other nodes, too.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Of a process that is nobody's yet.
     pub(super) fn of_nobodys(launch: &Launch) -> Self {
         Self::of_process(Sha256::new(), launch)

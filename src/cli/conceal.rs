@@ -24,6 +24,8 @@ pub(super) struct Secrets {
     pub(super) tenant: Option<Secret>,
     /// Of the operator.
     pub(super) admin: Option<Secret>,
+    /// Of all nodes.
+    pub(super) cluster: Option<Secret>,
     /// Headers for the collector of traces, which say who we are.
     pub(super) collector: Option<Headers>,
 }
@@ -35,7 +37,8 @@ pub(super) struct Headers(String);
 impl Secrets {
     /// As the gate takes them.
     pub(super) fn given(&self) -> access::Secrets<'_> {
-        access::Secrets { tenant: self.tenant.as_ref(), admin: self.admin.as_ref() }
+        let Self { tenant, admin, cluster, .. } = self;
+        access::Secrets { tenant: tenant.as_ref(), admin: admin.as_ref(), cluster: cluster.as_ref() }
     }
 }
 
@@ -72,6 +75,11 @@ const ADMIN: Source = Source {
     handed_over: "LOCKGATE_ADMIN_SECRET_DESCRIPTOR",
     check: is_secret,
 };
+const CLUSTER: Source = Source {
+    names: &["LOCKGATE_CLUSTER_SECRET"],
+    handed_over: "LOCKGATE_CLUSTER_SECRET_DESCRIPTOR",
+    check: is_secret,
+};
 /// The names are OpenTelemetry's. They are read where they are used.
 const COLLECTOR: Source = Source {
     names: &["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"],
@@ -84,13 +92,13 @@ fn is_secret(text: &str) -> Result<(), &'static str> {
 }
 
 #[cfg(test)]
-pub(super) const NAMES: [&[&str]; 3] = [TENANT.names, ADMIN.names, COLLECTOR.names];
+pub(super) const NAMES: [&[&str]; 4] = [TENANT.names, ADMIN.names, CLUSTER.names, COLLECTOR.names];
 
 /// The secrets from the environment. Comes back only in a process whose environment has none, so it must be
 /// called before anything that cannot be done twice.
 pub(super) fn take_secrets() -> anyhow::Result<Secrets> {
     let mut bare = Vec::new();
-    for source in [TENANT, ADMIN, COLLECTOR] {
+    for source in [TENANT, ADMIN, CLUSTER, COLLECTOR] {
         if let Some(secret) = source.read()? {
             bare.push((source, secret));
         }
@@ -103,7 +111,8 @@ pub(super) fn take_secrets() -> anyhow::Result<Secrets> {
         text.map_err(|fault| anyhow::anyhow!("the secret that was handed over {fault}"))
     };
     let collector = COLLECTOR.receive()?.map(Headers);
-    Ok(Secrets { tenant: secret(&TENANT)?, admin: secret(&ADMIN)?, collector })
+    let (tenant, admin, cluster) = (secret(&TENANT)?, secret(&ADMIN)?, secret(&CLUSTER)?);
+    Ok(Secrets { tenant, admin, cluster, collector })
 }
 
 impl Source {

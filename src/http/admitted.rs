@@ -1,4 +1,4 @@
-//! What a request has been let in with. The one place where the guard is passed on the way to a session.
+//! What a request has been let in with that is answered here.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::Front;
 use super::body::Body;
 use super::call::Call;
+use super::entered::Arrival;
 use super::error::{Refusal, insert_allowance};
 use super::worker::{Current, Worker};
 use crate::access::{Denied, Opening, Permit};
@@ -27,18 +28,23 @@ pub(super) struct Admitted<'a> {
     pub(super) permit: Permit,
     pub(super) policy: Rc<Current>,
     pub(super) front: &'a Front,
+    pub(super) worker: &'a Worker,
+    pub(super) arrival: Arrival,
     server: ServerName,
     /// When all of it was there.
     arrived: Cell<Instant>,
 }
 
 impl<'a> Admitted<'a> {
-    /// Lets a request in, before anything of its body is read.
-    pub(super) fn read(request: &'a HttpRequest, worker: &'a Worker) -> Result<Self, Refusal> {
+    /// Lets a request of a tenant go on to the server that it names, if it may.
+    pub(super) fn enter(
+        call: Call<'a>,
+        permit: Permit,
+        policy: Rc<Current>,
+        worker: &'a Worker,
+        arrival: Arrival,
+    ) -> Result<Self, Refusal> {
         let front = &*worker.front;
-        let call = Call::read(request, &front.base_path);
-        let policy = worker.policy();
-        let permit = policy.gate.admit(&call.presented())?;
         let target = call.target()?;
         let server = match policy.catalog.find(&permit, &target) {
             Ok(server) => server,
@@ -52,7 +58,8 @@ impl<'a> Admitted<'a> {
             span.set("lockgate.tenant", permit.tenant());
             span.set("lockgate.server", &server);
         });
-        Ok(Self { call, permit, policy, front, server, arrived: Cell::new(Instant::now()) })
+        let arrived = Cell::new(Instant::now());
+        Ok(Self { call, permit, policy, front, worker, arrival, server, arrived })
     }
 
     /// The session that it names, if that is its to use.

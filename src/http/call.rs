@@ -6,7 +6,7 @@ use actix_web::http::header::{
 };
 
 use super::media_range::MediaRange;
-use crate::access::Presented;
+use crate::access::{HandedOver, Presented};
 use crate::catalog::{BadNames, BadTarget, BadVariable, Offer, Overrides, Target};
 use crate::ids::SessionId;
 use crate::mcp::{Mirror, is_session_version};
@@ -22,6 +22,11 @@ const NAME: HeaderName = HeaderName::from_static("mcp-name");
 pub(super) const ALLOW_TOOLS: [&str; 2] = ["x-lockgate-allow-tools", "x-envoy-allow-mcp-tools"];
 const ALLOW_TOOLS_NAMES: [HeaderName; 2] =
     [HeaderName::from_static(ALLOW_TOOLS[0]), HeaderName::from_static(ALLOW_TOOLS[1])];
+/// What a node says of a request that it hands over.
+pub(super) const HANDOVER: HeaderName = HeaderName::from_static("lockgate-handover");
+/// What Fly's proxy says of a request that a node has had it bring here, and of one that it could not bring there.
+const FLY_REPLAY_SRC: HeaderName = HeaderName::from_static("fly-replay-src");
+const FLY_REPLAY_FAILED: HeaderName = HeaderName::from_static("fly-replay-failed");
 const FLY_CLIENT_IP: HeaderName = HeaderName::from_static("fly-client-ip");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -52,7 +57,41 @@ impl<'r> Call<'r> {
             peer: self.request.peer_addr().map_or(std::net::Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip()),
             fly_client_ip: all(FLY_CLIENT_IP),
             forwarded_for: all(FORWARDED_FOR),
+            vouched: None,
         }
+    }
+
+    /// What a node signs of it that hands it over.
+    pub fn handed_over(&self) -> HandedOver<'r> {
+        let uri = self.request.uri();
+        HandedOver {
+            method: self.request.method().as_str(),
+            target: uri.path_and_query().map_or("", |target| target.as_str()),
+            authorization: self.request.headers().get_all(AUTHORIZATION).map(|v| v.as_bytes()).collect(),
+        }
+    }
+
+    /// What a node has signed that hands it over itself.
+    pub fn handover(&self) -> Option<&'r str> {
+        self.text(&HANDOVER)
+    }
+
+    /// What a node has signed that has had Fly's proxy bring it here.
+    pub fn replay_state(&self) -> Option<&'r str> {
+        let mut fields = self.text(&FLY_REPLAY_SRC)?.split(';').filter_map(|field| field.split_once('='));
+        fields.find_map(|(name, value)| (name.trim() == "state").then_some(value.trim()))
+    }
+
+    /// Whether Fly's proxy brings it back, because it could not be brought to where it belongs.
+    pub fn was_replayed_in_vain(&self) -> bool {
+        self.request.headers().contains_key(FLY_REPLAY_FAILED)
+    }
+
+    /// The value of a header that is there once.
+    fn text(&self, name: &HeaderName) -> Option<&'r str> {
+        let mut values = self.request.headers().get_all(name);
+        let first = values.next().filter(|_| values.next().is_none())?;
+        first.to_str().ok()
     }
 
     /// The path segment that names the server, as it was sent.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use actix_web::web::{Bytes, BytesMut};
 
+use crate::mcp::Frame;
 use crate::session::{Delivery, EventId};
 
 /// The comment that shows an idle stream to be alive.
@@ -42,6 +43,15 @@ pub fn messages(delivery: &Delivery, with_ids: bool) -> Bytes {
         extend_escaped(&mut out, frame.bytes());
         out.extend_from_slice(TAIL);
     }
+    out.freeze()
+}
+
+/// One `message` event without an id.
+pub(super) fn message(frame: &Frame) -> Bytes {
+    let mut out = BytesMut::with_capacity(HEAD.len() + frame.bytes().len() + TAIL.len());
+    out.extend_from_slice(HEAD);
+    extend_escaped(&mut out, frame.bytes());
+    out.extend_from_slice(TAIL);
     out.freeze()
 }
 

@@ -7,6 +7,8 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::admitted::Admitted;
 use super::body::Body;
+use super::call::Call;
+use super::entered::Entered;
 use super::error::Refusal;
 use super::in_flight::Held;
 use super::worker::Worker;
@@ -40,7 +42,11 @@ async fn serve(
     worker: &Worker,
     id: &mut Option<RequestId>,
 ) -> Result<HttpResponse, Refusal> {
-    let admitted = Admitted::read(request, worker)?;
+    let names = |call: &Call<'_>| call.named_session().flatten();
+    let admitted = match Entered::read(request, worker, names).await? {
+        Entered::Here(admitted) => admitted,
+        Entered::Elsewhere(elsewhere) => return elsewhere.answer(request, payload, id).await,
+    };
     match *request.method() {
         Method::GET => streamable::get(&admitted),
         Method::DELETE => streamable::delete(&admitted),
@@ -51,13 +57,14 @@ async fn serve(
                 return Err(Refusal::NoEvents);
             }
             let Body { bytes, held } = admitted.body(request, payload).await?;
-            post(&admitted, read(bytes)?, held, id).await
+            post(&admitted, request, read(bytes)?, held, id).await
         }
     }
 }
 
 async fn post(
     admitted: &Admitted<'_>,
+    request: &HttpRequest,
     content: Content,
     held: Held,
     id: &mut Option<RequestId>,
@@ -71,7 +78,7 @@ async fn post(
             }
             match era_of(&frame, &mirror)? {
                 Era::Handshake => streamable::post(admitted, Content::One(frame), held).await,
-                Era::Stateless => stateless::post(admitted, frame, &mirror, held).await,
+                Era::Stateless => stateless::post(admitted, request, frame, &mirror, held).await,
             }
         }
         Content::Batch(frames) => {

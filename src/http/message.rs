@@ -4,7 +4,8 @@ use actix_web::http::Method;
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::admitted::Admitted;
+use super::call::Call;
+use super::entered::Entered;
 use super::error::Refusal;
 use super::worker::Worker;
 use super::{cors, traced};
@@ -29,7 +30,10 @@ async fn post(
     worker: &Worker,
     id: &mut Option<RequestId>,
 ) -> Result<HttpResponse, Refusal> {
-    let admitted = Admitted::read(request, worker)?;
+    let admitted = match Entered::read(request, worker, Call::session_id).await? {
+        Entered::Here(admitted) => admitted,
+        Entered::Elsewhere(elsewhere) => return elsewhere.answer(request, payload, id).await,
+    };
     let session = admitted.find(admitted.call.session_id(), Transport::Sse)?;
     admitted.call.check_content().map_err(Refusal::Content)?;
     let body = admitted.body(request, payload).await?;

@@ -12,7 +12,7 @@ use crate::session::{Full, NotOpened, Undelivered};
 pub struct Refusals([AtomicU64; REASONS.len()]);
 
 /// Why requests are refused, for counting.
-const REASONS: [&str; 18] = [
+const REASONS: [&str; 20] = [
     "origin",
     "secret",
     "wrong_secrets",
@@ -31,6 +31,8 @@ const REASONS: [&str; 18] = [
     "too_large",
     "too_slow",
     "method",
+    "node",
+    "not_node",
 ];
 
 impl Refusals {
@@ -87,6 +89,8 @@ fn reason(refusal: &Refusal) -> &'static str {
         Refusal::TooLarge(_) => "too_large",
         Refusal::Slow => "too_slow",
         Refusal::Method(_) => "method",
+        Refusal::NodeBroke => "node",
+        Refusal::NoNode => "not_node",
     }
 }
 

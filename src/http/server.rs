@@ -21,6 +21,7 @@ use tokio_util::either::Either;
 use super::connection::{Answering, Attended, Connection, Course, HEAD_TIMEOUT, KEEP_ALIVE, LINGER};
 use super::connections::Crowded;
 use super::traced::{self, Series};
+use super::worker::Side;
 use super::{Front, error, routes};
 
 /// A bound socket that nobody serves yet.
@@ -73,6 +74,15 @@ fn keep_sibling(address: SocketAddr) -> io::Result<Socket> {
 /// # Errors
 /// If the listener cannot be used.
 pub fn serve(listening: Listening, front: &Arc<Front>, stalled: Duration) -> io::Result<Server> {
+    serve_side(listening, front, stalled, Side::Clients)
+}
+
+pub(super) fn serve_side(
+    listening: Listening,
+    front: &Arc<Front>,
+    stalled: Duration,
+    side: Side,
+) -> io::Result<Server> {
     let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let builder = Server::build().workers(workers).disable_signals().shutdown_timeout(LAST_RESPONSES);
     let draining = builder.graceful_shutdown_signal();
@@ -83,11 +93,11 @@ pub fn serve(listening: Listening, front: &Arc<Front>, stalled: Duration) -> io:
         let _ = &kept;
         let (door, front) = (front.clone(), front.clone());
         let draining = draining.clone();
-        let http = attended(app(&front), move || {
+        let http = attended(app(&front, side), move || {
             let draining = draining.clone();
             async move { draining.notified().await }
         });
-        fn_service(move |socket| ready(enter(&door, socket, stalled))).and_then(http).map_err(drop)
+        fn_service(move |socket| ready(enter(&door, socket, stalled, side))).and_then(http).map_err(drop)
     })?;
     Ok(server.run())
 }
@@ -128,6 +138,7 @@ where
 /// What answers requests, with what every one of them goes through first.
 fn app(
     front: &Arc<Front>,
+    side: Side,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -138,7 +149,7 @@ fn app(
     > + use<>,
 > {
     let series = Rc::new(Series::draw());
-    App::new().configure(routes(front)).wrap_fn(move |request, routes| {
+    App::new().configure(routes(front, side)).wrap_fn(move |request, routes| {
         let cause = series.next(&request);
         let answering = request.conn_data::<Rc<Course>>().map(Course::begin);
         let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
@@ -177,9 +188,15 @@ fn enter(
     front: &Front,
     socket: TcpStream,
     stalled: Duration,
+    side: Side,
 ) -> Result<(Connection, Option<SocketAddr>), DispatchError> {
     let peer = socket.peer_addr()?;
-    match front.connections.place(front.policy().gate.connecting(peer.ip())) {
+    let whose = match side {
+        Side::Clients => front.policy().gate.connecting(peer.ip()),
+        // Through which many clients come.
+        Side::Nodes => None,
+    };
+    match front.connections.place(whose) {
         Ok(place) => {
             prepare(&socket, stalled);
             Ok((Connection::new(socket, Some(place)), Some(peer)))

@@ -3,8 +3,9 @@
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::admitted::{Admitted, accepted_names, insert_accepted};
+use super::admitted::{accepted_names, insert_accepted};
 use super::answer::{Events, stream};
+use super::entered::Entered;
 use super::error::Refusal;
 use super::worker::Worker;
 use super::{cors, event};
@@ -21,7 +22,10 @@ pub(super) async fn route(request: HttpRequest, worker: &Worker) -> HttpResponse
 }
 
 async fn open(request: &HttpRequest, worker: &Worker) -> Result<HttpResponse, Refusal> {
-    let admitted = Admitted::read(request, worker)?;
+    // It opens a session of its own, so it is answered here.
+    let Entered::Here(admitted) = Entered::read(request, worker, |_| None).await? else {
+        return Err(Refusal::NotInSession);
+    };
     let plan = admitted.plan()?;
     if !admitted.takes_events() {
         return Err(Refusal::NotAcceptable);

@@ -8,12 +8,25 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::{Front, Policy};
+use crate::cluster::Line;
 
 /// A worker's view of the gateway. Requests take nothing from another thread to see what holds.
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) front: Arc<Front>,
+    pub(super) side: Side,
+    /// To other nodes.
+    pub(super) line: Line,
     seen: RefCell<Seen>,
+}
+
+/// Who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// Clients, at the public listener.
+    Clients,
+    /// Other nodes, with what their clients want of this one.
+    Nodes,
 }
 
 /// One version of the settings, which the requests of one worker share among themselves.
@@ -27,10 +40,10 @@ struct Seen {
 }
 
 impl Worker {
-    pub(super) fn new(front: Arc<Front>) -> Self {
+    pub(super) fn new(front: Arc<Front>, side: Side) -> Self {
         let mut changes = front.policy.clone();
         let current = Rc::new(Current(changes.borrow_and_update().clone()));
-        Self { front, seen: RefCell::new(Seen { changes, current }) }
+        Self { front, side, line: Line::new(), seen: RefCell::new(Seen { changes, current }) }
     }
 
     /// What holds now. Never older than what an earlier request on any thread has seen, once it was answered.

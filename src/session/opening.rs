@@ -14,7 +14,7 @@ use super::{Reader, Session, Transport};
 use crate::access::{Opening, Operator};
 use crate::backend::{Report, Starter, UidCount};
 use crate::catalog::{LaunchPlan, Target};
-use crate::ids::{ServerName, SessionId, TenantId};
+use crate::ids::{Mint, ServerName, SessionId, TenantId};
 use crate::lifecycle::Lifecycle;
 use crate::settings::{Limits, Settings, Timeouts};
 
@@ -26,6 +26,8 @@ pub struct Sessions {
     pub(super) verdicts: Arc<Verdicts>,
     pub(super) starter: Arc<Starter>,
     pub(super) lifecycle: Lifecycle,
+    /// Makes their ids.
+    pub(super) mint: Mint,
     pub(super) limits: Limits,
     pub(super) timeouts: Timeouts,
 }
@@ -59,13 +61,14 @@ impl Drop for Opened {
 
 impl Sessions {
     /// No sessions yet.
-    pub fn new(settings: &Settings, starter: Arc<Starter>, lifecycle: Lifecycle) -> Self {
+    pub fn new(settings: &Settings, starter: Arc<Starter>, lifecycle: Lifecycle, mint: Mint) -> Self {
         Self {
             registry: Arc::default(),
             shared: Arc::default(),
             verdicts: Arc::default(),
             starter,
             lifecycle,
+            mint,
             limits: settings.limits.clone(),
             timeouts: settings.timeouts.clone(),
         }
@@ -121,7 +124,8 @@ impl Sessions {
         let seat = self.try_seat(&plan).inspect_err(|refusal| refusal.tell(&plan))?;
         let (settings, lifecycle) = ((&self.limits, &self.timeouts), self.lifecycle.clone());
         let number = self.registry.number();
-        let session = Arc::new(Session::new(number, plan, transport, known, settings, lifecycle)?);
+        let mint = &self.mint;
+        let session = Arc::new(Session::new(number, plan, transport, known, settings, lifecycle, mint)?);
         Ok((session, seat))
     }
 

@@ -57,6 +57,7 @@ pub(super) fn layers(flags: &Flags, platform: &Platform) -> Result<Layers, Inval
             .with_list_parse_key("access.origins")
             .with_list_parse_key("access.hosts")
             .with_list_parse_key("access.trusted_proxies")
+            .with_list_parse_key("cluster.nodes")
             .source(Some(variables));
         layers.push((VARIABLES.to_owned(), collect(VARIABLES, source)?));
     }

@@ -89,6 +89,11 @@ impl Settings {
             let name = format!("flag{}", index + 1);
             self.servers.entry(name).or_insert_with(|| Server::of(run));
         }
+        if self.cluster.node.is_empty()
+            && let Some(machine) = platform.variables.get("FLY_MACHINE_ID")
+        {
+            self.cluster.node.clone_from(machine);
+        }
         if self.servers.is_empty() {
             self.servers.insert("demo".into(), Server::of("lockgate demo"));
         }
@@ -105,6 +110,7 @@ impl Settings {
             self.timeouts.check(),
             self.sandbox.check(self.limits.sessions, warm),
             self.telemetry.check(),
+            self.cluster.check(self.listen.address),
         ];
         for check in checks {
             check.map_err(|(key, reason)| (key.to_owned(), reason))?;

@@ -29,7 +29,7 @@ fn settings(tenants: &[&str]) -> Settings {
 fn gate() -> Gate {
     let bound = "127.0.0.1:8000".parse().unwrap();
     let operator = Secret::new("operator".into()).unwrap();
-    let secrets = Secrets { tenant: None, admin: Some(&operator) };
+    let secrets = Secrets { admin: Some(&operator), ..Secrets::default() };
     Gate::new(&settings(&["a", "b"]), secrets, bound, &Machine::default()).unwrap()
 }
 
@@ -48,6 +48,7 @@ fn presented(authorization: &[u8]) -> Presented<'_> {
         peer: "127.0.0.1".parse().unwrap(),
         fly_client_ip: vec![],
         forwarded_for: vec![],
+        vouched: None,
     }
 }
 

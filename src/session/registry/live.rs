@@ -30,7 +30,7 @@ impl Live {
     }
 
     fn shard(&self, id: &SessionId) -> &Shard {
-        // Ids are random, each of their letters, too.
-        &self.0[id.reveal().bytes().next().map_or(0, usize::from) % SHARDS]
+        // Ids are random, each of their letters, too; but not the name of a node that they begin with.
+        &self.0[id.reveal().bytes().next_back().map_or(0, usize::from) % SHARDS]
     }
 }

@@ -1,0 +1,63 @@
+//! The answer of another node as it comes, and what becomes of it if that node ends meanwhile.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use actix_web::web::Bytes;
+use futures_core::Stream;
+
+use super::event;
+use crate::cluster::{Figures, Handed, Open, Passing, Way};
+use crate::mcp::{Code, RequestId, error_frame};
+
+/// The body of an answer that another node gives.
+pub(super) struct Relayed {
+    /// `None` once it is over.
+    from: Option<Passing>,
+    /// The request that has no answer yet, as far as anybody here knows, if answers are events.
+    waits: Option<RequestId>,
+    /// Whether what was passed on so far ends with a whole event.
+    is_between_events: bool,
+    figures: Arc<Figures>,
+    _open: Open,
+}
+
+impl Relayed {
+    pub(super) fn new(from: Passing, waits: Option<RequestId>, figures: Arc<Figures>, open: Open) -> Self {
+        Self { from: Some(from), waits, is_between_events: true, figures, _open: open }
+    }
+
+    /// What is left to say: that there is no answer. Within an event nothing can be said; there, the stream breaks.
+    fn last_word(&mut self) -> Option<io::Result<Bytes>> {
+        self.from = None;
+        self.figures.handed(Way::Forward, Handed::CutShort);
+        let broken = || io::Error::from(io::ErrorKind::ConnectionAborted);
+        Some(match self.waits.take().filter(|_| self.is_between_events) {
+            Some(id) => Ok(event::message(&error_frame(&id, Code::Internal, GONE))),
+            None => Err(broken()),
+        })
+    }
+}
+
+const GONE: &str = "the node that had this session ended before the answer came; open a new session with `initialize`";
+
+impl Stream for Relayed {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(from) = &mut self.from else { return Poll::Ready(None) };
+        Poll::Ready(match ready!(Pin::new(from).poll_next(cx)) {
+            Some(Ok(piece)) => {
+                self.is_between_events = piece.ends_with(b"\n\n");
+                Some(Ok(piece))
+            }
+            Some(Err(_)) => self.last_word(),
+            None => {
+                self.from = None;
+                None
+            }
+        })
+    }
+}
