@@ -55,9 +55,9 @@ pub use self::call::Call;
 pub use self::connections::Connections;
 pub use self::error::{not_operator, nothing_to_see, problem, try_later, turning_away};
 pub use self::health::{answer as answer_json, glance, not_looking};
+pub use self::nodes::serve_nodes;
 pub use self::operator::{keep_for_operator, serve_admin};
 pub use self::refusals::Refusals;
-pub use self::nodes::serve_nodes;
 pub use self::server::{Listening, bind, serve};
 
 use self::route::Route;

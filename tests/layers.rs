@@ -32,7 +32,18 @@ const TABLE: &[(&str, &[&str])] = &[
     ("cluster", &["ids", "settings", "lifecycle", "access", "catalog"]),
     (
         "http",
-        &["ids", "audit", "settings", "telemetry", "lifecycle", "mcp", "access", "catalog", "session", "cluster"],
+        &[
+            "ids",
+            "audit",
+            "settings",
+            "telemetry",
+            "lifecycle",
+            "mcp",
+            "access",
+            "catalog",
+            "session",
+            "cluster",
+        ],
     ),
     // It starts a server once, for the operator, without listeners, tenants or sessions. The operator's listener has
     // that done while the gateway serves, so it stands below.

@@ -162,7 +162,9 @@ impl Peers {
         }
         let Some(node) = NodeId::parse(&said.node) else { return };
         if node == *self.hello.own() {
-            self.tell(|| tracing::error!(%node, %address, "another node has this one's name; set cluster.node"));
+            self.tell(
+                || tracing::error!(%node, %address, "another node has this one's name; set cluster.node"),
+            );
             return;
         }
         let mut known = self.write();

@@ -36,8 +36,9 @@ pub(super) fn join(
     };
     let own = own_name(cluster)?;
     let wanted = cluster.listen;
-    let listening = http::bind(wanted)
-        .with_context(|| format!("cannot listen on {wanted} for other nodes; set cluster.listen to another"))?;
+    let listening = http::bind(wanted).with_context(|| {
+        format!("cannot listen on {wanted} for other nodes; set cluster.listen to another")
+    })?;
     tracing::info!(node = %own, address = %listening.address, "a node among several");
     Ok((Cluster::new(cluster, own, secret.reveal(), lifecycle), Some(listening)))
 }

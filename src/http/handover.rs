@@ -69,12 +69,14 @@ impl Elsewhere<'_> {
         *id = asked(&body.bytes);
         let errand = Errand { call: &self.call, permit: &self.permit, worker: self.worker };
         let mut held = body.held;
-        errand.hand_over(&self.node, request, body.bytes, &mut held, id.as_ref()).await.map_err(|reason| match reason {
-            NotPassedOn::Gone => {
-                self.worker.front.cluster.figures().gone();
-                Undelivered::NoSession.into()
+        errand.hand_over(&self.node, request, body.bytes, &mut held, id.as_ref()).await.map_err(|reason| {
+            match reason {
+                NotPassedOn::Gone => {
+                    self.worker.front.cluster.figures().gone();
+                    Undelivered::NoSession.into()
+                }
+                NotPassedOn::Broken => Refusal::NodeBroke,
             }
-            NotPassedOn::Broken => Refusal::NodeBroke,
         })
     }
 }

@@ -9,10 +9,10 @@ use actix_web::dev::Server;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::Front;
 use super::error::{not_found, problem};
 use super::server::{self, Listening};
 use super::worker::Side;
-use super::Front;
 use crate::cluster::HELLO;
 
 const NODE: &str = "/node";
@@ -32,10 +32,9 @@ pub(super) fn answer(request: &HttpRequest, front: &Front) -> HttpResponse {
     }
     let asked = request.headers().get(HELLO).and_then(|value| value.to_str().ok());
     match asked.and_then(|asked| front.cluster.introduce(asked)) {
-        Some((said, signature)) => HttpResponse::Ok()
-            .insert_header((HELLO, signature))
-            .content_type("application/json")
-            .body(said),
+        Some((said, signature)) => {
+            HttpResponse::Ok().insert_header((HELLO, signature)).content_type("application/json").body(said)
+        }
         None => {
             let detail = "Only other nodes of this gateway may ask, with the secret that all of them have.";
             problem(HttpResponse::Forbidden(), StatusCode::FORBIDDEN, detail)

@@ -41,7 +41,8 @@ impl Relayed {
     }
 }
 
-const GONE: &str = "the node that had this session ended before the answer came; open a new session with `initialize`";
+const GONE: &str =
+    "the node that had this session ended before the answer came; open a new session with `initialize`";
 
 impl Stream for Relayed {
     type Item = io::Result<Bytes>;

@@ -46,7 +46,8 @@ impl Cluster {
         for node in &self.nodes {
             let port = node.rsplit_once(':').filter(|(host, _)| !host.is_empty());
             if !port.is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0)) {
-                let reason = "is no place of nodes; give a host and a port, such as \"lockgate.internal:8002\"";
+                let reason =
+                    "is no place of nodes; give a host and a port, such as \"lockgate.internal:8002\"";
                 return Err(("cluster.nodes", format!("holds {node:?}, which {reason}")));
             }
         }

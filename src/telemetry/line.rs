@@ -130,7 +130,11 @@ mod tests {
     async fn tell_all() {
         let tag = RequestTag::parse("r-1").unwrap();
         let (tenant, server) = (TenantId::new("ac\"me"), ServerName::new("peer"));
-        let of = Of { tenant: &tenant, server: &server, session: crate::ids::Mint::default().draw().unwrap().tag() };
+        let of = Of {
+            tenant: &tenant,
+            server: &server,
+            session: crate::ids::Mint::default().draw().unwrap().tag(),
+        };
         tracing::info!("nobody's");
         Cause::request(tag.clone(), None, Span::default()).scope(async { tracing::info!("one") }).await;
         let own = async { tracing::info!(request = "own", session = None::<&str>, "two") };
