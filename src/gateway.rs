@@ -53,6 +53,8 @@ pub struct Gateway {
     machine: Machine,
     lifecycle: Lifecycle,
     timeouts: Timeouts,
+    /// How long sessions go on being used when the drain has begun.
+    kept: Duration,
 }
 
 /// How a gateway came to its end.
@@ -120,7 +122,21 @@ impl Gateway {
         let admin = guarded.map(|(gate, listening)| {
             (Arc::new(Admin::new(gate, front.clone(), controls, examiner, tries)), listening)
         });
-        Ok(Self { front, reloader, starter, listening, admin, nodes, orders, machine, lifecycle, timeouts })
+        let kept = kept(settings);
+        let parts = Self {
+            front,
+            reloader,
+            starter,
+            listening,
+            admin,
+            nodes,
+            orders,
+            machine,
+            lifecycle,
+            timeouts,
+            kept,
+        };
+        Ok(parts)
     }
 
     /// Where clients connect.
@@ -180,7 +196,7 @@ impl Gateway {
             () = drain => tracing::info!("draining, as the operator wants"),
         }
         let last = self.timeouts.eof + self.timeouts.term + SLACK;
-        let drained = self.lifecycle.shut_down(self.timeouts.drain, last);
+        let drained = self.lifecycle.shut_down(self.kept, self.timeouts.drain, last);
         let outcome = tokio::select! {
             gone = stop(drained, server, handle, joined, looking_in) => if gone { Outcome::Stopped } else { Outcome::Failed },
             number = signals.next() => {
@@ -193,6 +209,13 @@ impl Gateway {
         self.starter.leave();
         Ok(outcome)
     }
+}
+
+/// How long sessions are kept that there are when the drain begins: three quarters of it where others take the new
+/// ones meanwhile. Who is alone ends as soon as nothing is open.
+fn kept(settings: &Settings) -> Duration {
+    let others = false;
+    if others { settings.timeouts.drain * 3 / 4 } else { Duration::ZERO }
 }
 
 /// What an operator should know who looks at the log only.

@@ -1,30 +1,45 @@
 //! How the process lives and ends: who may start tasks, and how they are told to stop.
 //!
+//! ```text
+//! serving ──▶ draining ──▶ finishing ──▶ ending
+//!             no new       no new        nothing
+//!             sessions     requests      may go on
+//! ```
+//!
+//! Who is alone drains and finishes at the same moment. Where others take the new sessions meanwhile, those that are
+//! there are kept for a while, and used.
+//!
 //! A task runs on the runtime of whoever starts it: for a session that is the HTTP worker that holds its
 //! stream, so a message crosses no thread in between. Workers are stopped only after every task is done.
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 /// The handle that everything long-lived holds. Clones are the same lifecycle.
 #[derive(Clone, Debug, Default)]
 pub struct Lifecycle {
-    /// Cancelled when nothing new may begin; what runs may finish.
+    /// Cancelled when nothing new may begin.
     drain: CancellationToken,
+    /// Cancelled when what runs may only finish.
+    finish: CancellationToken,
     /// Cancelled when what still runs must end.
     end: CancellationToken,
     /// The same again for who asks at each message: the tokens take a lock that all would share.
     stage: Arc<AtomicU8>,
+    /// Whether sessions are kept for a while.
+    keeps: Arc<AtomicBool>,
     tasks: TaskTracker,
 }
 
 const DRAINING: u8 = 1;
-const ENDING: u8 = 2;
+const FINISHING: u8 = 2;
+const ENDING: u8 = 3;
 
 impl Lifecycle {
     /// Starts a task that the shutdown waits for. It must end by itself once [`Self::ending`] is reached.
@@ -44,6 +59,11 @@ impl Lifecycle {
         self.stage.load(Ordering::Acquire) >= DRAINING
     }
 
+    /// Whether sessions, too, take no more requests, and end once nothing is open.
+    pub fn is_finishing(&self) -> bool {
+        self.stage.load(Ordering::Acquire) >= FINISHING
+    }
+
     /// Whether what still runs must end.
     pub fn is_ending(&self) -> bool {
         self.stage.load(Ordering::Acquire) >= ENDING
@@ -54,23 +74,45 @@ impl Lifecycle {
         self.drain.cancelled().await;
     }
 
+    /// Resolves once sessions take no more requests.
+    pub async fn finishing(&self) {
+        self.finish.cancelled().await;
+    }
+
     /// Resolves once what still runs must end.
     pub async fn ending(&self) {
         self.end.cancelled().await;
     }
 
-    /// Refuses what is new, lets what runs finish within `grace`, then ends it and waits until it is gone,
-    /// `last` at most. Says whether everything was gone by then.
-    pub async fn shut_down(&self, grace: Duration, last: Duration) -> bool {
+    /// Whether sessions were kept for a while when the shutdown began. That is done where others take the new ones
+    /// meanwhile, so clients that come back find one of those.
+    pub fn others_go_on(&self) -> bool {
+        self.keeps.load(Ordering::Acquire)
+    }
+
+    /// Refuses what is new, keeps sessions as they are for so long, or not at all; lets what is open finish until
+    /// `grace` is over, which began with all this; then ends it and waits until it is gone, `last` at most. Each
+    /// step is over early when nothing is left. Says whether everything was gone at the end.
+    pub async fn shut_down(&self, kept: Duration, grace: Duration, last: Duration) -> bool {
+        let due = Instant::now() + grace;
+        self.keeps.store(!kept.is_zero(), Ordering::Release);
         self.stage.store(DRAINING, Ordering::Release);
         self.drain.cancel();
         self.tasks.close();
-        if tokio::time::timeout(grace, self.tasks.wait()).await.is_ok() {
+        if !kept.is_zero() {
+            if timeout(kept.min(grace), self.tasks.wait()).await.is_ok() {
+                return true;
+            }
+            tracing::info!("sessions take no more requests");
+        }
+        self.stage.store(FINISHING, Ordering::Release);
+        self.finish.cancel();
+        if timeout_at(due, self.tasks.wait()).await.is_ok() {
             return true;
         }
         self.stage.store(ENDING, Ordering::Release);
         self.end.cancel();
-        tokio::time::timeout(last, self.tasks.wait()).await.is_ok()
+        timeout(last, self.tasks.wait()).await.is_ok()
     }
 }
 
@@ -78,13 +120,23 @@ impl Lifecycle {
 mod tests {
     use super::*;
 
+    const KEPT: Duration = Duration::from_secs(15);
+    const GRACE: Duration = Duration::from_secs(20);
+    const LAST: Duration = Duration::from_secs(5);
+
+    /// How long after the beginning something comes about.
+    async fn seconds_until(begun: Instant, what: impl Future<Output = ()>) -> u64 {
+        what.await;
+        begun.elapsed().as_secs()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_runs_may_finish_and_is_then_ended() {
         let lifecycle = Lifecycle::default();
         let stubborn = lifecycle.clone();
         lifecycle.spawn(async move { stubborn.ending().await });
-        let begun = tokio::time::Instant::now();
-        assert!(lifecycle.shut_down(Duration::from_secs(20), Duration::from_secs(5)).await);
+        let begun = Instant::now();
+        assert!(lifecycle.shut_down(Duration::ZERO, GRACE, LAST).await);
         assert_eq!(begun.elapsed().as_secs(), 20);
         assert!(lifecycle.is_draining());
     }
@@ -93,6 +145,55 @@ mod tests {
     async fn a_task_that_never_ends_is_reported() {
         let lifecycle = Lifecycle::default();
         lifecycle.spawn(std::future::pending());
-        assert!(!lifecycle.shut_down(Duration::from_secs(1), Duration::from_secs(1)).await);
+        assert!(!lifecycle.shut_down(Duration::ZERO, Duration::from_secs(1), Duration::from_secs(1)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_alone_drains_and_finishes_at_once() {
+        let lifecycle = Lifecycle::default();
+        let begun = Instant::now();
+        let session = lifecycle.clone();
+        lifecycle.spawn(async move { session.finishing().await });
+        assert!(lifecycle.shut_down(Duration::ZERO, GRACE, LAST).await);
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        assert!(lifecycle.is_finishing() && !lifecycle.others_go_on());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sessions_that_are_kept_have_what_is_left_of_the_grace_to_finish() {
+        let lifecycle = Lifecycle::default();
+        let begun = Instant::now();
+        let stubborn = lifecycle.clone();
+        lifecycle.spawn(async move { stubborn.ending().await });
+        let stages = async {
+            let draining = seconds_until(begun, lifecycle.draining()).await;
+            let refuses = (lifecycle.is_draining(), lifecycle.is_finishing());
+            let finishing = seconds_until(begun, lifecycle.finishing()).await;
+            assert_eq!((refuses, lifecycle.is_ending()), ((true, false), false));
+            [draining, finishing, seconds_until(begun, lifecycle.ending()).await]
+        };
+        let (gone, stages) = tokio::join!(lifecycle.shut_down(KEPT, GRACE, LAST), stages);
+        assert_eq!((gone, stages), (true, [0, 15, 20]));
+        assert!(lifecycle.others_go_on());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_waited_for_once_no_session_is_left() {
+        let lifecycle = Lifecycle::default();
+        let begun = Instant::now();
+        lifecycle.spawn(tokio::time::sleep(Duration::from_secs(3)));
+        assert!(lifecycle.shut_down(KEPT, GRACE, LAST).await);
+        assert_eq!(begun.elapsed().as_secs(), 3);
+        assert!(!lifecycle.is_finishing());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sessions_are_not_kept_beyond_the_grace() {
+        let lifecycle = Lifecycle::default();
+        let begun = Instant::now();
+        let session = lifecycle.clone();
+        lifecycle.spawn(async move { session.finishing().await });
+        assert!(lifecycle.shut_down(GRACE + KEPT, GRACE, LAST).await);
+        assert_eq!(begun.elapsed().as_secs(), 20);
     }
 }

@@ -141,6 +141,8 @@ struct State {
     dismissed: bool,
     /// Nothing is taken any more.
     ended: bool,
+    /// It has ended because the gateway does, and its client finds another where this one was.
+    sent_away: bool,
     /// What whoever waited was told at the end.
     failure: Option<Failure>,
 }
@@ -199,6 +201,7 @@ impl Session {
                 abandoned: false,
                 dismissed: false,
                 ended: false,
+                sent_away: false,
                 failure: None,
             }),
             figures: Figures::new(now),

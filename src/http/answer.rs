@@ -111,6 +111,10 @@ pub(super) struct Events {
     reader: Reader,
     /// Events have ids, because the client can come back for them.
     with_ids: bool,
+    /// The client understands an event without data.
+    takes_empty: bool,
+    /// Nothing comes any more.
+    over: bool,
     /// What goes ahead of what the reader has next.
     ahead: Option<Bytes>,
     heartbeat: Duration,
@@ -129,7 +133,7 @@ impl Events {
         for delivery in came {
             ahead.extend_from_slice(&event::messages(delivery, with_ids));
         }
-        Self::behind(ahead.freeze(), reader, heartbeat)
+        Self { takes_empty: form.primes, ..Self::behind(ahead.freeze(), reader, heartbeat) }
     }
 
     /// What a reader gets, behind something else.
@@ -138,7 +142,13 @@ impl Events {
         let timer = Box::pin(sleep_until(now + heartbeat));
         let ahead = (!ahead.is_empty()).then_some(ahead);
         let with_ids = reader.make_resumable();
-        Self { reader, with_ids, ahead, heartbeat, last_sign: now, timer }
+        Self { reader, with_ids, takes_empty: false, over: false, ahead, heartbeat, last_sign: now, timer }
+    }
+
+    /// What is to be said at the end, once.
+    fn farewell(&mut self) -> Option<Bytes> {
+        let is_over = std::mem::replace(&mut self.over, true);
+        (!is_over && self.reader.is_sent_away()).then(|| event::farewell(self.takes_empty))
     }
 
     /// A sign of life, if nothing was sent for a while.
@@ -171,7 +181,7 @@ impl Stream for Events {
                 self.last_sign = Instant::now();
                 Poll::Ready(Some(Ok(event::messages(&delivery, self.with_ids))))
             }
-            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Ready(None) => Poll::Ready(self.farewell().map(Ok)),
             Poll::Pending => self.poll_heartbeat(cx).map(|sign| Some(Ok(sign))),
         }
     }

@@ -1,6 +1,8 @@
 //! Server-sent events as bytes: each one a single piece, ready for the socket.
 
+use std::collections::hash_map::RandomState;
 use std::fmt::Write as _;
+use std::hash::BuildHasher;
 
 use actix_web::web::{Bytes, BytesMut};
 
@@ -15,7 +17,7 @@ const TAIL: &[u8] = b"\n\n";
 /// Room for an id.
 const ID_SIZE: usize = 16;
 /// When clients come back for a stream that broke off, in milliseconds.
-const RETRY_MS: u32 = 1000;
+const RETRY_MS: u64 = 1000;
 
 /// The first event of the `sse` transport: where to post messages.
 pub(super) fn endpoint(uri: &str) -> Bytes {
@@ -26,6 +28,18 @@ pub(super) fn endpoint(uri: &str) -> Bytes {
 /// coming back (MCP 2025-11-25, polling).
 pub(super) fn priming(id: EventId) -> Bytes {
     Bytes::from(format!("id: {id}\nretry: {RETRY_MS}\ndata: \n\n"))
+}
+
+/// The last of a stream that ends because its gateway does: when to come back, for each client another time, or all
+/// would do so in the same moment.
+///
+/// The field counts at its line end (WHATWG HTML, section 9.2.6), and so TypeScript reads it. Python's SDK, up from
+/// the version that heeds it, does at the end of an event; to clients before 2025-11-25, to which an event without
+/// data may be an error, that is not sent.
+pub(super) fn farewell(as_event: bool) -> Bytes {
+    let wait = RETRY_MS / 2 + RandomState::new().hash_one(()) % RETRY_MS;
+    let end = if as_event { "\n" } else { "" };
+    Bytes::from(format!("retry: {wait}\n{end}"))
 }
 
 /// One `message` event for each frame, one behind the other; with ids, if clients can use them.
@@ -81,6 +95,20 @@ fn extend_escaped(out: &mut BytesMut, mut text: &[u8]) {
 mod tests {
     use super::*;
     use crate::mcp::Frame;
+
+    #[test]
+    fn a_farewell_says_when_to_come_back_and_not_the_same_to_all() {
+        let waits: Vec<u64> = (0..1000)
+            .map(|_| String::from_utf8(farewell(false).to_vec()).unwrap())
+            .map(|text| text.strip_prefix("retry: ").unwrap().strip_suffix('\n').unwrap().parse().unwrap())
+            .collect();
+        assert!(waits.iter().all(|wait| (500..1500).contains(wait)));
+        for from in (500..1500).step_by(100) {
+            let near = waits.iter().filter(|wait| (from..from + 100).contains(*wait)).count();
+            assert!((50..200).contains(&near), "{near} of 1000 come back within 100 ms");
+        }
+        assert!(farewell(true).ends_with(b"\n\n"));
+    }
 
     #[test]
     fn an_event_is_one_data_line_that_means_the_same() {

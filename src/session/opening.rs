@@ -168,7 +168,7 @@ impl Sessions {
 
     /// Tells the sessions of the gateway's end, as long as it lasts.
     pub async fn follow(self) {
-        self.lifecycle.draining().await;
+        self.lifecycle.finishing().await;
         self.look_around();
         self.lifecycle.ending().await;
         self.look_around();

@@ -97,7 +97,7 @@ impl Session {
     fn take(&self, state: &mut State, said: Said<'_>) -> Result<bool, Undelivered> {
         let now = said.now;
         let is_request = matches!(said.frame.kind(), Kind::Request(..));
-        if is_request && self.lifecycle.is_draining() {
+        if is_request && self.lifecycle.is_finishing() {
             return Err(Undelivered::Draining);
         }
         let not_begun = || Undelivered::NotBegun(self.tag).to_string();

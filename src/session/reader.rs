@@ -73,6 +73,12 @@ impl Reader {
         self.session.state().outbox.has_ended(self.origin.stream, self.ticket)
     }
 
+    /// Whether the stream has ended because the gateway does, while others go on: its client had better come back
+    /// soon. Whose requests each stand for themselves has no stream to come back for.
+    pub fn is_sent_away(&self) -> bool {
+        !self.session.transport.is_shared() && self.session.state().sent_away
+    }
+
     /// The next messages, for callers that wait.
     pub async fn next(&mut self) -> Option<Delivery> {
         poll_fn(|cx| self.poll_next(cx)).await

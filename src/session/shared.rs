@@ -171,7 +171,7 @@ impl Sessions {
                 () = freed => {}
                 () = wait(due.filter(|_| !may_start)) => {}
                 () = &mut too_late => return Err(Undelivered::Busy.into()),
-                () = self.lifecycle.draining() => return Err(NotOpened::Draining.into()),
+                () = self.lifecycle.finishing() => return Err(NotOpened::Draining.into()),
             }
         }
     }

@@ -156,14 +156,20 @@ impl Task {
 
     /// What the server finds in its home. Whoever waits for it here keeps no slot from others.
     async fn provide(&self, launch: &Launch) -> Result<Provisions, End> {
+        let lifecycle = &self.sessions.lifecycle;
         let providing = timeout(self.sessions.timeouts.start, self.sessions.starter.provide(launch));
         tokio::select! {
             biased;
-            // Which is also why a fetch fails.
-            () = self.sessions.lifecycle.draining() => Err(End::Drained),
-            provided = providing => {
-                provided.map_or(Err(End::Unprovided), |provided| provided.map_err(End::NotStarted))
-            }
+            () = lifecycle.finishing() => Err(End::Drained),
+            provided = providing => match provided {
+                Ok(Ok(provisions)) => Ok(provisions),
+                // Which is why a fetch fails, too.
+                _ if lifecycle.is_draining() => Err(End::Drained),
+                Ok(Err(failed)) => Err(End::NotStarted(failed)),
+                Err(_) => Err(End::Unprovided),
+            },
+            // What is there already is of use to a session that is kept; what has to be fetched is not.
+            () = lifecycle.draining() => Err(End::Drained),
         }
     }
 

@@ -20,6 +20,7 @@ mod deploy;
 mod docker;
 mod doctor;
 mod doctor_remote;
+mod drain;
 mod edge;
 mod environment;
 mod era;

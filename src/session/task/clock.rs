@@ -61,7 +61,7 @@ impl Task {
         if state.bridge.is_spent() && state.exchange.is_quiet() {
             return Err(End::Spent);
         }
-        if self.sessions.lifecycle.is_draining() && state.exchange.is_idle() {
+        if self.sessions.lifecycle.is_finishing() && state.exchange.is_idle() {
             return Err(End::Drained);
         }
         // Once, or whoever is late all the time would never judge anybody.

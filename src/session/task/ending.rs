@@ -65,8 +65,7 @@ impl Task {
         self.note_failure(&end, exit, link.as_ref());
         let failure = Failure::new(Code::Internal, reason);
         self.listed.unlist();
-        let orderly = matches!(end, End::Drained | End::ShutDown | End::Lifetime);
-        self.close(&failure, orderly);
+        self.close(&failure, &end);
         self.slot = None;
         if let Some(Link { outlet, inlet, life }) = link.take() {
             drop((outlet, inlet));
@@ -122,16 +121,18 @@ impl Task {
         };
         tokio::select! {
             _ = timeout(LAST_CHANCE, told) => {}
-            () = self.sessions.lifecycle.draining() => {}
+            () = self.sessions.lifecycle.finishing() => {}
         }
     }
 
-    fn close(&self, failure: &Failure, orderly: bool) {
+    fn close(&self, failure: &Failure, end: &End) {
+        let by_us = matches!(end, End::Drained | End::ShutDown);
         let mut state = self.session.state();
         state.to_backend.clear();
         let last = state.bridge.ends();
         self.session.pass(&mut state, last, Instant::now());
-        if orderly {
+        state.sent_away = by_us && self.sessions.lifecycle.others_go_on();
+        if by_us || matches!(end, End::Lifetime) {
             let now = Instant::now();
             for end in state.exchange.end_subscriptions() {
                 let _ = state.address(end, now);

@@ -186,8 +186,10 @@ async fn a_gateway_that_stops_waits_for_no_token() {
     let listener = Listener::new(|_| String::new()).await;
     let lifecycle = Lifecycle::default();
     let tokens = asking(&listener, "127.0.0.1", Reach::Open, lifecycle.clone());
-    let (token, gone) =
-        tokio::join!(tokens.token(), lifecycle.shut_down(Duration::ZERO, Duration::from_secs(5)));
+    let (token, gone) = tokio::join!(
+        tokens.token(),
+        lifecycle.shut_down(Duration::ZERO, Duration::ZERO, Duration::from_secs(5))
+    );
     assert!(matches!(token, Err(NoToken::Ending)) && gone);
 }
 
