@@ -77,6 +77,7 @@ fn fly_waits_longer_than_the_gateway_needs_to_stop() {
     let kill = duration(&fly, &["kill_timeout"]);
     is_enough_to_stop(&production, kill);
     assert!(kill <= Duration::from_secs(300), "Fly.io gives no machine with shared processors more");
+    Page::open("cluster.md").says(&format!("fly.toml) has {} s", kill.as_secs()));
     // A machine that takes as long as it may has half of the time left to come back.
     assert!(duration(&fly, &["deploy", "wait_timeout"]) >= kill * 2);
     assert_eq!(fly["kill_signal"].as_str(), Some("SIGTERM"));
