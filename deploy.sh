@@ -12,18 +12,32 @@ fail() { # message, what to do
 
 fly=$(command -v flyctl || command -v fly) ||
   fail "flyctl is not installed" "install it: https://fly.io/docs/flyctl/install/"
-app=${FLY_APP:-$(sed -n 's/^app = "\(.*\)"$/\1/p' fly.toml)}
+setting() { sed -n "s/^ *$1 = \"\(.*\)\"\$/\1/p" fly.toml; }
+named=$(setting app)
+app=${FLY_APP:-$named}
 [[ -n $app ]] || fail "fly.toml names no app" "write app = \"<name>\" at its top, or set FLY_APP"
 
 "$fly" auth whoami >/dev/null 2>&1 ||
   fail "you are not logged in to Fly.io" "run: $fly auth login"
 "$fly" status --app "$app" >/dev/null 2>&1 ||
   fail "there is no app \"$app\", or it is not yours" "run: $fly apps create $app   (or set FLY_APP)"
-"$fly" secrets list --app "$app" | grep -Eq '(^|[^A-Z_])(LOCKGATE_SECRET|MAXIM_SECRET)([^A-Z_]|$)' ||
+secrets=$("$fly" secrets list --app "$app") ||
+  fail "the secrets of \"$app\" cannot be listed" "look: $fly secrets list --app $app"
+has() { grep -Eq "(^|[^A-Z_])($1)([^A-Z_]|\$)" <<<"$secrets"; }
+has 'LOCKGATE_SECRET|MAXIM_SECRET' ||
   fail "the app has no secret" "run: lockgate secret, then: $fly secrets set LOCKGATE_SECRET=<secret> --app $app"
 
+options=(--app "$app")
+reach=$(setting LOCKGATE__CLUSTER__REACH)
+if [[ ${reach:-none} != none ]]; then
+  has LOCKGATE_CLUSTER_SECRET ||
+    fail "the app has no secret that its machines know each other by" "run: lockgate secret, then: $fly secrets set LOCKGATE_CLUSTER_SECRET=<secret> --app $app"
+  # Another app's machines have other addresses.
+  [[ $app == "$named" ]] || options+=(--env "LOCKGATE__CLUSTER__NODES=$app.internal:8002")
+fi
+
 echo "deploying $app"
-"$fly" deploy --app "$app" ||
+"$fly" deploy "${options[@]}" ||
   fail "the deployment failed; the machines that ran before go on" "read the lines above; then: $fly logs --app $app"
 
 url=${LOCKGATE_HEALTH_URL:-https://$app.fly.dev/health}

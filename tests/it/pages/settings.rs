@@ -88,6 +88,7 @@ fn check(block: &Block) -> Result<(), String> {
     fs::write(place.path().join("lockgate.toml"), toml::to_string(&settings).unwrap()).unwrap();
     let mut command = lockgate();
     command.args(["check", "--config", "lockgate.toml"]).current_dir(place.path()).env("PATH", place.path());
+    command.env("LOCKGATE_CLUSTER_SECRET", crate::deploy::CLUSTER_SECRET);
     let output = command.envs(around.variables.iter().map(|name| (name, "credential"))).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     // A page may show what only some builds have, which say so.
