@@ -30,8 +30,9 @@ async fn reload(node: &Watched) -> String {
 async fn revoke(node: &Watched, secret: &str) -> Value {
     let body = json!({ "secret": hash(secret) }).to_string();
     let answer = operate(node, Method::POST, "/revoke", body).await;
-    assert_eq!(answer.status(), 200);
-    answer.json().await.unwrap()
+    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    assert_eq!(status, 200, "{text}");
+    serde_json::from_str(&text).unwrap()
 }
 
 async fn overview(node: &Watched) -> Value {
