@@ -1,5 +1,6 @@
 //! The composition root: settings become parts, leaf to edge; then they run until told to stop.
 
+mod cluster;
 mod look_in;
 mod nodes;
 mod operator;
@@ -21,11 +22,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 pub use self::operator::AdminListener;
+pub use self::cluster::node_name;
 pub use self::prefetch::{Fetch, Prefetch};
 pub use self::reload::Load;
 
 use self::look_in::LookingIn;
-use self::nodes::{Joined, join};
+use self::cluster::{Joined, join};
+use self::nodes::{Nodes, follow_revocations};
 use self::reload::Reloader;
 use crate::access::{Gate, Machine, Secrets};
 use crate::admin::{Admin, Controls, Orders, Tries};
@@ -36,6 +39,7 @@ use crate::http::{self, Bodies, Connections, Front, Listening, Policy, Refusals}
 use crate::lifecycle::Lifecycle;
 use crate::session::Sessions;
 use crate::settings::{Profile, Settings, Timeouts};
+use crate::store::Store;
 
 /// A gateway that is ready to run: its address is taken, nothing is served yet.
 #[derive(Debug)]
@@ -47,9 +51,11 @@ pub struct Gateway {
     /// Present if there is a secret for it.
     admin: Option<(Arc<Admin>, Listening)>,
     /// Where other nodes reach this one, if there are any.
-    nodes: Option<Listening>,
+    joining: Option<Listening>,
     /// What the operator wants done.
     orders: Orders,
+    /// What it shares with other nodes, if it does.
+    store: Option<Store>,
     machine: Machine,
     lifecycle: Lifecycle,
     timeouts: Timeouts,
@@ -84,6 +90,7 @@ impl Gateway {
     pub fn build(
         settings: &Settings,
         secrets: Secrets<'_>,
+        store: Option<Store>,
         admin: AdminListener,
         load: Load,
     ) -> anyhow::Result<Self> {
@@ -100,11 +107,13 @@ impl Gateway {
         let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let starter = Arc::new(Starter::new(settings, lifecycle.clone())?);
         tell(starter.report());
-        let (cluster, nodes) = join(settings, secrets.cluster, &lifecycle)?;
+        let (cluster, joining) = join(settings, secrets.cluster, &lifecycle)?;
         let sessions = Sessions::new(settings, starter.clone(), lifecycle.clone(), cluster.mint());
         let bodies = Bodies::new(settings);
         let (sender, policy) = watch::channel(Arc::new(Policy { gate, catalog, sessions, bodies }));
-        let reloader = Reloader::new(load, settings.clone(), sender, starter.clone(), lifecycle.clone());
+        let nodes = Nodes::new(store.clone());
+        let reloader =
+            Reloader::new(load, settings.clone(), sender, starter.clone(), nodes, lifecycle.clone());
         let front = Arc::new(Front {
             policy,
             base_path: settings.listen.base_path.clone(),
@@ -120,7 +129,7 @@ impl Gateway {
         let tries = Tries::new(base, !settings.listen.public_url.is_empty())?;
         let examiner = Examiner::new(starter.clone(), lifecycle.clone());
         let admin = guarded.map(|(gate, listening)| {
-            (Arc::new(Admin::new(gate, front.clone(), controls, examiner, tries)), listening)
+            (Arc::new(Admin::new(gate, front.clone(), store.clone(), controls, examiner, tries)), listening)
         });
         let kept = kept(settings);
         let parts = Self {
@@ -129,8 +138,9 @@ impl Gateway {
             starter,
             listening,
             admin,
-            nodes,
+            joining,
             orders,
+            store,
             machine,
             lifecycle,
             timeouts,
@@ -168,13 +178,17 @@ impl Gateway {
         let _ = timeout(LOOK_WITHIN, &mut looking).await;
         let _following = self.lifecycle.spawn_bound(self.front.policy().sessions.clone().follow());
         let _reloads = self.lifecycle.spawn_bound(reloads);
+        let _sharing = self.store.clone().map(|store| {
+            let follow = follow_revocations(store.clone(), self.front.clone());
+            (self.lifecycle.spawn_bound(follow), self.lifecycle.spawn_bound(store.run()))
+        });
         let _rights = self.lifecycle.spawn_bound(follow_rights(self.front.clone()));
         let address = self.listening.address;
         let mut server = http::serve(self.listening, &self.front, self.timeouts.stalled_reader)?;
         let handle = server.handle();
         let joined = self
-            .nodes
-            .map(|nodes| Joined::begin(nodes, &self.front, self.timeouts.stalled_reader, &self.lifecycle))
+            .joining
+            .map(|listening| Joined::begin(listening, &self.front, self.timeouts.stalled_reader, &self.lifecycle))
             .transpose()?;
         // From here on a signal does what it should.
         tracing::info!(%address, "listening");
@@ -207,6 +221,9 @@ impl Gateway {
             }
         };
         self.starter.leave();
+        if let Some(store) = &self.store {
+            store.leave().await;
+        }
         Ok(outcome)
     }
 }
@@ -214,8 +231,7 @@ impl Gateway {
 /// How long sessions are kept that there are when the drain begins: three quarters of it where others take the new
 /// ones meanwhile. Who is alone ends as soon as nothing is open.
 fn kept(settings: &Settings) -> Duration {
-    let others = false;
-    if others { settings.timeouts.drain * 3 / 4 } else { Duration::ZERO }
+    if settings.cluster.has_others() { settings.timeouts.drain * 3 / 4 } else { Duration::ZERO }
 }
 
 /// What an operator should know who looks at the log only.

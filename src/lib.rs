@@ -14,7 +14,8 @@
 //! Where several gateways serve the same clients, a request for a session of another is handed over ([`cluster`]).
 //! A request sees one version of the settings from end to end ([`http::Policy`]); what outlives it follows the
 //! rights that it rests on ([`access::Standing`]). What is decided on the way is told by [`audit`]; lines of the
-//! log say on whose account they are, and spans go to a collector ([`telemetry`]). The operator looks in, steers,
+//! log say on whose account they are, and spans go to a collector ([`telemetry`]). Several gateways that serve the
+//! same clients share limits, reloads and revocations by a [`store`]. The operator looks in, steers,
 //! and tries servers, by [`admin`]; what to paste into clients is in [`snippets`]. [`doctor`] tries each server
 //! once, for the operator, without any of that. [`gateway`] puts it all together, and [`cli`] runs it.
 //!
@@ -37,4 +38,5 @@ pub mod mcp;
 pub mod session;
 pub mod settings;
 pub mod snippets;
+pub mod store;
 pub mod telemetry;

@@ -20,6 +20,7 @@ mod offer;
 mod reload;
 mod remote;
 mod sandbox;
+mod store;
 mod telemetry;
 mod unknown;
 
@@ -34,6 +35,7 @@ pub use self::load::{Flags, Platform};
 pub use self::offer::Selection;
 pub use self::remote::{Auth, RemoteTransport, Scheme};
 pub use self::sandbox::{NetworkAccess, Profile, Sandbox, UidRange};
+pub use self::store::{Place, Store, WhileAway};
 pub use self::telemetry::{LogForm, Telemetry};
 
 use std::collections::BTreeMap;
@@ -64,6 +66,8 @@ pub struct Settings {
     pub telemetry: Telemetry,
     /// Several gateways that serve the same clients.
     pub cluster: Cluster,
+    /// What it shares with other nodes.
+    pub store: Store,
     /// The allowlist, by short name.
     #[serde(default)]
     pub servers: BTreeMap<String, Server>,

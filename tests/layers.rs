@@ -20,13 +20,26 @@ const TABLE: &[(&str, &[&str])] = &[
     // On whose account something happens is open to every layer that starts tasks or sends messages; what a message
     // says of its trace is for `mcp` to read.
     ("telemetry", &["ids", "audit", "mcp", "settings"]),
-    ("access", &["ids", "audit", "settings"]),
+    // What nodes share. Limits are decided there, so it stands below all that has some.
+    ("store", &["settings", "lifecycle"]),
+    ("access", &["ids", "audit", "settings", "store"]),
     ("catalog", &["ids", "mcp", "settings", "access"]),
     ("backend", &["ids", "settings", "telemetry", "lifecycle", "mcp", "catalog"]),
     // A session is opened with the proof that its tenant may do so now.
     (
         "session",
-        &["ids", "audit", "settings", "telemetry", "lifecycle", "mcp", "access", "catalog", "backend"],
+        &[
+            "ids",
+            "audit",
+            "settings",
+            "telemetry",
+            "lifecycle",
+            "mcp",
+            "store",
+            "access",
+            "catalog",
+            "backend",
+        ],
     ),
     // Where a session is that others may have. Backends have the fingerprints by which they are warm somewhere.
     ("cluster", &["ids", "settings", "lifecycle", "access", "catalog"]),
@@ -52,8 +65,8 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         "admin",
         &[
-            "ids", "audit", "snippets", "settings", "mcp", "access", "catalog", "backend", "session", "http",
-            "doctor",
+            "ids", "audit", "snippets", "settings", "mcp", "store", "access", "catalog", "backend",
+            "session", "http", "doctor",
         ],
     ),
     (
@@ -63,6 +76,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "audit",
             "settings",
             "lifecycle",
+            "store",
             "access",
             "catalog",
             "backend",
@@ -74,7 +88,21 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     ("demo", &["mcp"]),
-    ("cli", &["ids", "snippets", "settings", "telemetry", "access", "catalog", "gateway", "doctor", "demo"]),
+    (
+        "cli",
+        &[
+            "ids",
+            "snippets",
+            "settings",
+            "telemetry",
+            "store",
+            "access",
+            "catalog",
+            "gateway",
+            "doctor",
+            "demo",
+        ],
+    ),
     // `main` is the binary: it sees the library by its name.
     ("lib", &[]),
     ("main", &["backend", "cli"]),
@@ -89,11 +117,14 @@ const KEPT_APART: &[(&str, &[&str])] = &[
     // The collector is reached as remote servers are; the operator's page tries servers by our own public listener; and
     // the gateway that `lockgate top` looks at may be behind TLS.
     ("reqwest", &["backend", "telemetry", "admin", "cli"]),
-    ("rustls", &["backend", "telemetry", "cli"]),
+    ("rustls", &["backend", "telemetry", "store", "cli"]),
     // What goes to other nodes goes there byte by byte, which reqwest does not do.
     ("hyper", &["cluster"]),
     ("hyper_util", &["cluster"]),
     ("http_body_util", &["cluster"]),
+    ("redis", &["store"]),
+    ("tokio_rustls", &["store"]),
+    ("rustls_platform_verifier", &["store"]),
     ("opentelemetry", &["telemetry"]),
     ("opentelemetry_sdk", &["telemetry"]),
     ("rustix", &["backend", "gateway", "cli"]),

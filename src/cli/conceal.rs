@@ -16,6 +16,9 @@ use anyhow::{Context, bail};
 use rustix::fs::MemfdFlags;
 
 use crate::access::{self, Secret};
+use crate::gateway::node_name;
+use crate::settings::Settings;
+use crate::store::Store;
 
 /// The secrets that the environment held.
 #[derive(Clone, Debug)]
@@ -27,12 +30,14 @@ pub(super) struct Secrets {
     /// Of all nodes.
     pub(super) cluster: Option<Secret>,
     /// Headers for the collector of traces, which say who we are.
-    pub(super) collector: Option<Headers>,
+    pub(super) collector: Option<Hidden>,
+    /// Of the store that nodes share.
+    pub(super) store: Option<Hidden>,
 }
 
-/// Headers as the variable has them. Never shown.
+/// What a variable had that is no bearer secret. Never shown.
 #[derive(Clone)]
-pub(super) struct Headers(String);
+pub(super) struct Hidden(String);
 
 impl Secrets {
     /// As the gate takes them.
@@ -40,17 +45,26 @@ impl Secrets {
         let Self { tenant, admin, cluster, .. } = self;
         access::Secrets { tenant: tenant.as_ref(), admin: admin.as_ref(), cluster: cluster.as_ref() }
     }
+
+    /// The store of these settings, if there is one.
+    ///
+    /// # Errors
+    /// With what is wrong with it.
+    pub(super) fn open_store(&self, settings: &Settings) -> anyhow::Result<Option<Store>> {
+        let password = self.store.as_ref().map(Hidden::reveal);
+        Store::new(&settings.store, password, node_name(&settings.cluster).as_str()).map_err(anyhow::Error::msg)
+    }
 }
 
-impl Headers {
+impl Hidden {
     pub(super) fn reveal(&self) -> &str {
         &self.0
     }
 }
 
-impl fmt::Debug for Headers {
+impl fmt::Debug for Hidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Headers(…)")
+        f.write_str("Hidden(…)")
     }
 }
 
@@ -87,18 +101,27 @@ const COLLECTOR: Source = Source {
     check: |_| Ok(()),
 };
 
+const STORE: Source = Source {
+    names: &["LOCKGATE_STORE_PASSWORD"],
+    handed_over: "LOCKGATE_STORE_PASSWORD_DESCRIPTOR",
+    check: |text| {
+        if text.is_empty() { Err("is empty; unset it, if the store has no password") } else { Ok(()) }
+    },
+};
+
 fn is_secret(text: &str) -> Result<(), &'static str> {
     Secret::new(text.to_owned()).map(drop)
 }
 
 #[cfg(test)]
-pub(super) const NAMES: [&[&str]; 4] = [TENANT.names, ADMIN.names, CLUSTER.names, COLLECTOR.names];
+pub(super) const NAMES: [&[&str]; 5] =
+    [TENANT.names, ADMIN.names, CLUSTER.names, COLLECTOR.names, STORE.names];
 
 /// The secrets from the environment. Comes back only in a process whose environment has none, so it must be
 /// called before anything that cannot be done twice.
 pub(super) fn take_secrets() -> anyhow::Result<Secrets> {
     let mut bare = Vec::new();
-    for source in [TENANT, ADMIN, CLUSTER, COLLECTOR] {
+    for source in [TENANT, ADMIN, CLUSTER, COLLECTOR, STORE] {
         if let Some(secret) = source.read()? {
             bare.push((source, secret));
         }
@@ -110,9 +133,10 @@ pub(super) fn take_secrets() -> anyhow::Result<Secrets> {
         let text = source.receive()?.map(Secret::new).transpose();
         text.map_err(|fault| anyhow::anyhow!("the secret that was handed over {fault}"))
     };
-    let collector = COLLECTOR.receive()?.map(Headers);
+    let collector = COLLECTOR.receive()?.map(Hidden);
+    let store = STORE.receive()?.map(Hidden);
     let (tenant, admin, cluster) = (secret(&TENANT)?, secret(&ADMIN)?, secret(&CLUSTER)?);
-    Ok(Secrets { tenant, admin, cluster, collector })
+    Ok(Secrets { tenant, admin, cluster, collector, store })
 }
 
 impl Source {

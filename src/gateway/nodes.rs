@@ -1,90 +1,109 @@
-//! One node among several: what it is called, where others reach it, and that it knows of them.
+//! What this node hears from others by the store, and has them hear.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
-use anyhow::{Context, bail};
-use tokio_util::task::AbortOnDropHandle;
+use tokio::sync::watch;
+use tokio::time::sleep;
 
-use crate::access::Secret;
-use crate::cluster::Cluster;
-use crate::http::{self, Front, Listening};
-use crate::ids::NodeId;
-use crate::lifecycle::Lifecycle;
-use crate::settings::{self, Settings};
+use crate::http::Front;
+use crate::store::{Away, Store, Told};
 
-/// Puts together what a gateway knows of others, and takes the address where they reach it, if there are others.
-///
-/// # Errors
-/// With what is wrong and what to do, for people.
-pub(super) fn join(
-    settings: &Settings,
-    secret: Option<&Secret>,
-    lifecycle: &Lifecycle,
-) -> anyhow::Result<(Cluster, Option<Listening>)> {
-    let cluster = &settings.cluster;
-    if !cluster.has_others() {
-        return Ok((Cluster::alone(), None));
+/// How reloads go round.
+#[derive(Debug)]
+pub(super) struct Nodes {
+    store: Option<Store>,
+    /// What was heard until now.
+    before: Told,
+    /// `None` without a store.
+    told: Option<watch::Receiver<Told>>,
+    /// A reload that the store has not heard of yet.
+    owed: bool,
+}
+
+/// What there is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// Another node's operator has had the settings read again.
+    Reload,
+    /// The store can be reached again, and has a reload to hear of.
+    Owed,
+}
+
+/// When to ask again that the store has refused.
+const AGAIN: Duration = Duration::from_secs(5);
+
+impl Nodes {
+    pub(super) fn new(store: Option<Store>) -> Self {
+        let told = store.as_ref().map(Store::told);
+        Self { store, before: Told::default(), told, owed: false }
     }
-    let Some(secret) = secret else {
-        bail!(
-            "with cluster.reach, the nodes need a secret in common; set LOCKGATE_CLUSTER_SECRET to the same on each \
-             (`lockgate secret` prints one)"
-        );
-    };
-    let own = own_name(cluster)?;
-    let wanted = cluster.listen;
-    let listening = http::bind(wanted).with_context(|| {
-        format!("cannot listen on {wanted} for other nodes; set cluster.listen to another")
-    })?;
-    tracing::info!(node = %own, address = %listening.address, "a node among several");
-    Ok((Cluster::new(cluster, own, secret.reveal(), lifecycle), Some(listening)))
-}
 
-fn own_name(cluster: &settings::Cluster) -> anyhow::Result<NodeId> {
-    let host = rustix::system::uname();
-    let host = host.nodename().to_string_lossy().to_ascii_lowercase();
-    let name = match &*cluster.node {
-        // Whatever comes behind a dot says where it is.
-        "" => host.split('.').next().unwrap_or_default(),
-        name => name,
-    };
-    NodeId::parse(name).with_context(|| {
-        format!("this machine is called {name:?}, which cannot be the name of a node; set cluster.node")
-    })
-}
-
-/// The listener of other nodes, while it is served.
-pub(super) struct Joined {
-    handle: ServerHandle,
-    served: AbortOnDropHandle<()>,
-    _following: Option<AbortOnDropHandle<()>>,
-}
-
-impl Joined {
-    pub(super) fn begin(
-        listening: Listening,
-        front: &Arc<Front>,
-        stalled: Duration,
-        lifecycle: &Lifecycle,
-    ) -> io::Result<Self> {
-        let server = http::serve_nodes(listening, front, stalled)?;
-        let handle = server.handle();
-        let served = lifecycle.spawn_bound(async move {
-            if let Err(error) = server.await {
-                tracing::error!(%error, "the listener of other nodes ended by itself");
+    /// Resolves when there is something to do because of other nodes; never without a store.
+    pub(super) async fn news(&mut self) -> News {
+        loop {
+            if self.changed().await.is_err() {
+                return std::future::pending().await;
             }
-        });
-        let peers = front.cluster.peers().cloned();
-        let follow = peers.map(|peers| lifecycle.spawn_bound(peers.follow(lifecycle.clone())));
-        Ok(Self { handle, served, _following: follow })
+            let Some(now) = self.told.as_ref().map(|told| *told.borrow()) else { continue };
+            let before = std::mem::replace(&mut self.before, now);
+            if now.reloads != before.reloads {
+                return News::Reload;
+            }
+            if self.owed && now.again != before.again {
+                return News::Owed;
+            }
+        }
     }
 
-    /// Once there is nothing left here that others could want.
-    pub(super) async fn end(self) {
-        self.handle.stop(true).await;
-        let _ = self.served.await;
+    async fn changed(&mut self) -> Result<(), watch::error::RecvError> {
+        match &mut self.told {
+            Some(told) => told.changed().await,
+            None => std::future::pending().await,
+        }
     }
+
+    /// Tells what is owed, if anything is.
+    pub(super) async fn settle(&mut self) {
+        if self.owed {
+            self.tell_reload().await;
+        }
+    }
+
+    /// Has other nodes read their settings again: now, or once the store can be reached. What is to be said of that.
+    pub(super) async fn tell_reload(&mut self) -> &'static str {
+        let Some(store) = &self.store else { return "" };
+        self.owed = store.tell_reload().await == Err(Away);
+        if self.owed {
+            "; the other nodes are told once the store can be reached"
+        } else {
+            "; the other nodes are told"
+        }
+    }
+}
+
+/// Has this node revoke what others have, and the store know what this one has: after it was lost, too.
+pub(super) async fn follow_revocations(store: Store, front: Arc<Front>) {
+    let mut told = store.told();
+    // What was told before this.
+    told.mark_changed();
+    while told.changed().await.is_ok() {
+        while let Err(Away) = exchange(&store, &front).await {
+            if store.is_away() {
+                // Its return is told.
+                break;
+            }
+            sleep(AGAIN).await;
+        }
+    }
+}
+
+async fn exchange(store: &Store, front: &Front) -> Result<(), Away> {
+    let all = store.tell_revoked(&front.policy().gate.revoked()).await?;
+    // What is no secret's hash was put there by somebody else.
+    let news = front.policy().gate.revoke_told(all.iter().filter_map(|text| text.parse().ok()));
+    if news > 0 {
+        tracing::info!(secrets = news, "other nodes have told of secrets that are revoked");
+    }
+    Ok(())
 }

@@ -27,6 +27,13 @@ impl NodeId {
     }
 }
 
+impl Default for NodeId {
+    /// What nobody has given a name.
+    fn default() -> Self {
+        Self("node".into())
+    }
+}
+
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

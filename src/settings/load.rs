@@ -111,6 +111,7 @@ impl Settings {
             self.sandbox.check(self.limits.sessions, warm),
             self.telemetry.check(),
             self.cluster.check(self.listen.address),
+            self.store.check(),
         ];
         for check in checks {
             check.map_err(|(key, reason)| (key.to_owned(), reason))?;

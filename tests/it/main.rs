@@ -39,6 +39,7 @@ mod messages;
 mod metrics;
 mod metrics_format;
 mod metrics_servers;
+mod nodes;
 mod offer;
 mod opening;
 #[cfg(feature = "otel")]
@@ -90,5 +91,6 @@ mod top;
 mod traces;
 mod try_it;
 mod users;
+mod valkey;
 mod warm;
 mod watching;
