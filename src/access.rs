@@ -181,7 +181,7 @@ impl Gate {
     ///
     /// # Errors
     /// The first check that fails.
-    pub fn admit(&self, presented: &Presented<'_>) -> Result<Permit, Denied> {
+    pub async fn admit(&self, presented: &Presented<'_>) -> Result<Permit, Denied> {
         self.check_origin(presented)?;
         let secret = secret::bearer(&presented.authorization).map_err(Denied::Credentials)?;
         let Some((key, tenant)) = self.owner(secret) else {
@@ -211,7 +211,7 @@ impl Gate {
     ///
     /// # Errors
     /// If it has opened too many of late.
-    pub fn opening(&self, permit: &Permit) -> Result<Opening, Denied> {
+    pub async fn opening(&self, permit: &Permit) -> Result<Opening, Denied> {
         permit.tenant.rates.opening().map_err(|allowance| {
             audit::record(Event::TenantLimited(permit.tenant(), "openings"));
             Denied::Rate("session opening", allowance)

@@ -34,11 +34,11 @@ pub(super) struct Admitted<'a> {
 
 impl<'a> Admitted<'a> {
     /// Lets a request in, before anything of its body is read.
-    pub(super) fn read(request: &'a HttpRequest, worker: &'a Worker) -> Result<Self, Refusal> {
+    pub(super) async fn read(request: &'a HttpRequest, worker: &'a Worker) -> Result<Self, Refusal> {
         let front = &*worker.front;
         let call = Call::read(request, &front.base_path);
         let policy = worker.policy();
-        let permit = policy.gate.admit(&call.presented())?;
+        let permit = policy.gate.admit(&call.presented()).await?;
         let target = call.target()?;
         let server = match policy.catalog.find(&permit, &target) {
             Ok(server) => server,
@@ -95,8 +95,8 @@ impl<'a> Admitted<'a> {
     }
 
     /// Lets it open a session.
-    pub(super) fn opening(&self) -> Result<Opening, Denied> {
-        self.policy.gate.opening(&self.permit)
+    pub(super) async fn opening(&self) -> Result<Opening, Denied> {
+        self.policy.gate.opening(&self.permit).await
     }
 
     pub(super) fn takes_json(&self) -> bool {

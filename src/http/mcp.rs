@@ -40,7 +40,7 @@ async fn serve(
     worker: &Worker,
     id: &mut Option<RequestId>,
 ) -> Result<HttpResponse, Refusal> {
-    let admitted = Admitted::read(request, worker)?;
+    let admitted = Admitted::read(request, worker).await?;
     match *request.method() {
         Method::GET => streamable::get(&admitted),
         Method::DELETE => streamable::delete(&admitted),

@@ -29,7 +29,7 @@ async fn post(
     worker: &Worker,
     id: &mut Option<RequestId>,
 ) -> Result<HttpResponse, Refusal> {
-    let admitted = Admitted::read(request, worker)?;
+    let admitted = Admitted::read(request, worker).await?;
     let session = admitted.find(admitted.call.session_id(), Transport::Sse)?;
     admitted.call.check_content().map_err(Refusal::Content)?;
     let body = admitted.body(request, payload).await?;

@@ -21,12 +21,12 @@ pub(super) async fn route(request: HttpRequest, worker: &Worker) -> HttpResponse
 }
 
 async fn open(request: &HttpRequest, worker: &Worker) -> Result<HttpResponse, Refusal> {
-    let admitted = Admitted::read(request, worker)?;
+    let admitted = Admitted::read(request, worker).await?;
     let plan = admitted.plan()?;
     if !admitted.takes_events() {
         return Err(Refusal::NotAcceptable);
     }
-    let opening = admitted.opening()?;
+    let opening = admitted.opening().await?;
     let accepted = accepted_names(&plan);
     let reader = admitted.policy.sessions.open_sse(plan, opening).await?;
     let id = reader.session().id().reveal();

@@ -30,7 +30,7 @@ pub(super) async fn post(
     let listens = *method == Method::Listen;
     let request = Enveloped::check(frame, mirror)?;
     let plan = admitted.plan()?;
-    let reader = policy.sessions.call(&plan, request, mirror, || admitted.opening()).await?;
+    let reader = policy.sessions.call(&plan, request, mirror, async || admitted.opening().await).await?;
     drop(held);
     let streams = listens || !admitted.takes_json();
     let patience = if streams { Duration::ZERO } else { PATIENCE };

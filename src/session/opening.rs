@@ -100,7 +100,7 @@ impl Sessions {
         transport: Transport,
     ) -> Result<Opened, NotOpened> {
         let known = Known::of(&plan);
-        let (session, seat) = self.seat(plan, transport, known)?;
+        let (session, seat) = self.seat(plan, transport, known).await?;
         self.registry.insert(session.clone());
         let task = Task::new(session.clone(), seat, self, None);
         let opened = Opened { session, kept: false };
@@ -112,20 +112,20 @@ impl Sessions {
     }
 
     /// Makes room for a session, or tells the operator why there is none. Its task must be made at once.
-    pub(super) fn seat(
+    pub(super) async fn seat(
         &self,
         plan: LaunchPlan,
         transport: Transport,
         known: Known,
     ) -> Result<(Arc<Session>, Seat), NotOpened> {
-        let seat = self.try_seat(&plan).inspect_err(|refusal| refusal.tell(&plan))?;
+        let seat = self.try_seat(&plan).await.inspect_err(|refusal| refusal.tell(&plan))?;
         let (settings, lifecycle) = ((&self.limits, &self.timeouts), self.lifecycle.clone());
         let number = self.registry.number();
         let session = Arc::new(Session::new(number, plan, transport, known, settings, lifecycle)?);
         Ok((session, seat))
     }
 
-    fn try_seat(&self, plan: &LaunchPlan) -> Result<Seat, NotOpened> {
+    async fn try_seat(&self, plan: &LaunchPlan) -> Result<Seat, NotOpened> {
         if self.lifecycle.is_draining() {
             return Err(NotOpened::Draining);
         }

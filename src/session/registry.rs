@@ -53,23 +53,18 @@ pub(super) struct Seat {
 impl Registry {
     /// Takes a seat, before anything is started.
     pub(super) fn seat(self: &Arc<Self>, plan: &LaunchPlan, limits: &Limits) -> Result<Seat, Full> {
-        let per_tenant = plan.permit().max_sessions().unwrap_or(limits.sessions_per_tenant);
         let mut seats = self.seats();
-        let count = |map: Option<&usize>| map.copied().unwrap_or(0);
-        if seats.taken >= limits.sessions {
-            return Err(Full::Host);
-        }
-        if count(seats.by_tenant.get(plan.tenant())) >= per_tenant {
-            return Err(Full::Tenant);
-        }
-        if count(seats.by_server.get(plan.server())) >= plan.max_sessions() {
-            return Err(Full::Server);
-        }
+        seats.check(plan, limits)?;
         seats.taken += 1;
         *seats.by_tenant.entry(plan.tenant().clone()).or_default() += 1;
         *seats.by_server.entry(plan.server().clone()).or_default() += 1;
         let (tenant, server) = (plan.tenant().clone(), plan.server().clone());
         Ok(Seat { registry: self.clone(), tenant, server })
+    }
+
+    /// Whether there is a seat on this node. Nobody is told if not.
+    pub(super) fn has_seat(&self, plan: &LaunchPlan, limits: &Limits) -> bool {
+        self.seats().check(plan, limits).is_ok()
     }
 
     /// A number that no other session has.
@@ -120,6 +115,28 @@ impl Registry {
     fn seats(&self) -> MutexGuard<'_, Seats> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Seats {
+    /// Whether there is one more.
+    fn check(&self, plan: &LaunchPlan, limits: &Limits) -> Result<(), Full> {
+        let count = |map: Option<&usize>| map.copied().unwrap_or(0);
+        if self.taken >= limits.sessions {
+            return Err(Full::Host);
+        }
+        if count(self.by_tenant.get(plan.tenant())) >= per_tenant(plan, limits) {
+            return Err(Full::Tenant);
+        }
+        if count(self.by_server.get(plan.server())) >= plan.max_sessions() {
+            return Err(Full::Server);
+        }
+        Ok(())
+    }
+}
+
+/// How many sessions the plan's tenant may have.
+fn per_tenant(plan: &LaunchPlan, limits: &Limits) -> usize {
+    plan.permit().max_sessions().unwrap_or(limits.sessions_per_tenant)
 }
 
 impl Drop for Seat {
