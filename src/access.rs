@@ -12,6 +12,7 @@ mod operator;
 mod origin;
 mod pass;
 mod rate;
+mod revoked;
 mod rights;
 mod secret;
 mod tenant;
@@ -30,6 +31,7 @@ pub use self::operator::{AdminGate, Intent, LOGIN_COOKIE, NotOperator, Operator,
 pub use self::origin::is_loopback_name;
 pub use self::pass::{MAX_PASSES, NoPass, PASS_LASTS};
 pub use self::rate::{Allowance, RateUse};
+pub use self::revoked::{IsOperators, Revoked};
 pub use self::rights::{Changes, Lost, Standing};
 pub use self::secret::{Secret, SecretHash};
 pub use self::trials::Trials;

@@ -3,7 +3,7 @@
 //!
 //! `overview` is what there is to be seen, `detail` the part of it that `/health/detail` has always told, `metrics`
 //! the same as numbers over time, and `usage` what children use of the host; `health` tries a server, `controls` are
-//! what the operator can have the gateway do. `page` is all that for people with a browser.
+//! what the operator can have the gateway do, and `revoke` is what ends a secret at once. `page` is all that for people with a browser.
 
 mod controls;
 mod detail;
@@ -11,6 +11,7 @@ mod health;
 mod metrics;
 mod overview;
 mod page;
+mod revoke;
 mod usage;
 
 use std::convert::Infallible;
@@ -30,6 +31,7 @@ use self::usage::Uses;
 use crate::access::{AdminGate, NotOperator, Operator};
 use crate::doctor::Examiner;
 use crate::http::{Call, Front, keep_for_operator, not_operator, nothing_to_see};
+use crate::store::Store;
 
 /// What the operator's routes work with.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub struct Admin {
     pub gate: AdminGate,
     /// What is looked at.
     front: Arc<Front>,
+    /// What is shared with other nodes, if anything is.
+    store: Option<Store>,
     /// What can be done.
     controls: Controls,
     /// What tries servers.
@@ -56,13 +60,14 @@ impl Admin {
     pub fn new(
         gate: AdminGate,
         front: Arc<Front>,
+        store: Option<Store>,
         controls: Controls,
         examiner: Examiner,
         tries: Tries,
     ) -> Self {
         let started = SystemTime::now() - front.since.elapsed();
         let (uses, names) = (Uses::default(), Names::default());
-        Self { gate, front, controls, examiner, tries, lookers: Lookers::new(), uses, names, started }
+        Self { gate, front, store, controls, examiner, tries, lookers: Lookers::new(), uses, names, started }
     }
 
     /// Keeps the pages up to date that are looked at, for as long as it is awaited.
@@ -85,6 +90,7 @@ pub fn routes(admin: &Arc<Admin>) -> impl Fn(&mut ServiceConfig) + Clone + use<>
             .service(web::resource("/health/detail").to(detail::detail))
             .service(web::resource("/health/deep").to(health::deep))
             .service(web::resource("/metrics").to(metrics::metrics))
+            .service(web::resource("/revoke").route(web::post().to(revoke::revoke)))
             .service(web::resource("/overview").to(overview::overview))
             .configure(page::routes)
             .default_service(web::to(nowhere));

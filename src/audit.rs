@@ -55,6 +55,8 @@ pub enum Event<'a> {
     AddressLimited(IpAddr),
     /// A tenant has reached this limit.
     TenantLimited(&'a TenantId, &'a str),
+    /// A secret was revoked, of this tenant if it is known here, and by whom.
+    SecretRevoked(Option<&'a TenantId>, &'a str),
     /// The operator was given a short-lived secret of a tenant.
     PassGiven(&'a TenantId),
     /// New settings are in effect.
@@ -146,6 +148,9 @@ impl<'a> Line<'a> {
             }
             Event::TenantLimited(tenant, limit) => {
                 Self { tenant: Some(tenant), limit: Some(limit), ..Self::named("limit_hit") }
+            }
+            Event::SecretRevoked(tenant, why) => {
+                Self { tenant, reason: Some(why), ..Self::named("secret_revoked") }
             }
             Event::PassGiven(tenant) => Self { tenant: Some(tenant), ..Self::named("pass_given") },
             Event::SettingsReloaded { servers, tenants } => {

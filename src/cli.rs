@@ -9,6 +9,7 @@ mod doctor;
 mod harden;
 mod man;
 mod mistake;
+mod node;
 mod prefetch;
 mod print;
 mod progress;
@@ -43,7 +44,7 @@ pub fn run() -> ExitCode {
     let outcome = match cli.command {
         None => serve::run(&cli.settings, secrets),
         Some(Command::Serve(args)) => serve::run(&args, secrets),
-        Some(Command::Check { json, settings }) => check::run(&settings, json, secrets.given()),
+        Some(Command::Check { json, settings }) => check::run(&settings, json, &secrets),
         Some(Command::Url { command, base, json, settings }) => {
             url::run(&settings, json, &command, base.as_deref())
         }

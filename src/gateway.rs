@@ -1,6 +1,7 @@
 //! The composition root: settings become parts, leaf to edge; then they run until told to stop.
 
 mod look_in;
+mod nodes;
 mod operator;
 mod prefetch;
 mod reload;
@@ -24,6 +25,7 @@ pub use self::prefetch::{Fetch, Prefetch};
 pub use self::reload::Load;
 
 use self::look_in::LookingIn;
+use self::nodes::{Nodes, follow_revocations};
 use self::reload::Reloader;
 use crate::access::{Gate, Machine, Secrets};
 use crate::admin::{Admin, Controls, Orders, Tries};
@@ -34,6 +36,7 @@ use crate::http::{self, Bodies, Connections, Front, Listening, Policy, Refusals}
 use crate::lifecycle::Lifecycle;
 use crate::session::Sessions;
 use crate::settings::{Profile, Settings, Timeouts};
+use crate::store::Store;
 
 /// A gateway that is ready to run: its address is taken, nothing is served yet.
 #[derive(Debug)]
@@ -46,6 +49,8 @@ pub struct Gateway {
     admin: Option<(Arc<Admin>, Listening)>,
     /// What the operator wants done.
     orders: Orders,
+    /// What it shares with other nodes, if it does.
+    store: Option<Store>,
     machine: Machine,
     lifecycle: Lifecycle,
     timeouts: Timeouts,
@@ -78,6 +83,7 @@ impl Gateway {
     pub fn build(
         settings: &Settings,
         secrets: Secrets<'_>,
+        store: Option<Store>,
         admin: AdminListener,
         load: Load,
     ) -> anyhow::Result<Self> {
@@ -97,7 +103,9 @@ impl Gateway {
         let sessions = Sessions::new(settings, starter.clone(), lifecycle.clone());
         let bodies = Bodies::new(settings);
         let (sender, policy) = watch::channel(Arc::new(Policy { gate, catalog, sessions, bodies }));
-        let reloader = Reloader::new(load, settings.clone(), sender, starter.clone(), lifecycle.clone());
+        let nodes = Nodes::new(store.clone());
+        let reloader =
+            Reloader::new(load, settings.clone(), sender, starter.clone(), nodes, lifecycle.clone());
         let front = Arc::new(Front {
             policy,
             base_path: settings.listen.base_path.clone(),
@@ -112,9 +120,9 @@ impl Gateway {
         let tries = Tries::new(base, !settings.listen.public_url.is_empty())?;
         let examiner = Examiner::new(starter.clone(), lifecycle.clone());
         let admin = guarded.map(|(gate, listening)| {
-            (Arc::new(Admin::new(gate, front.clone(), controls, examiner, tries)), listening)
+            (Arc::new(Admin::new(gate, front.clone(), store.clone(), controls, examiner, tries)), listening)
         });
-        Ok(Self { front, reloader, starter, listening, admin, orders, machine, lifecycle, timeouts })
+        Ok(Self { front, reloader, starter, listening, admin, orders, store, machine, lifecycle, timeouts })
     }
 
     /// Where clients connect.
@@ -146,6 +154,10 @@ impl Gateway {
         let _ = timeout(LOOK_WITHIN, &mut looking).await;
         let _following = self.lifecycle.spawn_bound(self.front.policy().sessions.clone().follow());
         let _reloads = self.lifecycle.spawn_bound(reloads);
+        let _sharing = self.store.clone().map(|store| {
+            let follow = follow_revocations(store.clone(), self.front.clone());
+            (self.lifecycle.spawn_bound(follow), self.lifecycle.spawn_bound(store.run()))
+        });
         let _rights = self.lifecycle.spawn_bound(follow_rights(self.front.clone()));
         let address = self.listening.address;
         let mut server = http::serve(self.listening, &self.front, self.timeouts.stalled_reader)?;
@@ -181,6 +193,9 @@ impl Gateway {
             }
         };
         self.starter.leave();
+        if let Some(store) = &self.store {
+            store.leave().await;
+        }
         Ok(outcome)
     }
 }

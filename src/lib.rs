@@ -13,7 +13,8 @@
 //! A client's end of a stream is [`session::Reader`], the requests' end of a session [`session::Session`].
 //! A request sees one version of the settings from end to end ([`http::Policy`]); what outlives it follows the
 //! rights that it rests on ([`access::Standing`]). What is decided on the way is told by [`audit`]; lines of the
-//! log say on whose account they are, and spans go to a collector ([`telemetry`]). The operator looks in, steers,
+//! log say on whose account they are, and spans go to a collector ([`telemetry`]). Several gateways that serve the
+//! same clients share limits, reloads and revocations by a [`store`]. The operator looks in, steers,
 //! and tries servers, by [`admin`]; what to paste into clients is in [`snippets`]. [`doctor`] tries each server
 //! once, for the operator, without any of that. [`gateway`] puts it all together, and [`cli`] runs it.
 //!
@@ -35,4 +36,5 @@ pub mod mcp;
 pub mod session;
 pub mod settings;
 pub mod snippets;
+pub mod store;
 pub mod telemetry;

@@ -19,6 +19,7 @@ mod offer;
 mod reload;
 mod remote;
 mod sandbox;
+mod store;
 mod telemetry;
 mod unknown;
 
@@ -32,6 +33,7 @@ pub use self::load::{Flags, Platform};
 pub use self::offer::Selection;
 pub use self::remote::{Auth, RemoteTransport, Scheme};
 pub use self::sandbox::{NetworkAccess, Profile, Sandbox, UidRange};
+pub use self::store::{Place, Store, WhileAway};
 pub use self::telemetry::{LogForm, Telemetry};
 
 use std::collections::BTreeMap;
@@ -60,6 +62,8 @@ pub struct Settings {
     pub sandbox: Sandbox,
     /// What it tells of itself.
     pub telemetry: Telemetry,
+    /// What it shares with other nodes.
+    pub store: Store,
     /// The allowlist, by short name.
     #[serde(default)]
     pub servers: BTreeMap<String, Server>,

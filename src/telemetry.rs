@@ -7,8 +7,10 @@
 #[cfg(not(feature = "otel"))]
 mod absent;
 mod cause;
+mod distribution;
 #[cfg(feature = "otel")]
 mod export;
+mod histogram;
 mod line;
 mod span;
 
@@ -18,6 +20,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 pub use self::cause::{Cause, below, beside, describe, follow, found, request};
+pub use self::distribution::Distribution;
+pub use self::histogram::Histogram;
 pub use self::span::{Kind, Span};
 
 #[cfg(not(feature = "otel"))]

@@ -20,13 +20,26 @@ const TABLE: &[(&str, &[&str])] = &[
     // On whose account something happens is open to every layer that starts tasks or sends messages; what a message
     // says of its trace is for `mcp` to read.
     ("telemetry", &["ids", "audit", "mcp", "settings"]),
-    ("access", &["ids", "audit", "settings"]),
+    // What nodes share. Limits are decided there, so it stands below all that has some.
+    ("store", &["settings", "lifecycle"]),
+    ("access", &["ids", "audit", "settings", "store"]),
     ("catalog", &["ids", "mcp", "settings", "access"]),
     ("backend", &["ids", "settings", "telemetry", "lifecycle", "mcp", "catalog"]),
     // A session is opened with the proof that its tenant may do so now.
     (
         "session",
-        &["ids", "audit", "settings", "telemetry", "lifecycle", "mcp", "access", "catalog", "backend"],
+        &[
+            "ids",
+            "audit",
+            "settings",
+            "telemetry",
+            "lifecycle",
+            "mcp",
+            "store",
+            "access",
+            "catalog",
+            "backend",
+        ],
     ),
     ("http", &["ids", "audit", "settings", "telemetry", "lifecycle", "mcp", "access", "catalog", "session"]),
     // It starts a server once, for the operator, without listeners, tenants or sessions. The operator's listener has
@@ -36,8 +49,8 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         "admin",
         &[
-            "ids", "audit", "snippets", "settings", "mcp", "access", "catalog", "backend", "session", "http",
-            "doctor",
+            "ids", "audit", "snippets", "settings", "mcp", "store", "access", "catalog", "backend",
+            "session", "http", "doctor",
         ],
     ),
     (
@@ -47,6 +60,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "audit",
             "settings",
             "lifecycle",
+            "store",
             "access",
             "catalog",
             "backend",
@@ -57,7 +71,21 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     ("demo", &["mcp"]),
-    ("cli", &["ids", "snippets", "settings", "telemetry", "access", "catalog", "gateway", "doctor", "demo"]),
+    (
+        "cli",
+        &[
+            "ids",
+            "snippets",
+            "settings",
+            "telemetry",
+            "store",
+            "access",
+            "catalog",
+            "gateway",
+            "doctor",
+            "demo",
+        ],
+    ),
     // `main` is the binary: it sees the library by its name.
     ("lib", &[]),
     ("main", &["backend", "cli"]),
@@ -72,7 +100,10 @@ const KEPT_APART: &[(&str, &[&str])] = &[
     // The collector is reached as remote servers are; the operator's page tries servers by our own public listener; and
     // the gateway that `lockgate top` looks at may be behind TLS.
     ("reqwest", &["backend", "telemetry", "admin", "cli"]),
-    ("rustls", &["backend", "telemetry", "cli"]),
+    ("rustls", &["backend", "telemetry", "store", "cli"]),
+    ("redis", &["store"]),
+    ("tokio_rustls", &["store"]),
+    ("rustls_platform_verifier", &["store"]),
     ("opentelemetry", &["telemetry"]),
     ("opentelemetry_sdk", &["telemetry"]),
     ("rustix", &["backend", "gateway", "cli"]),

@@ -58,7 +58,12 @@ impl Gate {
     }
 
     /// Whose secret this is, and as what it is kept: one of the settings, or a pass.
+    /// Nobody's, once it is revoked.
     pub(super) fn owner(&self, secret: &[u8]) -> Option<(SecretHash, &Arc<Tenant>)> {
+        self.given(secret).filter(|(key, _)| !self.rights.is_revoked(key))
+    }
+
+    fn given(&self, secret: &[u8]) -> Option<(SecretHash, &Arc<Tenant>)> {
         if let Some((key, tenant)) = self.keyring.owner(secret) {
             return Some((*key, tenant));
         }

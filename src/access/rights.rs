@@ -1,6 +1,6 @@
 //! What each secret opens, and for how long: sessions outlive the request that showed it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -23,6 +23,8 @@ pub(super) struct Known {
     keyring: Arc<Keyring<Arc<Tenant>>>,
     /// What the operator has been given.
     pub(super) passes: Passes,
+    /// What opens nothing, although it may be among these. Kept for as long as the gateway runs.
+    revoked: BTreeSet<SecretHash>,
 }
 
 /// The servers that a tenant may use.
@@ -70,7 +72,11 @@ impl Gate {
 
 impl Rights {
     pub(super) fn new(keyring: Arc<Keyring<Arc<Tenant>>>) -> Self {
-        Self(Arc::new(watch::Sender::new(Known { keyring, passes: Passes::default() })))
+        Self(Arc::new(watch::Sender::new(Known {
+            keyring,
+            passes: Passes::default(),
+            revoked: BTreeSet::new(),
+        })))
     }
 
     fn set(&self, keyring: Arc<Keyring<Arc<Tenant>>>) {
@@ -89,6 +95,16 @@ impl Rights {
     /// As what a pass is kept, and whose rights it has.
     pub(super) fn pass(&self, secret: &[u8]) -> Option<(SecretHash, TenantId)> {
         self.0.borrow().passes.owner(secret)
+    }
+
+    /// Whether a secret opens nothing any more, whoever has it.
+    pub(super) fn is_revoked(&self, key: &SecretHash) -> bool {
+        self.0.borrow().revoked.contains(key)
+    }
+
+    /// Every such secret.
+    pub(super) fn revoked(&self) -> Vec<SecretHash> {
+        self.0.borrow().revoked.iter().copied().collect()
     }
 
     /// Whether a secret of a tenant opens a server now.
@@ -117,14 +133,26 @@ impl Known {
         self.listed(tenant).next().is_some()
     }
 
+    /// Has a secret open nothing from now on. Whether that is news.
+    pub(super) fn revoke(&mut self, key: SecretHash) -> bool {
+        let is_news = self.revoked.insert(key);
+        self.tidy();
+        is_news
+    }
+
     /// Forgets passes that open nothing any more.
     fn tidy(&mut self) {
         let keyring = self.keyring.clone();
-        self.passes.tidy(|tenant| keyring.keys().any(|(_, owner)| owner.id == *tenant));
+        let revoked = &self.revoked;
+        let is_good = |key: &SecretHash, owner: &Tenant, tenant: &TenantId| {
+            owner.id == *tenant && !revoked.contains(key)
+        };
+        self.passes.tidy(|tenant| keyring.keys().any(|(key, owner)| is_good(key, owner, tenant)));
     }
 
     fn listed(&self, tenant: &TenantId) -> impl Iterator<Item = &(SecretHash, Arc<Tenant>)> {
-        self.keyring.keys().filter(move |(_, owner)| owner.id == *tenant)
+        let is_good = |key: &SecretHash| !self.revoked.contains(key);
+        self.keyring.keys().filter(move |(key, owner)| owner.id == *tenant && is_good(key))
     }
 
     /// Whether one of these secrets is the tenant's, who may use the server.

@@ -38,19 +38,19 @@ impl Gate {
     /// Every tenant, by id, for the operator.
     pub fn tenants(&self, _operator: &Operator) -> Vec<TenantUse> {
         let mut tenants: Vec<TenantUse> = Vec::new();
-        let mut keys: Vec<_> = self.keyring.keys().map(|(_, tenant)| tenant).collect();
-        keys.sort_by(|one, other| one.id.cmp(&other.id));
-        for tenant in keys {
-            let name = tenant.id.to_string();
+        let mut keys: Vec<_> = self.keyring.keys().collect();
+        keys.sort_by(|(_, one), (_, other)| one.id.cmp(&other.id));
+        for (key, tenant) in keys {
+            let (name, good) = (tenant.id.to_string(), usize::from(!self.rights.is_revoked(key)));
             if let Some(known) = tenants.last_mut().filter(|known| known.tenant == name) {
-                known.secrets += 1;
+                known.secrets += good;
                 continue;
             }
             let (requests, openings) = tenant.rates.usage();
             tenants.push(TenantUse {
                 tenant: name,
                 servers: tenant.servers.len(),
-                secrets: 1,
+                secrets: good,
                 max_sessions: tenant.sessions,
                 requests,
                 openings,

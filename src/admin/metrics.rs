@@ -1,13 +1,14 @@
 //! `/metrics`: everything that is counted, for Prometheus, in the text format that it asks for.
 //!
 //! Families are made of what the layers below show, when somebody scrapes, and of nothing else: a series lives as
-//! long as what it is about. `sheet` writes them down; `sessions`, `tenants` and `host` are what there is; `names`
+//! long as what it is about. `sheet` writes them down; `sessions`, `tenants`, `store` and `host` are what there is; `names`
 //! bounds the tenants that have series of their own.
 
 mod host;
 mod names;
 mod sessions;
 mod sheet;
+mod store;
 mod tenants;
 
 use actix_web::http::header::ACCEPT;
@@ -49,6 +50,7 @@ async fn fill(admin: &Admin, operator: &Operator) -> Sheet {
     sessions::starts(&mut sheet, &totals, &overview);
     tenants::passed(&mut sheet, &totals, &overview, &admin.names);
     tenants::tenants(&mut sheet, &overview, &admin.names, &cpu);
+    store::store(&mut sheet, admin.store.as_ref());
     host::children(&mut sheet, &overview, &cpu);
     host::listener(&mut sheet, &admin.front, &overview);
     host::sandbox(&mut sheet, &overview);

@@ -15,6 +15,7 @@ use crate::http::{answer_json, not_operator};
 use crate::ids::{ServerName, TenantId};
 use crate::session::{Account, Quantiles, Starts, TenantAccount, Times, Totals, Traffic, Trouble, View};
 use crate::settings::Limits;
+use crate::store::{self, Store};
 
 /// What there is to be seen.
 #[derive(Clone, Debug, Serialize)]
@@ -39,6 +40,10 @@ pub(super) struct Overview {
     pub servers: Vec<ServerView>,
     /// Whoever may connect, by id.
     pub tenants: Vec<TenantView>,
+    /// What is shared with other nodes; `None` if there are none.
+    pub store: Option<store::View>,
+    /// Secrets that were revoked, here or on another node.
+    pub revoked_secrets: usize,
     /// Secrets that nobody has.
     pub wrong_secrets: WrongSecrets,
     /// What sessions are kept from.
@@ -153,6 +158,8 @@ impl Overview {
             sessions: sessions.views(operator).into_iter().map(|view| admin.with_usage(view)).collect(),
             servers: servers.collect(),
             tenants: tenants.collect(),
+            store: admin.store.as_ref().map(Store::view),
+            revoked_secrets: policy.gate.revoked().len(),
             wrong_secrets: policy.gate.wrong_secrets(operator),
             sandbox: sessions.sandbox(operator).clone(),
             uids: sessions.uid_count(operator),

@@ -32,6 +32,7 @@ use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
 
 pub(super) use self::events::Lookers;
 pub use self::try_it::Tries;
+pub(super) use self::visitor::visit;
 
 /// Where the page is.
 const HOME: &str = "/admin";
@@ -46,6 +47,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(both(actions::END, actions::ask_to_end, actions::end))
         .service(both(actions::DRAIN, actions::ask_to_drain, actions::drain))
         .service(both(actions::RELOAD, actions::ask_to_reload, actions::reload))
+        .service(both(actions::REVOKE, actions::ask_to_revoke, actions::revoke))
         .service(both(login::LOGIN, login::ask, login::log_in))
         .service(sent(login::LOGOUT, login::log_out))
         .configure(try_it::routes);

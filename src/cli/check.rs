@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::SettingsArgs;
 use super::colour::{GOOD, HEADING};
+use super::conceal::Secrets;
 use super::print::{print, print_json, say};
-use crate::access::{Gate, Machine, Secrets};
+use crate::access::{Gate, Machine};
 use crate::catalog::Catalog;
 use crate::settings::Settings;
 
@@ -18,11 +19,12 @@ struct Effective {
     settings: Settings,
 }
 
-pub(super) fn run(args: &SettingsArgs, json: bool, secrets: Secrets<'_>) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &SettingsArgs, json: bool, secrets: &Secrets) -> anyhow::Result<ExitCode> {
     let settings = args.load()?;
     Catalog::load(&settings)?;
-    Gate::new(&settings, secrets, settings.listen.address, &Machine::default())
+    Gate::new(&settings, secrets.given(), settings.listen.address, &Machine::default())
         .map_err(anyhow::Error::msg)?;
+    secrets.open_store(&settings)?;
     let settings = settings.masked();
     if json {
         print_json(&Effective { version: env!("CARGO_PKG_VERSION"), settings })?;

@@ -16,6 +16,8 @@ use anyhow::{Context, bail};
 use rustix::fs::MemfdFlags;
 
 use crate::access::{self, Secret};
+use crate::settings::Settings;
+use crate::store::Store;
 
 /// The secrets that the environment held.
 #[derive(Clone, Debug)]
@@ -25,29 +27,40 @@ pub(super) struct Secrets {
     /// Of the operator.
     pub(super) admin: Option<Secret>,
     /// Headers for the collector of traces, which say who we are.
-    pub(super) collector: Option<Headers>,
+    pub(super) collector: Option<Hidden>,
+    /// Of the store that nodes share.
+    pub(super) store: Option<Hidden>,
 }
 
-/// Headers as the variable has them. Never shown.
+/// What a variable had that is no bearer secret. Never shown.
 #[derive(Clone)]
-pub(super) struct Headers(String);
+pub(super) struct Hidden(String);
 
 impl Secrets {
     /// As the gate takes them.
     pub(super) fn given(&self) -> access::Secrets<'_> {
         access::Secrets { tenant: self.tenant.as_ref(), admin: self.admin.as_ref() }
     }
+
+    /// The store of these settings, if there is one.
+    ///
+    /// # Errors
+    /// With what is wrong with it.
+    pub(super) fn open_store(&self, settings: &Settings) -> anyhow::Result<Option<Store>> {
+        let password = self.store.as_ref().map(Hidden::reveal);
+        Store::new(&settings.store, password, &super::node::name()).map_err(anyhow::Error::msg)
+    }
 }
 
-impl Headers {
+impl Hidden {
     pub(super) fn reveal(&self) -> &str {
         &self.0
     }
 }
 
-impl fmt::Debug for Headers {
+impl fmt::Debug for Hidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Headers(…)")
+        f.write_str("Hidden(…)")
     }
 }
 
@@ -79,18 +92,26 @@ const COLLECTOR: Source = Source {
     check: |_| Ok(()),
 };
 
+const STORE: Source = Source {
+    names: &["LOCKGATE_STORE_PASSWORD"],
+    handed_over: "LOCKGATE_STORE_PASSWORD_DESCRIPTOR",
+    check: |text| {
+        if text.is_empty() { Err("is empty; unset it, if the store has no password") } else { Ok(()) }
+    },
+};
+
 fn is_secret(text: &str) -> Result<(), &'static str> {
     Secret::new(text.to_owned()).map(drop)
 }
 
 #[cfg(test)]
-pub(super) const NAMES: [&[&str]; 3] = [TENANT.names, ADMIN.names, COLLECTOR.names];
+pub(super) const NAMES: [&[&str]; 4] = [TENANT.names, ADMIN.names, COLLECTOR.names, STORE.names];
 
 /// The secrets from the environment. Comes back only in a process whose environment has none, so it must be
 /// called before anything that cannot be done twice.
 pub(super) fn take_secrets() -> anyhow::Result<Secrets> {
     let mut bare = Vec::new();
-    for source in [TENANT, ADMIN, COLLECTOR] {
+    for source in [TENANT, ADMIN, COLLECTOR, STORE] {
         if let Some(secret) = source.read()? {
             bare.push((source, secret));
         }
@@ -102,8 +123,9 @@ pub(super) fn take_secrets() -> anyhow::Result<Secrets> {
         let text = source.receive()?.map(Secret::new).transpose();
         text.map_err(|fault| anyhow::anyhow!("the secret that was handed over {fault}"))
     };
-    let collector = COLLECTOR.receive()?.map(Headers);
-    Ok(Secrets { tenant: secret(&TENANT)?, admin: secret(&ADMIN)?, collector })
+    let collector = COLLECTOR.receive()?.map(Hidden);
+    let store = STORE.receive()?.map(Hidden);
+    Ok(Secrets { tenant: secret(&TENANT)?, admin: secret(&ADMIN)?, collector, store })
 }
 
 impl Source {

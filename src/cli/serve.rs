@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
-use super::conceal::{Headers, Secrets};
+use super::conceal::{Hidden, Secrets};
 use super::print::{Unprinted, print};
 use super::{SettingsArgs, colour, harden};
 use crate::access::Secret;
@@ -27,7 +27,7 @@ pub(super) fn run(args: &SettingsArgs, mut secrets: Secrets) -> anyhow::Result<E
     telemetry::start_log(&level, settings.telemetry.log, colour::on_stderr(), std::io::stderr)
         .map_err(anyhow::Error::msg)?;
     harden::harden();
-    let headers = secrets.collector.as_ref().map(Headers::reveal);
+    let headers = secrets.collector.as_ref().map(Hidden::reveal);
     let exporting = telemetry::start_export(&settings.telemetry, headers).map_err(anyhow::Error::msg)?;
     let unconfigured = secrets.tenant.is_none() && settings.tenants.is_empty();
     let one_time = if unconfigured { Some(OneTime::draw(&settings, &secrets)?) } else { None };
@@ -39,7 +39,9 @@ pub(super) fn run(args: &SettingsArgs, mut secrets: Secrets) -> anyhow::Result<E
         }
     }
     let again = args.clone();
-    let gateway = Gateway::build(&settings, secrets.given(), admin, Arc::new(move || again.load()))?;
+    let store = secrets.open_store(&settings)?;
+    let load = Arc::new(move || again.load());
+    let gateway = Gateway::build(&settings, secrets.given(), store, admin, load)?;
     if let Some(one_time) = &one_time {
         one_time.show(&gateway, &settings)?;
     }

@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::nodes::Nodes;
 use super::servers::{Servers, look_after};
 use crate::admin::Reloaded;
 use crate::audit::{self, Changes, Event};
@@ -30,6 +31,7 @@ pub(super) struct Reloader {
     running: Settings,
     policy: watch::Sender<Arc<Policy>>,
     starter: Arc<Starter>,
+    nodes: Nodes,
     lifecycle: Lifecycle,
     /// Tells of servers that are new.
     looking: Option<AbortOnDropHandle<()>>,
@@ -41,9 +43,10 @@ impl Reloader {
         running: Settings,
         policy: watch::Sender<Arc<Policy>>,
         starter: Arc<Starter>,
+        nodes: Nodes,
         lifecycle: Lifecycle,
     ) -> Self {
-        Self { load, running, policy, starter, lifecycle, looking: None }
+        Self { load, running, policy, starter, nodes, lifecycle, looking: None }
     }
 
     /// Looks after every server. Must be called on a runtime, as all that follows.
@@ -58,7 +61,8 @@ impl Reloader {
         async move { look_after(starter, &policy.catalog, &before, &now).await }
     }
 
-    /// Reloads whenever the operator wants that, and at each hang-up signal, if one means that.
+    /// Reloads whenever the operator wants that, here, which all nodes are told of then, or on another node; and at
+    /// each hang-up signal, if one means that, which is for this node alone.
     pub(super) fn follow(
         mut self,
         at_hangup: bool,
@@ -76,9 +80,17 @@ impl Reloader {
                 let told = tokio::select! {
                     _ = hung_up => None,
                     Some(told) = wanted.recv() => Some(told),
+                    () = self.nodes.reload_told() => None,
                 };
                 let outcome = self.reload();
-                told.map(|told| told.send(outcome));
+                if let Some(told) = told {
+                    let outcome = match outcome {
+                        Ok(changes) => Ok(changes + self.nodes.tell_reload().await),
+                        // Settings that are of no use here may be so elsewhere: nobody is told.
+                        Err(error) => Err(error),
+                    };
+                    let _ = told.send(outcome);
+                }
             }
         })
     }

@@ -3,8 +3,6 @@
 //! Whoever counts holds the session's state anyway, so there is one writer at a time, who needs no
 //! read-modify-write; whoever looks takes no lock that a message waits for.
 
-mod distribution;
-mod histogram;
 mod sums;
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -13,11 +11,11 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-pub use self::distribution::Distribution;
 pub use self::sums::{Queues, Times, Traffic};
+pub use crate::telemetry::Distribution;
 
-use self::histogram::Histogram;
 use crate::mcp::{Era, Frame};
+use crate::telemetry::Histogram;
 
 /// What is counted of a session.
 #[derive(Debug)]

@@ -105,6 +105,7 @@ impl Settings {
             self.timeouts.check(),
             self.sandbox.check(self.limits.sessions, warm),
             self.telemetry.check(),
+            self.store.check(),
         ];
         for check in checks {
             check.map_err(|(key, reason)| (key.to_owned(), reason))?;

@@ -18,6 +18,7 @@ impl Settings {
             server.auth.iter_mut().chain(server.tool_auth.values_mut()).for_each(mask_auth);
             server.url.iter_mut().for_each(mask_query);
         }
+        mask_credentials(&mut self.store.url);
         self
     }
 }
@@ -40,6 +41,14 @@ fn mask(value: &mut String) {
 fn mask_auth(auth: &mut Auth) {
     auth.user.iter_mut().for_each(mask);
     auth.token_url.iter_mut().for_each(mask_query);
+}
+
+/// Masks what stands before the host: without a colon it may be either, a name or a password.
+fn mask_credentials(url: &mut String) {
+    let parts = url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1)));
+    if let Some((scheme, place)) = parts {
+        *url = format!("{scheme}://{MASK}@{place}");
+    }
 }
 
 /// Masks the values in a URL's query; what has no name there may be a value itself.
@@ -68,5 +77,20 @@ mod tests {
             assert_eq!(server.shown(), shown);
         }
         assert_eq!(Server::of("sh -c 'a?b=c'").shown(), "sh -c 'a?b=c'");
+    }
+
+    #[test]
+    fn who_asks_the_store_is_masked_and_where_it_is_is_not() {
+        for (url, shown) in [
+            ("", ""),
+            ("redis://a:1/2", "redis://a:1/2"),
+            ("rediss://u:hunter2@a:1", "rediss://(masked)@a:1"),
+            ("redis://:hun@ter2@a", "redis://(masked)@a"),
+            ("redis://hunter2@a", "redis://(masked)@a"),
+        ] {
+            let mut url = url.to_owned();
+            mask_credentials(&mut url);
+            assert_eq!(url, shown);
+        }
     }
 }

@@ -20,6 +20,13 @@ pub(super) const DRAIN: &str = "/admin/drain";
 /// Where the settings are read again.
 pub(super) const RELOAD: &str = "/admin/reload";
 
+/// Where a secret is revoked.
+pub(super) const REVOKE: &str = "/admin/revoke";
+/// The field that says which.
+const SECRET: &str = "secret";
+/// The id of the form that does what was asked about.
+const FORM: &str = "answer";
+
 /// What is asked before something is done.
 struct Question {
     title: String,
@@ -48,6 +55,8 @@ pub(super) fn links() -> Markup {
     html! {
         p.actions {
             a.button href=(RELOAD) data-confirm { "Reload settings" }
+            " "
+            a.button.danger href=(REVOKE) data-confirm { "Revoke a secret" }
             " "
             a.button.danger href=(DRAIN) data-confirm { "Drain" }
         }
@@ -145,6 +154,40 @@ pub(super) async fn reload(request: HttpRequest, body: Payload, admin: Data<Admi
     .await
 }
 
+pub(super) async fn ask_to_revoke(request: HttpRequest, admin: Data<Admin>) -> HttpResponse {
+    ask(&request, &admin, |_| {
+        Ok(Question {
+            title: "Revoke a secret?".to_owned(),
+            consequence: html! {
+                p {
+                    "It is refused from now on, and its sessions end: here, and on every node that shares the store. There "
+                    "is no way back; give the tenant another secret."
+                }
+                label {
+                    span { "Its hash, as " code { "[tenants.*]" } " has it" }
+                    // Sent with the form that follows.
+                    input type="text" name=(SECRET) form=(FORM) required pattern="sha256:[0-9a-f]{64}"
+                        placeholder="sha256:…" autocomplete="off" spellcheck="false";
+                }
+            },
+            answer: "Revoke the secret",
+            action: REVOKE.to_owned(),
+        })
+    })
+}
+
+pub(super) async fn revoke(request: HttpRequest, body: Payload, admin: Data<Admin>) -> HttpResponse {
+    let sent = Form::read(body).await;
+    match admin.gate.intend(&visit(&request), sent.token().as_bytes()) {
+        Ok(intent) => match admin.revoke(&intent, &sent.field(SECRET)).await {
+            Ok(done) => Outcome { status: StatusCode::OK, title: "The secret is revoked", told: done.text },
+            Err(told) => Outcome { status: StatusCode::BAD_REQUEST, title: "Nothing is revoked", told },
+        }
+        .answer(),
+        Err(reason) => login::refuse(&request, &reason),
+    }
+}
+
 fn ask(
     request: &HttpRequest,
     admin: &Admin,
@@ -188,7 +231,7 @@ impl Question {
             section #confirm .card {
                 h1 { (self.title) }
                 (self.consequence)
-                form method="post" action=(self.action) {
+                form id=(FORM) method="post" action=(self.action) {
                     @if let Some(token) = visitor.form_token() { (layout::hidden_token(token)) }
                     a.button href=(HOME) data-close autofocus { "Cancel" }
                     button.danger type="submit" { (self.answer) }

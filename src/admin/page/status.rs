@@ -1,10 +1,11 @@
 //! How the gateway is, in one line, and what everybody should know who looks.
 
-use maud::html;
+use maud::{Markup, html};
 
 use super::figure;
 use super::section::{Section, state};
 use crate::admin::Overview;
+use crate::store;
 
 /// The line.
 pub(super) fn section(overview: &Overview) -> Section {
@@ -13,9 +14,23 @@ pub(super) fn section(overview: &Overview) -> Section {
         p {
             (state(kind, word)) " Version " (overview.version) ", up for "
             (figure::since(overview.at, overview.uptime_seconds as f64)) "."
+            @if let Some(store) = &overview.store {
+                " " (store_line(store))
+            }
         }
     };
     Section::new("status", summary, Vec::new())
+}
+
+/// Whether other nodes can be heard.
+fn store_line(store: &store::View) -> Markup {
+    html! {
+        @if store.up {
+            (state("good", "store answers")) " " (store.nodes) " " (if store.nodes == 1 { "node" } else { "nodes" }) "."
+        } @else {
+            (state("bad", "store out of reach")) " Limits are as " code { "store.away" } " says."
+        }
+    }
 }
 
 /// What is said aloud: it must change when there is something to say only.

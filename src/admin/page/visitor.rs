@@ -54,7 +54,7 @@ impl Visitor {
 }
 
 /// What a request presents.
-pub(super) fn visit(request: &HttpRequest) -> Visit<'_> {
+pub(in crate::admin) fn visit(request: &HttpRequest) -> Visit<'_> {
     let cookies = request.headers().get_all(COOKIE).flat_map(|value| value.as_bytes().split(|&b| b == b';'));
     let named = cookies.filter_map(|pair| {
         let rest = pair.trim_ascii().strip_prefix(LOGIN_COOKIE.as_bytes())?;

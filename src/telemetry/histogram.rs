@@ -11,14 +11,15 @@ pub(super) const BOUNDS: [u64; 18] = [
 
 /// How many durations of each size there were. One writer at a time.
 #[derive(Debug, Default)]
-pub(super) struct Histogram {
+pub struct Histogram {
     pub(super) counts: [AtomicU64; BOUNDS.len() + 1],
     /// All together, in microseconds.
     pub(super) sum: AtomicU64,
 }
 
 impl Histogram {
-    pub(super) fn observe(&self, duration: Duration) {
+    /// One more.
+    pub fn observe(&self, duration: Duration) {
         let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let size = BOUNDS.partition_point(|bound| *bound < micros);
         let count = &self.counts[size];

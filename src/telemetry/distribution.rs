@@ -16,7 +16,8 @@ pub struct Distribution {
 const MICROS: f64 = 1e6;
 
 impl Distribution {
-    pub(super) fn add(&mut self, histogram: &Histogram) {
+    /// With what was counted there.
+    pub fn add(&mut self, histogram: &Histogram) {
         for (count, more) in self.counts.iter_mut().zip(&histogram.counts) {
             *count += more.load(Relaxed);
         }

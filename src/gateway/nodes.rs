@@ -1,0 +1,92 @@
+//! What this node hears from others by the store, and has them hear.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::http::Front;
+use crate::store::{Away, Store, Told};
+
+/// How reloads go round.
+#[derive(Debug)]
+pub(super) struct Nodes {
+    store: Option<Store>,
+    /// What was heard until now.
+    before: Told,
+    /// `None` without a store.
+    told: Option<watch::Receiver<Told>>,
+    /// A reload that the store has not heard of yet.
+    owed: bool,
+}
+
+/// When to ask again that the store has refused.
+const AGAIN: Duration = Duration::from_secs(5);
+
+impl Nodes {
+    pub(super) fn new(store: Option<Store>) -> Self {
+        let told = store.as_ref().map(Store::told);
+        Self { store, before: Told::default(), told, owed: false }
+    }
+
+    /// Resolves when another node's operator has had the settings read again; never without other nodes. What this
+    /// node owes to others is told meanwhile.
+    pub(super) async fn reload_told(&mut self) {
+        loop {
+            if self.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+            let Some(now) = self.told.as_ref().map(|told| *told.borrow()) else { continue };
+            let before = std::mem::replace(&mut self.before, now);
+            if now.reloads != before.reloads {
+                return;
+            }
+            if self.owed && now.again != before.again {
+                self.tell_reload().await;
+            }
+        }
+    }
+
+    async fn changed(&mut self) -> Result<(), watch::error::RecvError> {
+        match &mut self.told {
+            Some(told) => told.changed().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Has other nodes read their settings again: now, or once the store can be reached. What is to be said of that.
+    pub(super) async fn tell_reload(&mut self) -> &'static str {
+        let Some(store) = &self.store else { return "" };
+        self.owed = store.tell_reload().await == Err(Away);
+        if self.owed {
+            "; the other nodes are told once the store can be reached"
+        } else {
+            "; the other nodes are told"
+        }
+    }
+}
+
+/// Has this node revoke what others have, and the store know what this one has: after it was lost, too.
+pub(super) async fn follow_revocations(store: Store, front: Arc<Front>) {
+    let mut told = store.told();
+    while told.changed().await.is_ok() {
+        while let Err(Away) = exchange(&store, &front).await {
+            if store.is_away() {
+                // Its return is told.
+                break;
+            }
+            sleep(AGAIN).await;
+        }
+    }
+}
+
+async fn exchange(store: &Store, front: &Front) -> Result<(), Away> {
+    let all = store.tell_revoked(&front.policy().gate.revoked()).await?;
+    // What is no secret's hash was put there by somebody else.
+    let news = front.policy().gate.revoke_told(all.iter().filter_map(|text| text.parse().ok()));
+    if news > 0 {
+        tracing::info!(secrets = news, "other nodes have told of secrets that are revoked");
+    }
+    Ok(())
+}
