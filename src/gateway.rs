@@ -94,13 +94,14 @@ impl Gateway {
         })?;
         let machine = Machine::default();
         look_at(&machine);
-        let gate = Gate::new(settings, secrets, listening.address, &machine).map_err(anyhow::Error::msg)?;
-        let guarded = admin.guard(settings, &gate)?;
         let lifecycle = Lifecycle::default();
+        let gate = Gate::new(settings, secrets, listening.address, &machine).map_err(anyhow::Error::msg)?;
+        let gate = gate.sharing(store.clone(), &lifecycle);
+        let guarded = admin.guard(settings, &gate)?;
         let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let starter = Arc::new(Starter::new(settings, lifecycle.clone())?);
         tell(starter.report());
-        let sessions = Sessions::new(settings, starter.clone(), lifecycle.clone());
+        let sessions = Sessions::new(settings, starter.clone(), lifecycle.clone()).sharing(store.clone());
         let bodies = Bodies::new(settings);
         let (sender, policy) = watch::channel(Arc::new(Policy { gate, catalog, sessions, bodies }));
         let nodes = Nodes::new(store.clone());

@@ -229,7 +229,8 @@ fn the_secret_of_the_environment_stays_and_is_the_default_tenants() {
 fn what_a_session_rests_on_is_lost_with_the_secret_the_tenant_and_the_server() {
     let (x, y) = (ServerName::new("x"), ServerName::new("y"));
     let gate = gate_of(&tenants(ALL, ALL, ""));
-    let admit = |gate: &Gate, secret: &str| now(gate.admit(&presented(&[&format!("Bearer {secret}")]))).unwrap();
+    let admit =
+        |gate: &Gate, secret: &str| now(gate.admit(&presented(&[&format!("Bearer {secret}")]))).unwrap();
     let (mut one, two) = (admit(&gate, "a1").follow(&x), admit(&gate, "a2").follow(&y));
     let others = admit(&gate, "b1").follow(&y);
     assert!(one.take_change() && !one.take_change(), "it is looked at once in any case");

@@ -17,6 +17,7 @@ use crate::catalog::{LaunchPlan, Target};
 use crate::ids::{ServerName, SessionId, TenantId};
 use crate::lifecycle::Lifecycle;
 use crate::settings::{Limits, Settings, Timeouts};
+use crate::store::Store;
 
 /// All sessions of this gateway.
 #[derive(Clone, Debug)]
@@ -69,6 +70,11 @@ impl Sessions {
             limits: settings.limits.clone(),
             timeouts: settings.timeouts.clone(),
         }
+    }
+
+    /// No sessions yet; if there is a store, those of a tenant are counted over all nodes that share it.
+    pub fn sharing(self, store: Option<Store>) -> Self {
+        Self { registry: Arc::new(Registry::sharing(store)), ..self }
     }
 
     /// The same sessions; further ones are opened under these settings.
@@ -129,7 +135,7 @@ impl Sessions {
         if self.lifecycle.is_draining() {
             return Err(NotOpened::Draining);
         }
-        self.registry.seat(plan, &self.limits).map_err(NotOpened::Full)
+        self.registry.seat(plan, &self.limits).await
     }
 
     /// The session with this id, if it is of this transport and belongs to this tenant and server.
@@ -162,12 +168,15 @@ impl Sessions {
         self.registry.wake_all();
     }
 
-    /// Tells the sessions of the gateway's end, as long as it lasts.
+    /// Tells the sessions of the gateway's end, and other nodes how many there are, as long as it lasts.
     pub async fn follow(self) {
-        self.lifecycle.draining().await;
-        self.look_around();
-        self.lifecycle.ending().await;
-        self.look_around();
+        let ending = async {
+            self.lifecycle.draining().await;
+            self.look_around();
+            self.lifecycle.ending().await;
+            self.look_around();
+        };
+        tokio::join!(ending, self.registry.keep_told());
     }
 
     /// How many there may be, and how much each may take.
