@@ -30,7 +30,7 @@ static BEAT: LazyLock<Script> = LazyLock::new(|| {
            end
          end
          redis.call('ZADD', KEYS[1], string.format('%.0f', now), member)
-         local told = redis.call('HMGET', KEYS[2], 'reloads', 'reloads:' .. ARGV[1], 'revocations')
+         local told = redis.call('HMGET', KEYS[2], 'reloads', 'reloads:' .. member, 'revocations')
          local others = tonumber(told[1] or 0) - tonumber(told[2] or 0)
          return {known, redis.call('ZCARD', KEYS[1]), others, tonumber(told[3] or 0)}",
     )

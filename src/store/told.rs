@@ -58,7 +58,7 @@ impl Store {
     /// # Errors
     /// If the store is out of reach.
     pub async fn tell_reload(&self) -> Result<(), Away> {
-        self.call(&RELOAD, &[TOLD], &self.0.node).await.map(drop)
+        self.call(&RELOAD, &[TOLD], &self.0.member).await.map(drop)
     }
 
     /// Tells all nodes that these secrets are revoked, each written as settings have it. Which are, these among them.

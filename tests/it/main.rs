@@ -38,6 +38,7 @@ mod messages;
 mod metrics;
 mod metrics_format;
 mod metrics_servers;
+mod nodes;
 mod offer;
 mod opening;
 #[cfg(feature = "otel")]
@@ -89,5 +90,6 @@ mod top;
 mod traces;
 mod try_it;
 mod users;
+mod valkey;
 mod warm;
 mod watching;

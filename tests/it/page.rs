@@ -75,7 +75,7 @@ fn start() -> Admin {
 async fn a_browser_is_led_to_the_login_and_the_secret_lets_it_in() {
     let admin = start();
     let stranger = Browser::new(&admin);
-    for path in ["/admin", "/admin/drain", "/admin/reload", "/admin/sessions/1/end"] {
+    for path in ["/admin", "/admin/drain", "/admin/reload", "/admin/revoke", "/admin/sessions/1/end"] {
         let answer = stranger.get(path).await;
         assert_eq!(
             (answer.status().as_u16(), &answer.headers()["location"]),
@@ -195,7 +195,7 @@ async fn nothing_is_done_that_no_form_of_this_login_asks_for() {
     // A page of another port has a browser ask, which shows the cookie.
     let embedded = browser.request(Method::GET, "/admin").header("sec-fetch-site", "same-site");
     assert_eq!(embedded.send().await.unwrap().status(), 303);
-    for path in ["/admin/drain", "/admin/reload", "/admin/logout"] {
+    for path in ["/admin/drain", "/admin/reload", "/admin/revoke", "/admin/logout"] {
         assert_eq!(browser.post(path, &[]).send().await.unwrap().status(), 403, "{path}");
     }
     assert_eq!(session.pid().await, pid, "it lives");

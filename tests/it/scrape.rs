@@ -32,9 +32,14 @@ pub(crate) struct Series {
 impl Watched {
     /// With the peers, no rates, and these settings.
     pub(crate) fn start(settings: &str) -> Self {
+        Self::start_with(settings, &[])
+    }
+
+    /// The same with further variables.
+    pub(crate) fn start_with(settings: &str, variables: &[(&str, &str)]) -> Self {
         let settings = with_peers(&format!("{settings}\n[admin]\naddress = \"127.0.0.1:0\"\n"));
         let secrets = [("LOCKGATE_SECRET", SECRET), ("LOCKGATE_ADMIN_SECRET", ADMIN_SECRET)];
-        let gateway = Gateway::start_bare(&settings, &secrets);
+        let gateway = Gateway::start_bare(&settings, &[&secrets, variables].concat());
         let log = gateway.log();
         let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let mut on = lines.filter(|line| line["message"] == "the admin listener is on");
