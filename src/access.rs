@@ -5,6 +5,7 @@
 //! [`AdminGate`] is its sibling for the operator, who may look in with a secret or with a browser that has logged in.
 
 mod address;
+mod denied;
 mod door;
 mod handover;
 mod login;
@@ -23,8 +24,8 @@ mod usage;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
+pub use self::denied::Denied;
 pub use self::door::Door;
 pub use self::handover::{HandedOver, Handovers, Vouched};
 pub use self::login::{LOGIN_LASTS, Login};
@@ -41,13 +42,15 @@ pub use self::usage::{TenantUse, WrongSecrets};
 
 use self::address::AddressRule;
 use self::origin::OriginRule;
-use self::rate::Failures;
+use self::rate::{Failures, Sharing};
 use self::rights::Rights;
 use self::secret::Keyring;
 use self::tenant::{Tenant, Unlisted, keyring};
 use crate::audit::{self, Event};
 use crate::ids::{ServerName, TenantId};
+use crate::lifecycle::Lifecycle;
 use crate::settings::{AdminAddress, Settings};
+use crate::store::Store;
 
 /// Everything about a request that decides whether it is admitted. Headers as raw values, in order.
 #[derive(Clone, Debug)]
@@ -81,29 +84,6 @@ pub struct Permit {
 #[derive(Debug)]
 pub struct Opening(());
 
-/// Why a request is not admitted. The caller is at fault in each case.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Denied {
-    /// The `Origin` is not allowed.
-    #[error("the Origin of this request is not allowed here; the operator can add it to access.origins")]
-    Origin,
-    /// The `Host` is not allowed.
-    #[error("the Host of this request is not served here; the operator can add it to access.hosts")]
-    Host,
-    /// No usable `Authorization` header.
-    #[error("{0}; send exactly one header `Authorization: Bearer <secret>`")]
-    Credentials(&'static str),
-    /// A secret that nobody has.
-    #[error("the secret is not known here; check it, or ask the operator for one")]
-    Secret,
-    /// Too many wrong secrets from this address.
-    #[error("too many wrong secrets from this address; wait, then send the right one")]
-    Failures(Duration),
-    /// The tenant's rate is used up.
-    #[error("this tenant's {0} limit is used up; wait and try again")]
-    Rate(&'static str, Allowance),
-}
-
 /// The secrets that are no part of the settings.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Secrets<'s> {
@@ -125,6 +105,8 @@ pub struct Gate {
     keyring: Arc<Keyring<Arc<Tenant>>>,
     failures: Failures,
     rights: Rights,
+    /// Present if tenants' rates hold over several nodes.
+    sharing: Option<Sharing>,
 }
 
 // === impl Gate ===
@@ -155,7 +137,13 @@ impl Gate {
             failures: Failures::new(&settings.rate, None),
             rights: Rights::new(keyring.clone()),
             keyring,
+            sharing: None,
         })
+    }
+
+    /// The same gate; if there is a store, the rates of tenants hold over all nodes that share it.
+    pub fn sharing(self, store: Option<Store>, lifecycle: &Lifecycle) -> Self {
+        Self { sharing: store.map(|store| Sharing::new(store, lifecycle.clone())), ..self }
     }
 
     /// The gate after a reload. What tenants and addresses have used of rates that stay the same is used.
@@ -172,6 +160,7 @@ impl Gate {
             keyring: Arc::new(keyring(settings, self.unlisted, Some(&self.keyring))?),
             failures: Failures::new(&settings.rate, Some(&self.failures)),
             rights: self.rights.clone(),
+            sharing: self.sharing.clone(),
         })
     }
 
@@ -189,7 +178,7 @@ impl Gate {
     ///
     /// # Errors
     /// The first check that fails.
-    pub fn admit(&self, presented: &Presented<'_>) -> Result<Permit, Denied> {
+    pub async fn admit(&self, presented: &Presented<'_>) -> Result<Permit, Denied> {
         self.check_origin(presented)?;
         let secret = secret::bearer(&presented.authorization).map_err(Denied::Credentials)?;
         let Some((key, tenant)) = self.owner(secret) else {
@@ -198,10 +187,10 @@ impl Gate {
         let allowance = match presented.vouched {
             // It has been counted where it came in.
             Some(_) => None,
-            None => tenant.rates.request().map_err(|allowance| {
-                audit::record(Event::TenantLimited(&tenant.id, "requests"));
-                Denied::Rate("request", allowance)
-            })?,
+            None => {
+                let counted = tenant.rates.request(self.sharing.as_ref(), &tenant.id).await;
+                counted.map_err(|unmet| unmet.tell(&tenant.id, "requests", "request"))?
+            }
         };
         Ok(Permit { tenant: tenant.clone(), key, rights: self.rights.clone(), allowance })
     }
@@ -223,11 +212,9 @@ impl Gate {
     ///
     /// # Errors
     /// If it has opened too many of late.
-    pub fn opening(&self, permit: &Permit) -> Result<Opening, Denied> {
-        permit.tenant.rates.opening().map_err(|allowance| {
-            audit::record(Event::TenantLimited(permit.tenant(), "openings"));
-            Denied::Rate("session opening", allowance)
-        })?;
+    pub async fn opening(&self, permit: &Permit) -> Result<Opening, Denied> {
+        let counted = permit.tenant.rates.opening(self.sharing.as_ref(), permit.tenant()).await;
+        counted.map_err(|unmet| unmet.tell(permit.tenant(), "openings", "session opening"))?;
         Ok(Opening(()))
     }
 

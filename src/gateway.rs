@@ -21,13 +21,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-pub use self::operator::AdminListener;
 pub use self::cluster::node_name;
+pub use self::operator::AdminListener;
 pub use self::prefetch::{Fetch, Prefetch};
 pub use self::reload::Load;
 
-use self::look_in::LookingIn;
 use self::cluster::{Joined, join};
+use self::look_in::LookingIn;
 use self::nodes::{Nodes, follow_revocations};
 use self::reload::Reloader;
 use crate::access::{Gate, Machine, Secrets};
@@ -101,14 +101,16 @@ impl Gateway {
         })?;
         let machine = Machine::default();
         look_at(&machine);
-        let gate = Gate::new(settings, secrets, listening.address, &machine).map_err(anyhow::Error::msg)?;
-        let guarded = admin.guard(settings, &gate)?;
         let lifecycle = Lifecycle::default();
+        let gate = Gate::new(settings, secrets, listening.address, &machine).map_err(anyhow::Error::msg)?;
+        let gate = gate.sharing(store.clone(), &lifecycle);
+        let guarded = admin.guard(settings, &gate)?;
         let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let starter = Arc::new(Starter::new(settings, lifecycle.clone())?);
         tell(starter.report());
         let (cluster, joining) = join(settings, secrets.cluster, &lifecycle)?;
         let sessions = Sessions::new(settings, starter.clone(), lifecycle.clone(), cluster.mint());
+        let sessions = sessions.sharing(store.clone());
         let bodies = Bodies::new(settings);
         let (sender, policy) = watch::channel(Arc::new(Policy { gate, catalog, sessions, bodies }));
         let nodes = Nodes::new(store.clone());
@@ -188,7 +190,9 @@ impl Gateway {
         let handle = server.handle();
         let joined = self
             .joining
-            .map(|listening| Joined::begin(listening, &self.front, self.timeouts.stalled_reader, &self.lifecycle))
+            .map(|listening| {
+                Joined::begin(listening, &self.front, self.timeouts.stalled_reader, &self.lifecycle)
+            })
             .transpose()?;
         // From here on a signal does what it should.
         tracing::info!(%address, "listening");

@@ -8,6 +8,8 @@
 mod figures;
 mod heartbeat;
 mod line;
+#[cfg(test)]
+pub(crate) mod server;
 mod told;
 
 use std::fmt;

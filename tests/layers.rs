@@ -22,7 +22,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("telemetry", &["ids", "audit", "mcp", "settings"]),
     // What nodes share. Limits are decided there, so it stands below all that has some.
     ("store", &["settings", "lifecycle"]),
-    ("access", &["ids", "audit", "settings", "store"]),
+    ("access", &["ids", "lifecycle", "audit", "settings", "store"]),
     ("catalog", &["ids", "mcp", "settings", "access"]),
     ("backend", &["ids", "settings", "telemetry", "lifecycle", "mcp", "catalog"]),
     // A session is opened with the proof that its tenant may do so now.

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig};
@@ -152,8 +154,16 @@ fn presented() -> Presented<'static> {
     }
 }
 
+/// Without a store, nothing is waited for.
+fn at_once<T>(decision: impl Future<Output = T>) -> T {
+    let Poll::Ready(decided) = pin!(decision).poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("it waits")
+    };
+    decided
+}
+
 fn admitted(front: &Front) -> (Permit, ServerName) {
-    let permit = front.gate.admit(&presented()).unwrap();
+    let permit = at_once(front.gate.admit(&presented())).unwrap();
     let target = Target::decode(black_box("%2Fbin%2Ftrue%20--port%2042")).unwrap();
     let server = front.catalog.find(&permit, &target).unwrap();
     (permit, server)
@@ -170,7 +180,7 @@ fn guard(front: Front) -> ((Permit, ServerName), Front) {
 #[library_benchmark]
 #[bench::opening(front())]
 fn plan(front: Front) -> (LaunchPlan, Front) {
-    let permit = front.gate.admit(&presented()).unwrap();
+    let permit = at_once(front.gate.admit(&presented())).unwrap();
     let target = Target::decode(black_box("%2Fbin%2Ftrue%20--port%2042")).unwrap();
     let mut overrides = Overrides::default();
     overrides.add("api_token", b"0123456789").unwrap();

@@ -1,4 +1,8 @@
-//! How often: buckets of each tenant, and one for each address that sends wrong secrets.
+//! How often: buckets of each tenant, which all nodes may have together, and one for each address that sends wrong
+//! secrets.
+
+mod share;
+mod shared;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
@@ -13,6 +17,11 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{NotUntil, Quota, RateLimiter};
 use serde::Serialize;
 
+pub(super) use self::shared::Sharing;
+
+use self::share::Share;
+use self::shared::Kind;
+use crate::ids::TenantId;
 use crate::settings::{Rate, TenantRate};
 
 type Single = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
@@ -28,6 +37,15 @@ pub struct Allowance {
     pub remaining: u32,
     /// Until there is more: zero if something is left.
     pub wait: Duration,
+}
+
+/// Why something is not let pass.
+#[derive(Clone, Debug)]
+pub(super) enum Unmet {
+    /// The rate is used up.
+    UsedUp(Allowance),
+    /// What all nodes have used cannot be found out.
+    Away,
 }
 
 /// How often one tenant may do something. What it has used stays used over a reload that leaves its rates
@@ -68,6 +86,8 @@ struct Bucket {
     quota: Quota,
     per_minute: u32,
     limiter: Single,
+    /// What is known of the same bucket of all nodes.
+    share: Share,
 }
 
 /// How often an address may send a wrong secret.
@@ -97,12 +117,25 @@ impl Rates {
         }
     }
 
-    pub(super) fn request(&self) -> Result<Option<Allowance>, Allowance> {
-        self.requests.decide()
+    /// Counts a request of the tenant whose rates these are; over all nodes, if that is shared.
+    pub(super) async fn request(
+        &self,
+        sharing: Option<&Sharing>,
+        tenant: &TenantId,
+    ) -> Result<Option<Allowance>, Unmet> {
+        match sharing {
+            None => self.requests.decide().map_err(Unmet::UsedUp),
+            Some(sharing) => self.requests.decide_shared(sharing, Kind::Requests, tenant).await,
+        }
     }
 
-    pub(super) fn opening(&self) -> Result<(), Allowance> {
-        self.openings.decide().map(drop)
+    /// The same of a session that it opens.
+    pub(super) async fn opening(&self, sharing: Option<&Sharing>, tenant: &TenantId) -> Result<(), Unmet> {
+        match sharing {
+            None => self.openings.decide().map_err(Unmet::UsedUp),
+            Some(sharing) => self.openings.decide_shared(sharing, Kind::Openings, tenant).await,
+        }
+        .map(drop)
     }
 
     /// How requests and openings are used.
@@ -127,9 +160,13 @@ impl Limiter {
 
     pub(super) fn decide(&self) -> Result<Option<Allowance>, Allowance> {
         let decision = self.bucket.as_ref().map(|bucket| bucket.take()).transpose();
-        let Decisions { allowed, limited } = &*self.decisions;
-        if decision.is_ok() { allowed } else { limited }.fetch_add(1, Relaxed);
+        self.count(decision.is_ok());
         decision
+    }
+
+    fn count(&self, passed: bool) {
+        let Decisions { allowed, limited } = &*self.decisions;
+        if passed { allowed } else { limited }.fetch_add(1, Relaxed);
     }
 
     fn usage(&self) -> RateUse {
@@ -145,15 +182,18 @@ impl Bucket {
     fn new(per_minute: u32, burst: NonZeroU32) -> Option<Self> {
         let quota = Quota::per_minute(NonZeroU32::new(per_minute)?).allow_burst(burst);
         let limiter = RateLimiter::direct(quota).with_middleware();
-        Some(Self { quota, per_minute, limiter })
+        Some(Self { quota, per_minute, limiter, share: Share::default() })
     }
 
     fn take(&self) -> Result<Allowance, Allowance> {
-        let allowance = |remaining, wait| Allowance { per_minute: self.per_minute, remaining, wait };
         match self.limiter.check() {
-            Ok(state) => Ok(allowance(state.remaining_burst_capacity(), Duration::ZERO)),
-            Err(refusal) => Err(allowance(0, wait(&refusal))),
+            Ok(state) => Ok(self.allowance(state.remaining_burst_capacity(), Duration::ZERO)),
+            Err(refusal) => Err(self.allowance(0, wait(&refusal))),
         }
+    }
+
+    fn allowance(&self, remaining: u32, wait: Duration) -> Allowance {
+        Allowance { per_minute: self.per_minute, remaining, wait }
     }
 }
 

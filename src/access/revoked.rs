@@ -84,14 +84,14 @@ mod tests {
 
     fn admit(gate: &Gate, secret: &str) -> Result<crate::access::Permit, Denied> {
         let header = format!("Bearer {secret}");
-        gate.admit(&Presented {
+        crate::access::tests::now(gate.admit(&Presented {
             authorization: vec![header.as_bytes()],
             origin: vec![],
             host: Some(b"localhost:8000"),
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
             fly_client_ip: vec![],
             forwarded_for: vec![],
-        })
+        }))
     }
 
     #[tokio::test]

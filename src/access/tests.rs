@@ -1,5 +1,16 @@
+use std::task::{Context, Poll, Waker};
+
 use super::*;
 use crate::settings::{Flags, Platform};
+
+/// Without a store, nothing is waited for.
+pub(super) fn now<T>(decision: impl Future<Output = T>) -> T {
+    let decision = std::pin::pin!(decision);
+    match decision.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(decided) => decided,
+        Poll::Pending => panic!("it waits"),
+    }
+}
 
 const LOOPBACK: &str = "127.0.0.1:8000";
 const PUBLIC: &str = "0.0.0.0:8000";
@@ -31,18 +42,18 @@ fn presented<'a>(authorization: &[&'a str]) -> Presented<'a> {
 fn exactly_one_well_formed_bearer_header_is_taken() {
     let gate = gate_with(&[], LOOPBACK);
     for good in ["Bearer right-secret", "bearer right-secret", "BEARER right-secret"] {
-        assert!(gate.admit(&presented(&[good])).is_ok(), "{good}");
+        assert!(now(gate.admit(&presented(&[good]))).is_ok(), "{good}");
     }
     for bad in ["right-secret", "Bearer  right-secret", "Basic right-secret", "Bearer ", "Bearer a,b", "Bear"]
     {
-        let denied = gate.admit(&presented(&[bad])).unwrap_err();
+        let denied = now(gate.admit(&presented(&[bad]))).unwrap_err();
         assert!(matches!(denied, Denied::Credentials(_)), "{bad}: {denied:?}");
     }
     let twice = presented(&["Bearer right-secret", "Bearer right-secret"]);
-    assert!(matches!(gate.admit(&twice), Err(Denied::Credentials(_))));
-    assert!(matches!(gate.admit(&presented(&[])), Err(Denied::Credentials(_))));
+    assert!(matches!(now(gate.admit(&twice)), Err(Denied::Credentials(_))));
+    assert!(matches!(now(gate.admit(&presented(&[]))), Err(Denied::Credentials(_))));
     for wrong in ["Bearer right-secre", "Bearer right-secrets", "Bearer Right-secret"] {
-        assert_eq!(gate.admit(&presented(&[wrong])).unwrap_err(), Denied::Secret, "{wrong}");
+        assert_eq!(now(gate.admit(&presented(&[wrong]))).unwrap_err(), Denied::Secret, "{wrong}");
     }
 }
 
@@ -82,10 +93,10 @@ fn a_tenant_has_its_burst_and_no_more() {
     let gate = gate_with(&[], LOOPBACK);
     let request = presented(&["Bearer right-secret"]);
     for left in (0..10).rev() {
-        let permit = gate.admit(&request).unwrap();
+        let permit = now(gate.admit(&request)).unwrap();
         assert_eq!(permit.allowance().unwrap().remaining, left);
     }
-    let Err(Denied::Rate(_, allowance)) = gate.admit(&request) else { panic!("no limit") };
+    let Err(Denied::Rate(_, allowance)) = now(gate.admit(&request)) else { panic!("no limit") };
     assert!(!allowance.wait.is_zero());
 }
 
@@ -96,10 +107,10 @@ fn opening_sessions_has_a_rate_of_its_own() {
         LOOPBACK,
     );
     let request = presented(&["Bearer right-secret"]);
-    let permit = gate.admit(&request).unwrap();
-    assert!(gate.opening(&permit).is_ok() && gate.opening(&permit).is_ok());
-    assert!(matches!(gate.opening(&permit), Err(Denied::Rate("session opening", _))));
-    assert!(gate.admit(&request).is_ok());
+    let permit = now(gate.admit(&request)).unwrap();
+    assert!(now(gate.opening(&permit)).is_ok() && now(gate.opening(&permit)).is_ok());
+    assert!(matches!(now(gate.opening(&permit)), Err(Denied::Rate("session opening", _))));
+    assert!(now(gate.admit(&request)).is_ok());
 }
 
 #[test]
@@ -107,17 +118,17 @@ fn wrong_secrets_are_limited_by_address_and_the_right_one_still_passes() {
     let gate = gate_with(&[("LOCKGATE__RATE__FAILURES_PER_MINUTE", "3")], LOOPBACK);
     let wrong = presented(&["Bearer wrong"]);
     for _ in 0..3 {
-        assert_eq!(gate.admit(&wrong).unwrap_err(), Denied::Secret);
+        assert_eq!(now(gate.admit(&wrong)).unwrap_err(), Denied::Secret);
     }
-    assert!(matches!(gate.admit(&wrong), Err(Denied::Failures(_))));
+    assert!(matches!(now(gate.admit(&wrong)), Err(Denied::Failures(_))));
     let mut forged = wrong.clone();
     forged.forwarded_for = vec![b"203.0.113.9"];
     forged.fly_client_ip = vec![b"203.0.113.9"];
-    assert!(matches!(gate.admit(&forged), Err(Denied::Failures(_))), "a header moved the bucket");
+    assert!(matches!(now(gate.admit(&forged)), Err(Denied::Failures(_))), "a header moved the bucket");
     let mut elsewhere = wrong.clone();
     elsewhere.peer = "192.0.2.2".parse().unwrap();
-    assert_eq!(gate.admit(&elsewhere).unwrap_err(), Denied::Secret);
-    assert!(gate.admit(&presented(&["Bearer right-secret"])).is_ok());
+    assert_eq!(now(gate.admit(&elsewhere)).unwrap_err(), Denied::Secret);
+    assert!(now(gate.admit(&presented(&["Bearer right-secret"]))).is_ok());
 }
 
 #[test]
@@ -171,7 +182,7 @@ fn gate_of(settings: &Settings) -> Gate {
 /// How often a secret passes before its tenant is limited.
 fn passes(gate: &Gate, secret: &str) -> usize {
     let header = format!("Bearer {secret}");
-    (0..20).take_while(|_| gate.admit(&presented(&[&header])).is_ok()).count()
+    (0..20).take_while(|_| now(gate.admit(&presented(&[&header]))).is_ok()).count()
 }
 
 #[test]
@@ -179,9 +190,9 @@ fn each_tenant_has_rates_of_its_own() {
     let rate = "[rate]\nper_minute = 1\nburst = 5\nopens_per_minute = 3";
     let own = format!("{ALL}\nrate = {{ burst = 2, opens_per_minute = 1 }}");
     let gate = gate_of(&tenants(&own, ALL, rate));
-    let permit = gate.admit(&presented(&["Bearer a1"])).unwrap();
+    let permit = now(gate.admit(&presented(&["Bearer a1"]))).unwrap();
     assert_eq!(permit.allowance().unwrap().per_minute, 1, "what is left out is as for everybody");
-    assert!(gate.opening(&permit).is_ok() && gate.opening(&permit).is_err());
+    assert!(now(gate.opening(&permit)).is_ok() && now(gate.opening(&permit)).is_err());
     assert_eq!((passes(&gate, "a2"), passes(&gate, "a1")), (1, 0), "one bucket for both secrets");
     assert_eq!(passes(&gate, "b1"), 5, "one tenant's used-up rate is nobody else's");
     let unlimited = format!("{ALL}\nrate = {{ per_minute = 0 }}");
@@ -197,7 +208,7 @@ fn a_reload_gives_nobody_a_fresh_burst() {
     let other = format!("{ALL}\nrate = {{ burst = 3 }}");
     let gate = gate.renewed(&tenants(ALL, &other, rate)).unwrap();
     assert_eq!((passes(&gate, "a1"), passes(&gate, "b1")), (0, 3), "only what has changed begins anew");
-    let wrong = gate.admit(&presented(&["Bearer wrong"])).unwrap_err();
+    let wrong = now(gate.admit(&presented(&["Bearer wrong"]))).unwrap_err();
     assert!(matches!(wrong, Denied::Failures(_)), "{wrong:?}");
 }
 
@@ -210,7 +221,7 @@ fn the_secret_of_the_environment_stays_and_is_the_default_tenants() {
     let after =
         load("[servers.x]\nrun = \"true\"\n[tenants.default]\nsecrets = []\nservers = []\nsessions = 3");
     let gate = gate.renewed(&after).unwrap();
-    let permit = gate.admit(&presented(&["Bearer right"])).unwrap();
+    let permit = now(gate.admit(&presented(&["Bearer right"]))).unwrap();
     assert_eq!((permit.tenant().to_string(), permit.max_sessions()), ("default".into(), Some(3)));
     assert!(!permit.may_use(&ServerName::new("x")), "what the settings say of it holds");
 }
@@ -219,7 +230,8 @@ fn the_secret_of_the_environment_stays_and_is_the_default_tenants() {
 fn what_a_session_rests_on_is_lost_with_the_secret_the_tenant_and_the_server() {
     let (x, y) = (ServerName::new("x"), ServerName::new("y"));
     let gate = gate_of(&tenants(ALL, ALL, ""));
-    let admit = |gate: &Gate, secret: &str| gate.admit(&presented(&[&format!("Bearer {secret}")])).unwrap();
+    let admit =
+        |gate: &Gate, secret: &str| now(gate.admit(&presented(&[&format!("Bearer {secret}")]))).unwrap();
     let (mut one, two) = (admit(&gate, "a1").follow(&x), admit(&gate, "a2").follow(&y));
     let others = admit(&gate, "b1").follow(&y);
     assert!(one.take_change() && !one.take_change(), "it is looked at once in any case");

@@ -52,7 +52,8 @@ impl Secrets {
     /// With what is wrong with it.
     pub(super) fn open_store(&self, settings: &Settings) -> anyhow::Result<Option<Store>> {
         let password = self.store.as_ref().map(Hidden::reveal);
-        Store::new(&settings.store, password, node_name(&settings.cluster).as_str()).map_err(anyhow::Error::msg)
+        Store::new(&settings.store, password, node_name(&settings.cluster).as_str())
+            .map_err(anyhow::Error::msg)
     }
 }
 

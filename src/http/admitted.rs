@@ -102,8 +102,8 @@ impl<'a> Admitted<'a> {
     }
 
     /// Lets it open a session.
-    pub(super) fn opening(&self) -> Result<Opening, Denied> {
-        self.policy.gate.opening(&self.permit)
+    pub(super) async fn opening(&self) -> Result<Opening, Denied> {
+        self.policy.gate.opening(&self.permit).await
     }
 
     pub(super) fn takes_json(&self) -> bool {

@@ -48,7 +48,7 @@ impl<'a> Entered<'a> {
             }
             Arrival::First | Arrival::Returned => None,
         };
-        let permit = policy.gate.admit(&Presented { vouched, ..call.presented() })?;
+        let permit = policy.gate.admit(&Presented { vouched, ..call.presented() }).await?;
         let place = match names(&call) {
             Some(id) if !matches!(arrival, Arrival::HandedOver(_)) => cluster.place(&id).await,
             _ => Place::Here,

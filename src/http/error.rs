@@ -105,6 +105,9 @@ impl Refusal {
             Self::Denied(Denied::Credentials(_) | Denied::Secret) => plain(S::UNAUTHORIZED, Code::Refused),
             Self::Denied(Denied::Failures(wait)) => later(S::TOO_MANY_REQUESTS, *wait),
             Self::Denied(Denied::Rate(_, allowance)) => later(S::TOO_MANY_REQUESTS, allowance.wait),
+            Self::Denied(Denied::Away) | Self::NotOpened(NotOpened::Away) => {
+                later(S::SERVICE_UNAVAILABLE, SOON)
+            }
             Self::Target(_)
             | Self::Variable(_)
             | Self::Names(_)

@@ -12,11 +12,12 @@ use crate::session::{Full, NotOpened, Undelivered};
 pub struct Refusals([AtomicU64; REASONS.len()]);
 
 /// Why requests are refused, for counting.
-const REASONS: [&str; 20] = [
+const REASONS: [&str; 21] = [
     "origin",
     "secret",
     "wrong_secrets",
     "rate",
+    "store",
     "server",
     "variable",
     "host_full",
@@ -63,6 +64,7 @@ fn reason(refusal: &Refusal) -> &'static str {
         Refusal::Denied(Denied::Credentials(_) | Denied::Secret) => "secret",
         Refusal::Denied(Denied::Failures(_)) => "wrong_secrets",
         Refusal::Denied(Denied::Rate(..)) => "rate",
+        Refusal::Denied(Denied::Away) | Refusal::NotOpened(NotOpened::Away) => "store",
         Refusal::Target(_) | Refusal::Refused(Refused::NotAllowed) => "server",
         Refusal::Variable(_) | Refusal::Refused(Refused::Variable(_) | Refused::Credential(_)) => "variable",
         Refusal::NotOpened(NotOpened::Full(Full::Host)) => "host_full",

@@ -30,7 +30,7 @@ async fn open(request: &HttpRequest, worker: &Worker) -> Result<HttpResponse, Re
     if !admitted.takes_events() {
         return Err(Refusal::NotAcceptable);
     }
-    let opening = admitted.opening()?;
+    let opening = admitted.opening().await?;
     let accepted = accepted_names(&plan);
     let reader = admitted.policy.sessions.open_sse(plan, opening).await?;
     let id = reader.session().id().reveal();

@@ -46,7 +46,7 @@ pub(super) async fn post(
             outcome => return outcome.map_err(|_| Refusal::NodeBroke),
         }
     }
-    let reader = policy.sessions.call(&plan, call, mirror, || admitted.opening()).await?;
+    let reader = policy.sessions.call(&plan, call, mirror, async || admitted.opening().await).await?;
     drop(held);
     let streams = listens || !admitted.takes_json();
     let patience = if streams { Duration::ZERO } else { PATIENCE };

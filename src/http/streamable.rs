@@ -54,7 +54,7 @@ fn begins(frame: &Frame) -> bool {
 async fn open(admitted: &Admitted<'_>, frame: Frame, held: Held) -> Result<HttpResponse, Refusal> {
     let plan = admitted.plan()?;
     let accepted = accepted_names(&plan);
-    let opening = admitted.opening()?;
+    let opening = admitted.opening().await?;
     let opened = admitted.policy.sessions.open(plan, opening, Transport::Streamable).await?;
     let session = opened.session().clone();
     let reader =

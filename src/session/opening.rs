@@ -17,6 +17,7 @@ use crate::catalog::{LaunchPlan, Target};
 use crate::ids::{Mint, ServerName, SessionId, TenantId};
 use crate::lifecycle::Lifecycle;
 use crate::settings::{Limits, Settings, Timeouts};
+use crate::store::Store;
 
 /// All sessions of this gateway.
 #[derive(Clone, Debug)]
@@ -74,6 +75,11 @@ impl Sessions {
         }
     }
 
+    /// No sessions yet; if there is a store, those of a tenant are counted over all nodes that share it.
+    pub fn sharing(self, store: Option<Store>) -> Self {
+        Self { registry: Arc::new(Registry::sharing(store)), ..self }
+    }
+
     /// The same sessions; further ones are opened under these settings.
     pub fn renewed(&self, settings: &Settings) -> Self {
         Self { limits: settings.limits.clone(), timeouts: settings.timeouts.clone(), ..self.clone() }
@@ -103,7 +109,7 @@ impl Sessions {
         transport: Transport,
     ) -> Result<Opened, NotOpened> {
         let known = Known::of(&plan);
-        let (session, seat) = self.seat(plan, transport, known)?;
+        let (session, seat) = self.seat(plan, transport, known).await?;
         self.registry.insert(session.clone());
         let task = Task::new(session.clone(), seat, self, None);
         let opened = Opened { session, kept: false };
@@ -115,13 +121,13 @@ impl Sessions {
     }
 
     /// Makes room for a session, or tells the operator why there is none. Its task must be made at once.
-    pub(super) fn seat(
+    pub(super) async fn seat(
         &self,
         plan: LaunchPlan,
         transport: Transport,
         known: Known,
     ) -> Result<(Arc<Session>, Seat), NotOpened> {
-        let seat = self.try_seat(&plan).inspect_err(|refusal| refusal.tell(&plan))?;
+        let seat = self.try_seat(&plan).await.inspect_err(|refusal| refusal.tell(&plan))?;
         let (settings, lifecycle) = ((&self.limits, &self.timeouts), self.lifecycle.clone());
         let number = self.registry.number();
         let mint = &self.mint;
@@ -129,11 +135,11 @@ impl Sessions {
         Ok((session, seat))
     }
 
-    fn try_seat(&self, plan: &LaunchPlan) -> Result<Seat, NotOpened> {
+    async fn try_seat(&self, plan: &LaunchPlan) -> Result<Seat, NotOpened> {
         if self.lifecycle.is_draining() {
             return Err(NotOpened::Draining);
         }
-        self.registry.seat(plan, &self.limits).map_err(NotOpened::Full)
+        self.registry.seat(plan, &self.limits).await
     }
 
     /// The session with this id, if it is of this transport and belongs to this tenant and server.
@@ -166,12 +172,15 @@ impl Sessions {
         self.registry.wake_all();
     }
 
-    /// Tells the sessions of the gateway's end, as long as it lasts.
+    /// Tells the sessions of the gateway's end, and other nodes how many there are, as long as it lasts.
     pub async fn follow(self) {
-        self.lifecycle.finishing().await;
-        self.look_around();
-        self.lifecycle.ending().await;
-        self.look_around();
+        let ending = async {
+            self.lifecycle.finishing().await;
+            self.look_around();
+            self.lifecycle.ending().await;
+            self.look_around();
+        };
+        tokio::join!(ending, self.registry.keep_told());
     }
 
     /// How many there may be, and how much each may take.

@@ -27,6 +27,11 @@ pub enum NotOpened {
     /// A limit is reached.
     #[error("{}", .0.reason())]
     Full(Full),
+    /// How many sessions the tenant has at all nodes cannot be found out, and `store.away` is "refuse".
+    #[error(
+        "the sessions of this tenant cannot be counted, because the gateway's store is out of reach; try again"
+    )]
+    Away,
     /// What the command starts with is being fetched yet.
     #[error("the packages of the server {0} are still being fetched; try again shortly")]
     Fetching(ServerName),

@@ -1,6 +1,7 @@
 //! The one map of live sessions, and the seats that bound it.
 
 mod live;
+mod quota;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,11 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 
 use self::live::Live;
+use self::quota::{Count, NoSeat, Quota};
 use super::ledger::Ledger;
-use super::{Full, Session};
+use super::{Full, NotOpened, Session};
 use crate::catalog::LaunchPlan;
 use crate::ids::{ServerName, SessionId, TenantId};
 use crate::settings::Limits;
+use crate::store::Store;
 
 #[derive(Debug, Default)]
 pub(super) struct Registry {
@@ -22,6 +25,8 @@ pub(super) struct Registry {
     /// What the operator is told of them.
     pub(super) ledger: Ledger,
     seats: Mutex<Seats>,
+    /// Present if a tenant's sessions are counted over several nodes.
+    quota: Option<Quota>,
     total: AtomicU64,
     numbers: AtomicU64,
 }
@@ -31,6 +36,8 @@ struct Seats {
     taken: usize,
     by_tenant: HashMap<TenantId, usize>,
     by_server: HashMap<ServerName, usize>,
+    /// How often any count has changed.
+    changes: u64,
 }
 
 /// Who has how many sessions now.
@@ -51,25 +58,59 @@ pub(super) struct Seat {
 }
 
 impl Registry {
+    /// No sessions yet; if there is a store, those of a tenant are counted over all nodes that share it.
+    pub(super) fn sharing(store: Option<Store>) -> Self {
+        Self { quota: store.map(Quota::new), ..Self::default() }
+    }
+
     /// Takes a seat, before anything is started.
-    pub(super) fn seat(self: &Arc<Self>, plan: &LaunchPlan, limits: &Limits) -> Result<Seat, Full> {
-        let per_tenant = plan.permit().max_sessions().unwrap_or(limits.sessions_per_tenant);
+    pub(super) async fn seat(
+        self: &Arc<Self>,
+        plan: &LaunchPlan,
+        limits: &Limits,
+    ) -> Result<Seat, NotOpened> {
+        let (seat, count) = self.seat_here(plan, limits).map_err(NotOpened::Full)?;
+        if let Some(quota) = &self.quota {
+            let taken = quota.take(plan.tenant(), count, per_tenant(plan, limits)).await;
+            taken.map_err(|reason| match reason {
+                NoSeat::Full => NotOpened::Full(Full::Tenant),
+                NoSeat::Away => NotOpened::Away,
+            })?;
+        }
+        Ok(seat)
+    }
+
+    fn seat_here(self: &Arc<Self>, plan: &LaunchPlan, limits: &Limits) -> Result<(Seat, Count), Full> {
         let mut seats = self.seats();
-        let count = |map: Option<&usize>| map.copied().unwrap_or(0);
-        if seats.taken >= limits.sessions {
-            return Err(Full::Host);
-        }
-        if count(seats.by_tenant.get(plan.tenant())) >= per_tenant {
-            return Err(Full::Tenant);
-        }
-        if count(seats.by_server.get(plan.server())) >= plan.max_sessions() {
-            return Err(Full::Server);
-        }
+        seats.check(plan, limits)?;
         seats.taken += 1;
         *seats.by_tenant.entry(plan.tenant().clone()).or_default() += 1;
         *seats.by_server.entry(plan.server().clone()).or_default() += 1;
+        seats.changes += 1;
         let (tenant, server) = (plan.tenant().clone(), plan.server().clone());
-        Ok(Seat { registry: self.clone(), tenant, server })
+        Ok((Seat { registry: self.clone(), tenant, server }, seats.count(plan.tenant())))
+    }
+
+    /// How many sessions a tenant has here now.
+    fn counted(&self, tenant: &TenantId) -> Count {
+        self.seats().count(tenant)
+    }
+
+    /// The tenants that have any.
+    fn tenants(&self) -> Vec<TenantId> {
+        self.seats().by_tenant.keys().cloned().collect()
+    }
+
+    /// Keeps what other nodes know of these sessions as it is, if any do.
+    pub(super) async fn keep_told(&self) {
+        if let Some(quota) = &self.quota {
+            quota.keep_told(self).await;
+        }
+    }
+
+    /// Whether there is a seat on this node. Nobody is told if not.
+    pub(super) fn has_seat(&self, plan: &LaunchPlan, limits: &Limits) -> bool {
+        self.seats().check(plan, limits).is_ok()
     }
 
     /// A number that no other session has.
@@ -122,12 +163,43 @@ impl Registry {
     }
 }
 
+impl Seats {
+    fn count(&self, tenant: &TenantId) -> Count {
+        Count { sessions: self.by_tenant.get(tenant).copied().unwrap_or(0), number: self.changes }
+    }
+
+    /// Whether there is one more.
+    fn check(&self, plan: &LaunchPlan, limits: &Limits) -> Result<(), Full> {
+        let count = |map: Option<&usize>| map.copied().unwrap_or(0);
+        if self.taken >= limits.sessions {
+            return Err(Full::Host);
+        }
+        if count(self.by_tenant.get(plan.tenant())) >= per_tenant(plan, limits) {
+            return Err(Full::Tenant);
+        }
+        if count(self.by_server.get(plan.server())) >= plan.max_sessions() {
+            return Err(Full::Server);
+        }
+        Ok(())
+    }
+}
+
+/// How many sessions the plan's tenant may have.
+fn per_tenant(plan: &LaunchPlan, limits: &Limits) -> usize {
+    plan.permit().max_sessions().unwrap_or(limits.sessions_per_tenant)
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut seats = self.registry.seats();
         seats.taken -= 1;
         release(&mut seats.by_tenant, &self.tenant);
         release(&mut seats.by_server, &self.server);
+        seats.changes += 1;
+        drop(seats);
+        if let Some(quota) = &self.registry.quota {
+            quota.changed(&self.tenant);
+        }
     }
 }
 

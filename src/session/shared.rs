@@ -3,6 +3,7 @@
 //! keying). Those who share one may need several: where a backend may ask its client something and does not say in
 //! which call, it gets one such call at a time.
 
+mod starting;
 mod tools;
 mod turn;
 
@@ -11,11 +12,12 @@ use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
 pub(super) use self::tools::Tools;
 
+use self::starting::Starting;
 use self::tools::Waiting;
 use self::turn::Turn;
 use super::era::Known;
@@ -45,6 +47,8 @@ struct Siblings {
     sessions: Vec<Arc<Session>>,
     /// One of them may take another call now, or is gone.
     freed: Arc<Notify>,
+    /// Open as long as somebody starts another.
+    starting: Option<watch::Receiver<()>>,
 }
 
 /// Backends at work for the same clients, and all of them, with those that wait for a client. Beyond that, calls wait
@@ -64,7 +68,7 @@ impl Shared {
         let Some(siblings) = warm.get_mut(key) else { return };
         siblings.sessions.retain(|own| !Arc::ptr_eq(own, session));
         siblings.freed.notify_waiters();
-        if siblings.sessions.is_empty() {
+        if siblings.is_forgotten() {
             warm.remove(key);
         }
     }
@@ -82,6 +86,23 @@ impl Siblings {
     fn live(&self) -> Vec<&Arc<Session>> {
         self.sessions.iter().filter(|session| !session.is_ending()).collect()
     }
+
+    fn is_starting(&self) -> bool {
+        self.starting.as_ref().is_some_and(|starting| starting.has_changed().is_ok())
+    }
+
+    /// Whether there is nothing to be known of them.
+    fn is_forgotten(&self) -> bool {
+        self.sessions.is_empty() && !self.is_starting()
+    }
+
+    /// Resolves once nobody starts another.
+    async fn started(&self) {
+        let mut starting = self.starting.clone();
+        while let Some(starting) = &mut starting
+            && starting.changed().await.is_ok()
+        {}
+    }
 }
 
 impl Sessions {
@@ -96,7 +117,7 @@ impl Sessions {
         plan: &LaunchPlan,
         call: Enveloped,
         mirror: &Mirror<'_>,
-        opening: impl Fn() -> Result<Opening, Denied>,
+        opening: impl AsyncFn() -> Result<Opening, Denied>,
     ) -> Result<Reader, NotCalled> {
         plan.offer().check(call.frame())?;
         for tries in (0..TRIES).rev() {
@@ -132,7 +153,7 @@ impl Sessions {
         &self,
         plan: &LaunchPlan,
         call: &Enveloped,
-        opening: impl Fn() -> Result<Opening, Denied>,
+        opening: impl AsyncFn() -> Result<Opening, Denied>,
     ) -> Result<Turn, NotCalled> {
         let key = ShareKey { plan: plan.fingerprint(), capabilities: *call.capabilities() };
         let patience = plan.timeout().unwrap_or(self.timeouts.request);
@@ -160,7 +181,15 @@ impl Sessions {
             // One that begins may take everything at once, or be free soon.
             let due = (!begins && has_room).then(|| *since.get_or_insert_with(Instant::now) + shortly);
             let may_start = live.is_empty() || due.is_some_and(|due| due <= Instant::now());
-            if may_start && self.start_shared(plan, &key, call, &known, &opening)? {
+            if may_start && known.is_starting() {
+                tokio::select! {
+                    () = known.started() => continue,
+                    () = freed => continue,
+                    () = &mut too_late => return Err(Undelivered::Busy.into()),
+                    () = self.lifecycle.draining() => return Err(NotOpened::Draining.into()),
+                }
+            }
+            if may_start && self.start_shared(plan, &key, call, &known, &opening).await? {
                 continue;
             }
             // Another cannot be had.
@@ -182,33 +211,28 @@ impl Sessions {
         at_work < MAX_AT_WORK
             && live.len() < MAX_SIBLINGS
             && !self.lifecycle.is_draining()
-            && self.registry.seat(plan, &self.limits).is_ok()
+            && self.registry.has_seat(plan, &self.limits)
     }
 
     /// Starts another backend, unless somebody else has done so. Says whether there may be one that is free now.
-    fn start_shared(
+    async fn start_shared(
         &self,
         plan: &LaunchPlan,
         key: &ShareKey,
         call: &Enveloped,
         known: &Siblings,
-        opening: impl Fn() -> Result<Opening, Denied>,
+        opening: impl AsyncFn() -> Result<Opening, Denied>,
     ) -> Result<bool, NotCalled> {
-        let mut warm = self.shared.warm();
-        let sessions = warm.get(key).map_or(&[][..], |siblings| siblings.sessions.as_slice());
-        if !sessions.iter().map(Arc::as_ptr).eq(known.sessions.iter().map(Arc::as_ptr)) {
-            return Ok(true);
-        }
+        let Some(starting) = Starting::begin(&self.shared, key, known) else { return Ok(true) };
         let is_first = known.sessions.iter().all(|session| session.is_ending());
         // Who has one that is busy can wait for it.
-        let opened =
-            opening().map_err(NotCalled::from).and_then(|_opening| self.open_shared(plan, key, call));
+        let opened = match opening().await {
+            Ok(_opening) => self.open_shared(plan, key, call).await,
+            Err(denied) => Err(denied.into()),
+        };
         match opened {
             Ok(session) => {
-                let siblings = warm.entry(key.clone()).or_default();
-                // Whoever waited for it looks at it first.
-                session.shared_with(&siblings.freed);
-                siblings.sessions.push(session);
+                starting.done(session);
                 Ok(true)
             }
             Err(fault) if is_first => Err(fault),
@@ -216,7 +240,7 @@ impl Sessions {
         }
     }
 
-    fn open_shared(
+    async fn open_shared(
         &self,
         plan: &LaunchPlan,
         key: &ShareKey,
@@ -225,7 +249,7 @@ impl Sessions {
         let verdict = self.verdicts.get(&key.plan, Instant::now());
         let (era, profile) = verdict.map_or((None, None), |verdict| (Some(verdict.era), verdict.profile));
         let known = Known { era: plan.era().or(era), profile, introduction: call.introduction().clone() };
-        let (session, seat) = self.seat(plan.clone(), Transport::Stateless, known)?;
+        let (session, seat) = self.seat(plan.clone(), Transport::Stateless, known).await?;
         self.registry.count();
         let task = Task::new(session.clone(), seat, self, Some(key.clone()));
         self.lifecycle.spawn(task.run(None));

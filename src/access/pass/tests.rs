@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::access::tests::now;
 use crate::access::{AdminGate, Denied, Lost, Machine, Presented, Secrets, Standing, Visit};
 use crate::ids::ServerName;
 use crate::settings::{Flags, Platform, Settings};
@@ -54,7 +55,7 @@ fn presented(authorization: &[u8]) -> Presented<'_> {
 
 fn admit(gate: &Gate, secret: &Secret) -> Result<crate::access::Permit, Denied> {
     let header = format!("Bearer {}", secret.reveal());
-    gate.admit(&presented(header.as_bytes()))
+    now(gate.admit(&presented(header.as_bytes())))
 }
 
 fn follow(gate: &Gate, secret: &Secret) -> Standing {

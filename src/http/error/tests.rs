@@ -21,6 +21,7 @@ fn refusals_of_a_head() -> Vec<Refusal> {
             Denied::Secret,
             Denied::Failures(Duration::from_millis(1)),
             Denied::Rate("request", allowance),
+            Denied::Away,
         ]
         .map(Refusal::from),
     );
@@ -50,6 +51,7 @@ fn every_refusal() -> Vec<Refusal> {
             NotOpened::Full(Full::Tenant),
             NotOpened::Full(Full::Server),
             NotOpened::NoRandom,
+            NotOpened::Away,
         ]
         .map(Refusal::from),
     );
