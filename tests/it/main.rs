@@ -13,6 +13,7 @@ mod caller;
 mod chaos;
 mod client;
 mod clients;
+mod cluster;
 mod command_line;
 mod conformance;
 mod deep_health;
@@ -38,6 +39,7 @@ mod messages;
 mod metrics;
 mod metrics_format;
 mod metrics_servers;
+mod namespace;
 mod offer;
 mod opening;
 #[cfg(feature = "otel")]

@@ -1,0 +1,141 @@
+//! What the nodes share: Redis, as Debian has it, on a machine of its own.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+use super::lan::Machine;
+use crate::page_files::installed;
+
+pub(super) const PASSWORD: &str = "test-password-of-the-store";
+const PORT: u16 = 6379;
+
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Guard {
+    /// Who reaches it may use it.
+    None,
+    Password,
+    /// And a password.
+    Tls,
+}
+
+/// A store; nothing of it outlives its process.
+pub(super) struct Store {
+    pub(super) machine: Machine,
+    guard: Guard,
+    process: Option<Child>,
+    place: tempfile::TempDir,
+}
+
+impl Store {
+    /// `None` where Redis is not installed.
+    pub(super) fn start(machine: Machine, guard: Guard) -> Option<Self> {
+        installed("redis-server", "redis-server")?;
+        let place = tempfile::tempdir().unwrap();
+        if guard == Guard::Tls {
+            write_certificates(place.path(), &machine.address);
+        }
+        let mut store = Self { machine, guard, process: None, place };
+        store.begin();
+        Some(store)
+    }
+
+    /// Starts it, with nothing in it, and waits until it takes connections.
+    pub(super) fn begin(&mut self) {
+        let mut command = self.machine.command();
+        command.args(["redis-server", "--save", "", "--appendonly", "no", "--protected-mode", "no"]);
+        command.args(["--bind", &self.machine.address, "--dir"]).arg(self.place.path());
+        let port = PORT.to_string();
+        match self.guard {
+            Guard::Tls => command.args(["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no"]).args([
+                "--tls-cert-file",
+                "own.pem",
+                "--tls-key-file",
+                "own.key",
+                "--tls-ca-cert-file",
+                "ca.pem",
+            ]),
+            _ => command.args(["--port", &port]),
+        };
+        if self.guard != Guard::None {
+            command.args(["--requirepass", PASSWORD]);
+        }
+        command.current_dir(self.place.path()).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let mut told = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let ready = told.any(|line| line.contains("Ready to accept connections"));
+        assert!(ready, "the store does not start");
+        // Else it could not tell any more.
+        std::thread::spawn(move || told.for_each(drop));
+        self.process = Some(process);
+    }
+
+    /// It is gone from one moment to the next, with all that it knew.
+    pub(super) fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    /// For the nodes' settings.
+    pub(super) fn settings(&self) -> String {
+        let address = &self.machine.address;
+        match self.guard {
+            Guard::Tls => {
+                let ca = self.place.path().join("ca.pem");
+                format!("[store]\nurl = \"rediss://{address}:{PORT}/0\"\nca = {ca:?}\n")
+            }
+            _ => format!("[store]\nurl = \"redis://{address}:{PORT}/0\"\n"),
+        }
+    }
+
+    pub(super) fn has_password(&self) -> bool {
+        self.guard != Guard::None
+    }
+
+    /// What it answers to a command, a line for each value.
+    pub(super) fn answer(&self, words: &[&str]) -> String {
+        let mut command: Command = self.machine.command();
+        command.args(["redis-cli", "-h", &self.machine.address]).current_dir(self.place.path());
+        if self.guard != Guard::None {
+            command.args(["--no-auth-warning", "-a", PASSWORD]);
+        }
+        if self.guard == Guard::Tls {
+            command.args(["--tls", "--cacert", "ca.pem"]);
+        }
+        let output = command.args(words).stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// An authority, and what it says of this address.
+fn write_certificates(place: &Path, address: &str) {
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    write_pem(&place.join("ca.pem"), "CERTIFICATE", authority.self_signed(&key).unwrap().der());
+    let issuer = Issuer::new(authority, key);
+    let own = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new([address.to_owned()]).unwrap().signed_by(&own, &issuer).unwrap();
+    write_pem(&place.join("own.pem"), "CERTIFICATE", certificate.der());
+    write_pem(&place.join("own.key"), "PRIVATE KEY", &own.serialize_der());
+}
+
+/// A key or a certificate as files have them.
+pub(super) fn write_pem(path: &Path, kind: &str, bytes: &[u8]) {
+    let text = STANDARD.encode(bytes);
+    fs::write(path, format!("-----BEGIN {kind}-----\n{text}\n-----END {kind}-----\n")).unwrap();
+}
