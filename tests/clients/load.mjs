@@ -1,5 +1,5 @@
 // Many sessions at once, each with several calls at once, of which each has a text of its own and must come back with it.
-// Prints one line of JSON: how many came back well (`ok`), with somebody else's text (`crossed`), never (`lost`), or as an
+// Prints `begun` once all are open, and in the end one line of JSON: how many came back well (`ok`), with somebody else's text (`crossed`), never (`lost`), or as an
 // error (`failed`, and `errors` by their texts); see tests/it/cluster/load.rs.
 //
 // BASE SECRET SERVER TRANSPORT SESSIONS CALLS [again]: so many calls in all; with `again`, who is told an error opens
@@ -108,6 +108,7 @@ export async function load(connect) {
   };
   await Promise.all(Array.from({ length: opening }, opener));
   const opened = Date.now();
+  console.log("begun");
   const share = (number) => Math.floor(calls / sessions) + (number < calls % sessions ? 1 : 0);
   await Promise.all(all.map((session) => session.work(share(session.number))));
   counts.milliseconds = [opened - begun, Date.now() - opened];

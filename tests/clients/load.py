@@ -1,5 +1,5 @@
 """The load of load.mjs by the Python SDK: BASE SECRET SERVER TRANSPORT SESSIONS CALLS [again], of which the transport is
-`sse`, `streamable` or `stateless`. Prints the same line of JSON.
+`sse`, `streamable` or `stateless`. Prints the same.
 """
 
 import json
@@ -133,6 +133,7 @@ async def main():
         waiting -= 1
         if waiting == 0:
             opened_at = time.monotonic()
+            print("begun", flush=True)
             everyone.set()
         await everyone.wait()
 

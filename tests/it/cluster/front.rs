@@ -102,6 +102,10 @@ impl Drop for Front {
 }
 
 impl Router {
+    pub(super) fn way(&self) -> Way {
+        self.way
+    }
+
     async fn listen(self: Arc<Self>, listener: TcpListener) {
         while let Ok((client, peer)) = listener.accept().await {
             let _ = client.set_nodelay(true);

@@ -2,12 +2,14 @@
 //! what is its own.
 
 use std::collections::BTreeMap;
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStdout, Stdio};
 
 use serde::Deserialize;
 
 use super::front::{Front, Way};
 use super::nodes::{Cluster, Plan};
+use super::proxy::{Kind, Proxy};
 use crate::clients::{node_at, python_at};
 
 /// Script, transport, sessions, calls.
@@ -33,16 +35,22 @@ pub(super) const LITTLE: [Part; 4] = [
 ];
 
 /// By each SDK and transport, for as long as somebody looks.
-const ENDLESS: [Part; 5] = [
-    ("load_v1.mjs", "sse", 6, u32::MAX),
+pub(super) const ENDLESS: [Part; 5] = [
     ("load_v1.mjs", "streamable", 6, u32::MAX),
+    ("load_v1.mjs", "sse", 6, u32::MAX),
     ("load_v2.mjs", "stateless", 6, u32::MAX),
     ("load.py", "sse", 2, u32::MAX),
     ("load.py", "streamable", 2, u32::MAX),
 ];
 
 /// Clients that are at work.
-pub(super) struct Load(Vec<(Part, Child)>);
+pub(super) struct Load(Vec<Running>);
+
+struct Running {
+    part: Part,
+    client: Child,
+    told: BufReader<ChildStdout>,
+}
 
 /// What came of their calls.
 #[derive(Debug, Default, Deserialize)]
@@ -56,57 +64,63 @@ pub(super) struct Counts {
     pub(super) failed: u32,
     pub(super) opened: u32,
     pub(super) errors: BTreeMap<String, u32>,
-    /// How long opening and calling took.
+    /// How long opening and calling took, for whoever reads what is printed.
+    #[expect(dead_code, reason = "it is printed")]
     milliseconds: [u32; 2],
 }
 
 impl Load {
     /// Begins with it.
     pub(super) fn start(base: &str, parts: &[Part]) -> Self {
-        Self::begin(base, parts, false)
+        Self(parts.iter().map(|part| Running::start(base, *part, false)).collect())
     }
 
-    /// The same by clients that open another session where they are told an error, and go on until `finish`.
-    pub(super) fn start_again_and_again(base: &str) -> Self {
-        Self::begin(base, &ENDLESS, true)
-    }
-
-    fn begin(base: &str, parts: &[Part], again: bool) -> Self {
-        let started = parts.iter().map(|part| {
-            let (script, transport, sessions, calls) = *part;
-            let (sessions, calls) = (sessions.to_string(), calls.to_string());
-            let mut arguments = vec!["demo", transport, &sessions, &calls];
-            arguments.extend(again.then_some("again"));
-            let mut command: Command = match script {
-                "load.py" => python_at(base, script, &arguments),
-                _ => node_at(base, script, &arguments),
-            };
-            // Whose end they wait for, or not.
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-            (*part, command.spawn().unwrap())
-        });
-        Self(started.collect())
+    /// The same by clients that open another session where they are told an error, and go on until `finish`. All their
+    /// sessions are open now.
+    pub(super) fn start_again_and_again(base: &str, parts: &[Part]) -> Self {
+        let mut all: Vec<_> = parts.iter().map(|part| Running::start(base, *part, true)).collect();
+        for one in &mut all {
+            let mut line = String::new();
+            one.told.read_line(&mut line).unwrap();
+            assert_eq!(line, "begun\n", "{:?}", one.part);
+        }
+        Self(all)
     }
 
     /// No more calls; what came of those that there were.
     pub(super) fn finish(mut self) -> Counts {
-        self.0.iter_mut().for_each(|(_, client)| drop(client.stdin.take()));
+        self.0.iter_mut().for_each(|one| drop(one.client.stdin.take()));
         self.outcome()
     }
 
     /// Waits until all have done; what came of it all together, and is printed of each.
     pub(super) fn outcome(self) -> Counts {
         let mut all = Counts::default();
-        for ((script, transport, ..), client) in self.0 {
-            let output = client.wait_with_output().unwrap();
-            let (said, errors) =
-                (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-            let counts: Counts = serde_json::from_str(said.trim())
-                .unwrap_or_else(|_| panic!("{script} {transport} says: {said}{errors}"));
-            println!("{script} {transport}: {counts:?}");
+        for mut one in self.0 {
+            let last = one.told.by_ref().lines().map_while(Result::ok).last().unwrap_or_default();
+            assert!(one.client.wait().unwrap().success(), "{:?}", one.part);
+            let counts: Counts = serde_json::from_str(&last).unwrap();
+            println!("{:?}: {counts:?}", one.part);
             all.add(counts);
         }
         all
+    }
+}
+
+impl Running {
+    fn start(base: &str, part: Part, again: bool) -> Self {
+        let (script, transport, sessions, calls) = part;
+        let (sessions, calls) = (sessions.to_string(), calls.to_string());
+        let mut arguments = vec!["demo", transport, &sessions, &calls];
+        arguments.extend(again.then_some("again"));
+        let mut command = match script {
+            "load.py" => python_at(base, script, &arguments),
+            _ => node_at(base, script, &arguments),
+        };
+        // Whose end they wait for, if it is `again`.
+        let mut client = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let told = BufReader::new(client.stdout.take().unwrap());
+        Self { part, client, told }
     }
 }
 
@@ -166,4 +180,26 @@ fn nothing_is_lost_or_crossed_behind_flys_proxy() {
         front.is_content();
         assert!(front.replays() > 1000, "{} were replayed", front.replays());
     });
+}
+
+#[test]
+fn nothing_is_lost_or_crossed_behind_haproxy() {
+    Cluster::run(plan("forward"), async |cluster| {
+        let Some(proxy) = Proxy::start(Kind::HaProxy, cluster).await else { return };
+        Load::start(&proxy.base, &WHOLE).outcome().is_whole(&WHOLE);
+    });
+}
+
+/// Sessions go to their nodes at once; only what has none may be handed over.
+#[test]
+fn proxies_that_read_the_ids_send_sessions_where_they_are() {
+    const SESSIONS: [Part; 3] =
+        [("load_v1.mjs", "sse", 6, 120), ("load_v1.mjs", "streamable", 6, 120), ("load.py", "sse", 3, 30)];
+    for kind in [Kind::HaProxy, Kind::Nginx] {
+        Cluster::run(plan("forward"), async |cluster| {
+            let Some(proxy) = Proxy::start(kind, cluster).await else { return };
+            Load::start(&proxy.base, &SESSIONS).outcome().is_whole(&SESSIONS);
+            assert_eq!(cluster.sum("lockgate_handovers_total", &[]).await, 0.0, "{kind:?}");
+        });
+    }
 }
