@@ -10,5 +10,7 @@ mod proxy;
 mod replay;
 mod rolling;
 mod store;
+mod stores;
 mod talk;
+mod toys;
 mod wire;

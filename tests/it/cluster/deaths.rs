@@ -47,7 +47,8 @@ async fn is_gone(talk: Talk, mut stream: Events) {
 /// A call that only ends with its node; whether it failed.
 fn never_answered(talk: &Talk) -> JoinHandle<bool> {
     let message = json!({ "jsonrpc": "2.0", "id": 8, "method": "never" }).to_string();
-    let request = talk.endpoint.request(Method::POST).header("content-type", "application/json").body(message);
+    let request =
+        talk.endpoint.request(Method::POST).header("content-type", "application/json").body(message);
     tokio::spawn(async move {
         match request.send().await {
             Ok(answer) if answer.status() == 200 => answer.text().await.is_err(),
@@ -194,7 +195,8 @@ fn an_id_that_no_node_has_made_is_not_found_anywhere() {
         for id in forged {
             for _ in 0..3 {
                 let endpoint = Endpoint::at(format!("{}/peer/mcp", front.base)).in_session(&id);
-                let outcome = timeout(SOON, try_call(&endpoint, "is it mine?")).await.expect("an answer soon");
+                let outcome =
+                    timeout(SOON, try_call(&endpoint, "is it mine?")).await.expect("an answer soon");
                 assert_eq!(outcome, Outcome::Status(404), "{id}");
             }
         }

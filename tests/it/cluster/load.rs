@@ -145,7 +145,9 @@ impl Counts {
 
 /// Sessions of a small server that need no users of their own.
 pub(super) fn plan(reach: &'static str) -> Plan {
-    Plan::of(reach).with("[sandbox]\nprofile = \"off\"\n[limits]\nsessions_per_tenant = 500\nsessions_per_server = 500\n")
+    Plan::of(reach).with(
+        "[sandbox]\nprofile = \"off\"\n[limits]\nsessions_per_tenant = 500\nsessions_per_server = 500\n",
+    )
 }
 
 /// The harness by itself: each client has a node, and none knows of another.

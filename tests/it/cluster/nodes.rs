@@ -84,24 +84,31 @@ pub(super) struct Node {
 impl Cluster {
     /// Does this with running nodes, on the machine in front of them. Nothing is done where the tests lack what it takes.
     pub(super) fn run(plan: Plan, test: impl AsyncFnOnce(&mut Self) + Send) {
+        Self::run_machines(&plan, async |cluster| {
+            cluster.nodes.iter_mut().for_each(Node::start);
+            if plan.reach != "none" {
+                cluster.until_together().await;
+            }
+            test(cluster).await;
+        });
+    }
+
+    /// The same with the machines alone.
+    pub(super) fn run_machines(plan: &Plan, test: impl AsyncFnOnce(&mut Self) + Send) {
         if !crate::traces::is_root() {
             return;
         }
-        let Some(mut cluster) = Self::planned(&plan) else { return };
+        let Some(mut cluster) = Self::planned(plan) else { return };
         let work = || {
             // Whatever this thread starts is there, too.
             cluster.front.enter();
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-            runtime.block_on(async {
-                cluster.nodes.iter_mut().for_each(Node::start);
-                if plan.reach != "none" {
-                    cluster.until_together().await;
-                }
-                test(&mut cluster).await;
-            });
+            runtime.block_on(test(&mut cluster));
         };
-        let done = std::thread::scope(|scope| scope.spawn(work).join());
+        let name = std::thread::current().name().unwrap_or_default().to_owned();
+        let thread = std::thread::Builder::new().name(name);
+        let done = std::thread::scope(|scope| thread.spawn_scoped(scope, work).unwrap().join());
         if let Err(panic) = done {
             std::panic::resume_unwind(panic);
         }
@@ -138,6 +145,11 @@ impl Cluster {
         &self.front.address
     }
 
+    /// Whoever is in front does not reach this node any more.
+    pub(super) fn part_from_front(&self, node: usize) {
+        self.front.part(&self.nodes[node].machine);
+    }
+
     pub(super) fn node(&mut self, name: &str) -> &mut Node {
         self.nodes.iter_mut().find(|node| node.name == name).expect("a node of this name")
     }
@@ -161,8 +173,10 @@ impl Node {
         store: Option<&Store>,
     ) -> Self {
         let own = &machine.address;
-        let mut settings =
-            format!("[listen]\naddress = \"{own}:8000\"\n[admin]\naddress = \"{own}:8001\"\n{}", plan.settings);
+        let mut settings = format!(
+            "[listen]\naddress = \"{own}:8000\"\n[admin]\naddress = \"{own}:8001\"\n{}",
+            plan.settings
+        );
         let mut variables = vec![("LOCKGATE_SECRET", SECRET), ("LOCKGATE_ADMIN_SECRET", ADMIN_SECRET)];
         if plan.reach != "none" {
             let all: Vec<_> = addresses.iter().map(|address| format!("{address}:8002")).collect();
@@ -238,5 +252,13 @@ impl Node {
         let response = request.bearer_auth(ADMIN_SECRET).send().await.unwrap();
         assert_eq!(response.status(), 200);
         Scrape::read(response.text().await.unwrap())
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if std::thread::panicking() && self.gateway.is_some() {
+            eprintln!("{}:", self.name);
+        }
     }
 }

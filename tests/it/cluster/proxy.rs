@@ -83,8 +83,7 @@ impl Proxy {
         let name = if kind == Kind::HaProxy { "haproxy.cfg" } else { "lockgate.conf" };
         fs::write(place.path().join(name), kind.file(cluster)).unwrap();
         let process = command.spawn().unwrap();
-        let mut proxy =
-            Self { base: format!("http://{}:{PORT}", cluster.front()), process, _place: place };
+        let mut proxy = Self { base: format!("http://{}:{PORT}", cluster.front()), process, _place: place };
         until("it takes connections", || {
             assert!(proxy.process.try_wait().unwrap().is_none(), "{kind:?} has ended");
             std::net::TcpStream::connect((cluster.front(), PORT)).is_ok()

@@ -19,8 +19,7 @@ pub(super) struct Replay {
 impl Replay {
     /// From the value of the header: `instance=…;state=…;timeout=800ms;fallback=force_self`.
     pub(super) fn read(value: &str) -> Result<Self, String> {
-        let mut replay =
-            Self { instance: String::new(), state: None, timeout: PATIENCE, falls_back: false };
+        let mut replay = Self { instance: String::new(), state: None, timeout: PATIENCE, falls_back: false };
         for field in value.split(';').map(str::trim) {
             let wrong = || format!("fly-replay has {field:?}");
             match field.split_once('=').ok_or_else(wrong)? {

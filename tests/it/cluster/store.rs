@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -52,14 +52,16 @@ impl Store {
         command.args(["--bind", &self.machine.address, "--dir"]).arg(self.place.path());
         let port = PORT.to_string();
         match self.guard {
-            Guard::Tls => command.args(["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no"]).args([
-                "--tls-cert-file",
-                "own.pem",
-                "--tls-key-file",
-                "own.key",
-                "--tls-ca-cert-file",
-                "ca.pem",
-            ]),
+            Guard::Tls => {
+                command.args(["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no"]).args([
+                    "--tls-cert-file",
+                    "own.pem",
+                    "--tls-key-file",
+                    "own.key",
+                    "--tls-ca-cert-file",
+                    "ca.pem",
+                ])
+            }
             _ => command.args(["--port", &port]),
         };
         if self.guard != Guard::None {
@@ -97,21 +99,6 @@ impl Store {
 
     pub(super) fn has_password(&self) -> bool {
         self.guard != Guard::None
-    }
-
-    /// What it answers to a command, a line for each value.
-    pub(super) fn answer(&self, words: &[&str]) -> String {
-        let mut command: Command = self.machine.command();
-        command.args(["redis-cli", "-h", &self.machine.address]).current_dir(self.place.path());
-        if self.guard != Guard::None {
-            command.args(["--no-auth-warning", "-a", PASSWORD]);
-        }
-        if self.guard == Guard::Tls {
-            command.args(["--tls", "--cacert", "ca.pem"]);
-        }
-        let output = command.args(words).stdin(Stdio::null()).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }
 }
 
