@@ -78,7 +78,7 @@ async def in_session(number, left, opened):
     headers = {"Authorization": f"Bearer {secret}", "X-Client": f"{os.getpid()} {number}"}
     async with AsyncExitStack() as stack:
         if transport == "sse":
-            carrier = sse_client(f"{PLACE}/sse", headers=headers)
+            carrier = sse_client(f"{PLACE}/sse", headers=headers, timeout=30)
         else:
             http = await stack.enter_async_context(create_mcp_http_client(headers=headers))
             carrier = streamable_http_client(f"{PLACE}/mcp", http_client=http)

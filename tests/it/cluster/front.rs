@@ -152,7 +152,7 @@ impl Router {
                 return Ok(Err(self.ended(node)));
             };
             let Some(value) = answer.head.header("fly-replay") else { return Ok(Ok(answer)) };
-            return self.replay(&value.to_owned(), node, request, passage).await;
+            return self.replay(value, node, request, passage).await;
         }
         Ok(Err("no node can be reached".into()))
     }

@@ -7,15 +7,15 @@ use std::process::{Child, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-use super::lan::Machine;
+use super::lan::{Lan, Machine};
 use crate::page_files::installed;
 
 pub(super) const PASSWORD: &str = "test-password-of-the-store";
 const PORT: u16 = 6379;
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Guard {
     /// Who reaches it may use it.
     None,
@@ -100,6 +100,18 @@ impl Store {
     pub(super) fn has_password(&self) -> bool {
         self.guard != Guard::None
     }
+
+    /// What it answers to a command of somebody who knows its password, or does not.
+    fn answer(&self, password: Option<&str>, words: &[&str]) -> String {
+        let mut command = self.machine.command();
+        command.args(["redis-cli", "-h", &self.machine.address]).current_dir(self.place.path());
+        command.args(password.into_iter().flat_map(|password| ["--no-auth-warning", "-a", password]));
+        if self.guard == Guard::Tls {
+            command.args(["--tls", "--cacert", "ca.pem"]);
+        }
+        command.args(words);
+        crate::clients::stdout_of(command).1.trim_end().to_owned()
+    }
 }
 
 impl Drop for Store {
@@ -111,6 +123,8 @@ impl Drop for Store {
 /// An authority, and what it says of this address.
 fn write_certificates(place: &Path, address: &str) {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    // By one name, a certificate would be its own authority.
+    authority.distinguished_name.push(DnType::CommonName, "the authority");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
     write_pem(&place.join("ca.pem"), "CERTIFICATE", authority.self_signed(&key).unwrap().der());
@@ -125,4 +139,22 @@ fn write_certificates(place: &Path, address: &str) {
 pub(super) fn write_pem(path: &Path, kind: &str, bytes: &[u8]) {
     let text = STANDARD.encode(bytes);
     fs::write(path, format!("-----BEGIN {kind}-----\n{text}\n-----END {kind}-----\n")).unwrap();
+}
+
+/// The harness by itself.
+#[test]
+fn a_store_answers_who_may_use_it_and_forgets_everything_when_it_is_killed() {
+    if !crate::traces::is_root() {
+        return;
+    }
+    for guard in [Guard::None, Guard::Password, Guard::Tls] {
+        let lan = Lan::new();
+        let Some(mut store) = Store::start(lan.machine(2), guard) else { return };
+        let password = store.has_password().then_some(PASSWORD);
+        assert_eq!(store.answer(password, &["SET", "key", "value"]), "OK", "{guard:?}");
+        assert_eq!(store.answer(None, &["GET", "key"]).contains("NOAUTH"), store.has_password());
+        store.kill();
+        store.begin();
+        assert_eq!(store.answer(password, &["EXISTS", "key"]), "0");
+    }
 }
