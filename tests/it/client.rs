@@ -50,7 +50,11 @@ pub(crate) async fn get(url: String) -> reqwest::Result<Response> {
 impl Client {
     pub(crate) fn new(base: &str, secret: &str) -> Self {
         // No idle connections are kept: they would count as the gateway's descriptors.
-        let http = http().pool_max_idle_per_host(0).build().unwrap();
+        Self::by(http().pool_max_idle_per_host(0).build().unwrap(), base, secret)
+    }
+
+    /// The same by this client, of whose headers messages have all.
+    pub(crate) fn by(http: reqwest::Client, base: &str, secret: &str) -> Self {
         Self { base: base.into(), secret: secret.into(), http, headers: Vec::new() }
     }
 

@@ -36,8 +36,12 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Endpoint {
     pub(crate) fn new(gateway: &Gateway, server: &str) -> Self {
+        Self::at(gateway.url(&format!("/{server}/mcp")))
+    }
+
+    /// The same where the gateway is reached by another URL.
+    pub(crate) fn at(url: String) -> Self {
         let http = crate::client::http().pool_max_idle_per_host(0).timeout(PATIENCE).build().unwrap();
-        let url = gateway.url(&format!("/{server}/mcp"));
         Self { url, secret: SECRET.into(), http, headers: Vec::new() }
     }
 

@@ -88,12 +88,23 @@ impl Gateway {
         settings: &str,
         variables: &[(&str, &str)],
     ) -> Self {
+        command.args(["serve", "--port", "0"]);
+        Self::start_where_told(command, place, settings, variables)
+    }
+
+    /// The same where the settings say where it listens; to the command belongs `serve`.
+    pub(crate) fn start_where_told(
+        mut command: Command,
+        place: tempfile::TempDir,
+        settings: &str,
+        variables: &[(&str, &str)],
+    ) -> Self {
         // Sessions with users of their own pass through.
         fs::set_permissions(place.path(), fs::Permissions::from_mode(0o711)).unwrap();
         let file = place.path().join("lockgate.toml");
         fs::write(&file, settings).unwrap();
         let mut process = command
-            .args(["serve", "--port", "0", "--config", "lockgate.toml"])
+            .args(["--config", "lockgate.toml"])
             .current_dir(place.path())
             .env("TMPDIR", place.path())
             .envs(variables.iter().copied())

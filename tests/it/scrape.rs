@@ -73,7 +73,7 @@ impl Watched {
 
 impl Scrape {
     /// Label values hold neither quotes nor commas here.
-    fn read(text: String) -> Self {
+    pub(crate) fn read(text: String) -> Self {
         let series = text.lines().filter(|line| !line.starts_with('#')).map(|line| {
             let (head, value) = line.rsplit_once(' ').expect("a value");
             let (name, labels) = head.split_once('{').expect("labels");
