@@ -29,7 +29,7 @@ pub(crate) struct Session {
 }
 
 /// Longer than anything here takes; a test that would hang fails instead.
-fn patience() -> Duration {
+pub(crate) fn patience() -> Duration {
     let soaks = std::env::var_os("LOCKGATE_SOAK_SECONDS").is_some();
     Duration::from_secs(if soaks { 600 } else { 30 })
 }
