@@ -1,5 +1,6 @@
 //! A plain client of the `sse` transport.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use reqwest::{RequestBuilder, Response, StatusCode};
@@ -42,16 +43,23 @@ pub(crate) fn http() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
 }
 
+/// The client that nothing else is wanted of than to send. Made once: that reads every certificate of the system, and
+/// who has connected meanwhile has only so long to say what it wants.
+///
+/// No idle connections are kept: they would count as the gateway's descriptors, and belong to one test's runtime.
+pub(crate) fn plain() -> reqwest::Client {
+    static PLAIN: OnceLock<reqwest::Client> = OnceLock::new();
+    PLAIN.get_or_init(|| http().pool_max_idle_per_host(0).build().unwrap()).clone()
+}
+
 /// A single GET.
 pub(crate) async fn get(url: String) -> reqwest::Result<Response> {
-    http().build()?.get(url).send().await
+    plain().get(url).send().await
 }
 
 impl Client {
     pub(crate) fn new(base: &str, secret: &str) -> Self {
-        // No idle connections are kept: they would count as the gateway's descriptors.
-        let http = http().pool_max_idle_per_host(0).build().unwrap();
-        Self { base: base.into(), secret: secret.into(), http, headers: Vec::new() }
+        Self { base: base.into(), secret: secret.into(), http: plain(), headers: Vec::new() }
     }
 
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
