@@ -144,14 +144,16 @@ impl Remotes {
         let (ending, ended) = (CancellationToken::new(), CancellationToken::new());
         let reason = Arc::new(OnceLock::new());
         let trouble = peer.trouble.clone();
-        let conversation = Conversation::new(peer, frames, self.max_on_the_way);
+        let mut conversation = Conversation::new(peer, frames, self.max_on_the_way);
         let task = lifecycle.spawn_bound(telemetry::follow(None, {
             let (ending, ended, reason) = (ending.clone(), ended.clone().drop_guard(), reason.clone());
             async move {
                 if let Some(why) = conversation.run(ending).await {
                     let _ = reason.set(why);
                 }
+                // In this order: the session, which hears of the end, asks how and why.
                 drop(ended);
+                drop(conversation);
             }
         }));
         let inlet = Inlet { messages, next: None, ended: false };

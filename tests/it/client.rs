@@ -1,5 +1,6 @@
 //! A plain client of the `sse` transport.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use reqwest::{RequestBuilder, Response, StatusCode};
@@ -29,7 +30,7 @@ pub(crate) struct Session {
 }
 
 /// Longer than anything here takes; a test that would hang fails instead.
-fn patience() -> Duration {
+pub(crate) fn patience() -> Duration {
     let soaks = std::env::var_os("LOCKGATE_SOAK_SECONDS").is_some();
     Duration::from_secs(if soaks { 600 } else { 30 })
 }
@@ -42,15 +43,23 @@ pub(crate) fn http() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
 }
 
+/// The client that nothing else is wanted of than to send. Made once: that reads every certificate of the system, and
+/// who has connected meanwhile has only so long to say what it wants.
+///
+/// No idle connections are kept: they would count as the gateway's descriptors, and belong to one test's runtime.
+pub(crate) fn plain() -> reqwest::Client {
+    static PLAIN: OnceLock<reqwest::Client> = OnceLock::new();
+    PLAIN.get_or_init(|| http().pool_max_idle_per_host(0).build().unwrap()).clone()
+}
+
 /// A single GET.
 pub(crate) async fn get(url: String) -> reqwest::Result<Response> {
-    http().build()?.get(url).send().await
+    plain().get(url).send().await
 }
 
 impl Client {
     pub(crate) fn new(base: &str, secret: &str) -> Self {
-        // No idle connections are kept: they would count as the gateway's descriptors.
-        Self::by(http().pool_max_idle_per_host(0).build().unwrap(), base, secret)
+        Self::by(plain(), base, secret)
     }
 
     /// The same by this client, of whose headers messages have all.

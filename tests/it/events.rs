@@ -41,8 +41,7 @@ impl Endpoint {
 
     /// The same where the gateway is reached by another URL.
     pub(crate) fn at(url: String) -> Self {
-        let http = crate::client::http().pool_max_idle_per_host(0).timeout(PATIENCE).build().unwrap();
-        Self { url, secret: SECRET.into(), http, headers: Vec::new() }
+        Self { url, secret: SECRET.into(), http: crate::client::plain(), headers: Vec::new() }
     }
 
     pub(crate) fn of_tenant(mut self, secret: &str) -> Self {
@@ -62,7 +61,7 @@ impl Endpoint {
     }
 
     pub(crate) fn request(&self, method: Method) -> RequestBuilder {
-        let mut request = self.http.request(method, &self.url).bearer_auth(&self.secret);
+        let mut request = self.http.request(method, &self.url).bearer_auth(&self.secret).timeout(PATIENCE);
         if !self.headers.iter().any(|(name, _)| name == "accept") {
             request = request.header("accept", "application/json, text/event-stream");
         }

@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::client::Client;
+use crate::client::{Client, patience};
 
 pub(crate) const SECRET: &str = "test-secret-of-the-default-tenant";
 
@@ -146,19 +146,18 @@ impl Gateway {
 
     /// Waits until so many sessions are active: a seat is free a moment after the last trace of its session.
     pub(crate) async fn until_active(&self, sessions: u64) {
-        let mut active = None;
-        for _ in 0..500 {
-            let asked =
-                tokio::time::timeout(Duration::from_secs(30), crate::client::get(self.url("/health")));
+        let give_up = Instant::now() + patience();
+        loop {
+            let asked = tokio::time::timeout(patience(), crate::client::get(self.url("/health")));
             let health = asked.await.expect("an answer").unwrap();
             let health: serde_json::Value = health.json().await.unwrap();
-            active = health["sessions"]["active"].as_u64();
+            let active = health["sessions"]["active"].as_u64();
             if active == Some(sessions) {
                 return;
             }
+            assert!(Instant::now() < give_up, "never came about: {sessions} active sessions, but {active:?}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("never came about: {sessions} active sessions, but {active:?}");
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -239,22 +238,14 @@ pub(crate) fn send_signal(pid: u32, signal: &str) {
 
 /// Waits for something that only can be looked at, not awaited; says what if it does not come about.
 pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    for _ in 0..1500 {
-        if holds() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("never came about: {what}");
+    until_told(what, async || holds()).await;
 }
 
 /// The same for what has to be asked for.
 pub(crate) async fn until_told(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..1500 {
-        if holds().await {
-            return;
-        }
+    let give_up = Instant::now() + patience();
+    while !holds().await {
+        assert!(Instant::now() < give_up, "never came about: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    panic!("never came about: {what}");
 }

@@ -162,13 +162,13 @@ async fn what_is_kept_is_bounded_and_a_gap_is_told() {
 async fn what_is_kept_for_nobody_keeps_nothing_else_alive() {
     let gateway = Gateway::start("");
     let session = Endpoint::new(&gateway, "peer").open("2025-11-25").await;
-    // 200 MB of noise, and 12 kB of messages that wait for a listening stream.
-    let params = json!({ "count": 200, "bytes": 1 << 20 });
+    // 100 MB of noise, and 6 kB of messages that wait for a listening stream.
+    let params = json!({ "count": 100, "bytes": 1 << 20 });
     assert_eq!(session.call_slowly(1, "padded_notes", params).await["result"], "done");
     let resident = gateway.resident();
     assert!(resident < 48 << 10, "{resident} KiB");
     let mut listening = Events::of(session.get().await);
-    for n in 0..200 {
+    for n in 0..100 {
         assert_eq!(listening.message().await.unwrap()["params"]["n"], n);
     }
 }

@@ -159,10 +159,10 @@ async fn serve(mut stream: TcpStream, connection: u64, seen: Arc<Seen>, script: 
     let mut unread = Vec::new();
     while let Some(request) = Request::read(&mut stream, &mut unread, connection).await {
         let request = Arc::new(request);
-        seen.requests.lock().unwrap().push(request.clone());
-        seen.changed();
         let reply = script(&request);
-        // What the script has made of it can be waited for, too.
+        // Not before: who waits for a request must not get in between it and what the script makes of it. What the
+        // script sends elsewhere goes out on this thread, so after this.
+        seen.requests.lock().unwrap().push(request.clone());
         seen.changed();
         let end = reply.play(&mut stream, &mut unread).await;
         if end == reply::End::Left {

@@ -128,8 +128,9 @@ impl Conversation {
         }
     }
 
-    /// Goes on until it is asked to end, or has nothing to go on with: then it says why.
-    pub(super) async fn run(mut self, ending: CancellationToken) -> Option<String> {
+    /// Goes on until it is asked to end, or has nothing to go on with: then it says why. Whom it has talked to hears of
+    /// the end when this is dropped.
+    pub(super) async fn run(&mut self, ending: CancellationToken) -> Option<String> {
         let reason = loop {
             self.send_what_may_go();
             tokio::select! {
