@@ -123,7 +123,7 @@ async fn a_revoked_secret_is_refused_on_every_node_and_its_sessions_end_there() 
         assert!(!node.gateway.log().contains(&hash("old")), "not even the hash is told");
     }
     other.call("echo", json!([1])).await;
-    assert_eq!(revoke(&b, "old").await["detail"].as_str().unwrap().contains("before"), true);
+    assert!(revoke(&b, "old").await["detail"].as_str().unwrap().contains("before"));
     // A reload does not bring it back, and who comes later knows of it, too.
     reload(&a).await;
     assert_eq!(status(&a.gateway, "old").await, 401);
