@@ -41,8 +41,14 @@ impl Gate {
 
     /// Revokes what was revoked on another node; how many of these are news here.
     pub fn revoke_told(&self, keys: impl IntoIterator<Item = SecretHash>) -> usize {
-        let news = keys.into_iter().filter(|key| !self.rights.is_revoked(key));
-        news.map(|key| self.revoke_one(key, "by the operator of another node")).count()
+        let mut news = 0;
+        for key in keys {
+            if !self.rights.is_revoked(&key) {
+                self.revoke_one(key, "by the operator of another node");
+                news += 1;
+            }
+        }
+        news
     }
 
     /// Every secret that was revoked, as settings have it.

@@ -9,10 +9,10 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::Admin;
 use super::page::visit;
+use super::{Admin, admit};
 use crate::access::{Intent, Revoked, SecretHash};
-use crate::http::{answer_json, not_operator, problem};
+use crate::http::{not_operator, problem};
 
 /// What programs send.
 #[derive(Deserialize)]
@@ -39,7 +39,8 @@ const FORM: &str = "Send {\"secret\": \"sha256:…\"}, as [tenants.*] has it and
 
 pub(super) async fn revoke(request: HttpRequest, body: Payload, admin: Data<Admin>) -> HttpResponse {
     // A browser has the page's form for it.
-    let intent = match admin.gate.intend(&visit(&request), &[]) {
+    let admitted = admit(&request, &admin).and_then(|_| admin.gate.intend(&visit(&request), &[]));
+    let intent = match admitted {
         Ok(intent) => intent,
         Err(reason) => return not_operator(&reason),
     };
@@ -54,7 +55,7 @@ pub(super) async fn revoke(request: HttpRequest, body: Payload, admin: Data<Admi
     match admin.revoke(&intent, &secret).await {
         Ok(Done { tenant, told, text }) => {
             let answer = json!({ "secret": secret, "tenant": tenant, "told_others": told, "detail": text });
-            answer_json(&request, HttpResponse::Ok(), &answer)
+            HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(answer)
         }
         Err(reason) => refuse(StatusCode::BAD_REQUEST, &reason),
     }

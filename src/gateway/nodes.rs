@@ -21,6 +21,15 @@ pub(super) struct Nodes {
     owed: bool,
 }
 
+/// What there is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// Another node's operator has had the settings read again.
+    Reload,
+    /// The store can be reached again, and has a reload to hear of.
+    Owed,
+}
+
 /// When to ask again that the store has refused.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -30,9 +39,8 @@ impl Nodes {
         Self { store, before: Told::default(), told, owed: false }
     }
 
-    /// Resolves when another node's operator has had the settings read again; never without other nodes. What this
-    /// node owes to others is told meanwhile.
-    pub(super) async fn reload_told(&mut self) {
+    /// Resolves when there is something to do because of other nodes; never without a store.
+    pub(super) async fn news(&mut self) -> News {
         loop {
             if self.changed().await.is_err() {
                 return std::future::pending().await;
@@ -40,10 +48,10 @@ impl Nodes {
             let Some(now) = self.told.as_ref().map(|told| *told.borrow()) else { continue };
             let before = std::mem::replace(&mut self.before, now);
             if now.reloads != before.reloads {
-                return;
+                return News::Reload;
             }
             if self.owed && now.again != before.again {
-                self.tell_reload().await;
+                return News::Owed;
             }
         }
     }
@@ -52,6 +60,13 @@ impl Nodes {
         match &mut self.told {
             Some(told) => told.changed().await,
             None => std::future::pending().await,
+        }
+    }
+
+    /// Tells what is owed, if anything is.
+    pub(super) async fn settle(&mut self) {
+        if self.owed {
+            self.tell_reload().await;
         }
     }
 
@@ -70,6 +85,8 @@ impl Nodes {
 /// Has this node revoke what others have, and the store know what this one has: after it was lost, too.
 pub(super) async fn follow_revocations(store: Store, front: Arc<Front>) {
     let mut told = store.told();
+    // What was told before this.
+    told.mark_changed();
     while told.changed().await.is_ok() {
         while let Err(Away) = exchange(&store, &front).await {
             if store.is_away() {

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::nodes::Nodes;
+use super::nodes::{News, Nodes};
 use super::servers::{Servers, look_after};
 use crate::admin::Reloaded;
 use crate::audit::{self, Changes, Event};
@@ -80,17 +80,25 @@ impl Reloader {
                 let told = tokio::select! {
                     _ = hung_up => None,
                     Some(told) = wanted.recv() => Some(told),
-                    () = self.nodes.reload_told() => None,
+                    news = self.nodes.news() => match news {
+                        News::Reload => None,
+                        News::Owed => {
+                            self.nodes.settle().await;
+                            continue;
+                        }
+                    },
                 };
                 let outcome = self.reload();
-                if let Some(told) = told {
-                    let outcome = match outcome {
-                        Ok(changes) => Ok(changes + self.nodes.tell_reload().await),
-                        // Settings that are of no use here may be so elsewhere: nobody is told.
-                        Err(error) => Err(error),
-                    };
-                    let _ = told.send(outcome);
-                }
+                let Some(told) = told else {
+                    self.nodes.settle().await;
+                    continue;
+                };
+                let outcome = match outcome {
+                    Ok(changes) => Ok(changes + self.nodes.tell_reload().await),
+                    // Settings that are of no use here may be so elsewhere: nobody is told.
+                    Err(error) => Err(error),
+                };
+                let _ = told.send(outcome);
             }
         })
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ErrorKind, RedisConnectionInfo, RedisError, ServerErrorKind};
+use redis::{AsyncConnectionConfig, ErrorKind, RedisConnectionInfo, RedisError};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -150,8 +150,7 @@ impl Trouble {
 
 /// Whether an error says that there is no connection any more, rather than what the store thinks of what it was asked.
 pub(super) fn is_broken(error: &RedisError) -> bool {
-    !matches!(error.kind(), ErrorKind::Server(ServerErrorKind::ResponseError | ServerErrorKind::NoScript))
-        && !matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
+    !matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
 }
 
 fn untrusted(error: &io::Error) -> Trouble {

@@ -30,8 +30,9 @@ async fn reload(node: &Watched) -> String {
 async fn revoke(node: &Watched, secret: &str) -> Value {
     let body = json!({ "secret": hash(secret) }).to_string();
     let answer = operate(node, Method::POST, "/revoke", body).await;
-    assert_eq!(answer.status(), 200);
-    answer.json().await.unwrap()
+    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    assert_eq!(status, 200, "{text}");
+    serde_json::from_str(&text).unwrap()
 }
 
 async fn overview(node: &Watched) -> Value {
@@ -122,7 +123,7 @@ async fn a_revoked_secret_is_refused_on_every_node_and_its_sessions_end_there() 
         assert!(!node.gateway.log().contains(&hash("old")), "not even the hash is told");
     }
     other.call("echo", json!([1])).await;
-    assert_eq!(revoke(&b, "old").await["detail"].as_str().unwrap().contains("before"), true);
+    assert!(revoke(&b, "old").await["detail"].as_str().unwrap().contains("before"));
     // A reload does not bring it back, and who comes later knows of it, too.
     reload(&a).await;
     assert_eq!(status(&a.gateway, "old").await, 401);
