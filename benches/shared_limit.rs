@@ -1,4 +1,4 @@
-//! How long the guard takes where a store decides: `cargo run --release --example shared_limit [redis-server]`.
+//! How long the guard takes where a store decides: `cargo bench --bench shared_limit`.
 //!
 //! It starts a store on loopback and three gates, as three nodes have them, and lets one tenant's requests through them,
 //! some at a time: first at a rate of which nothing may be held ahead, so that each request asks, then at a usual one.
@@ -26,11 +26,11 @@ const EACH: usize = 5_000;
 struct Server(Child, u16);
 
 impl Server {
-    fn start(program: &str) -> Self {
+    fn start() -> Self {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
-        let mut command = Command::new(program);
+        let mut command = Command::new("redis-server");
         command.args(["--bind", "127.0.0.1", "--save", "", "--port", &port.to_string()]);
         let process = command.stdout(Stdio::null()).spawn().unwrap();
         let server = Self(process, port);
@@ -83,8 +83,8 @@ async fn gate(
     (gate.sharing(Some(store.clone()), lifecycle), store)
 }
 
-async fn measure(program: &str, what: &str, rate: (u32, u32)) {
-    let (server, lifecycle) = (Server::start(program), Lifecycle::default());
+async fn measure(what: &str, rate: (u32, u32)) {
+    let (server, lifecycle) = (Server::start(), Lifecycle::default());
     let mut gates = Vec::new();
     for node in NODES {
         gates.push(gate(&server, node, rate, &lifecycle).await);
@@ -125,8 +125,7 @@ async fn measure(program: &str, what: &str, rate: (u32, u32)) {
 
 #[tokio::main]
 async fn main() {
-    let program = std::env::args().nth(1).unwrap_or_else(|| "redis-server".into());
     // 4 % of 24 among three nodes is nothing.
-    measure(&program, "asked for each request", (24, 1_000_000)).await;
-    measure(&program, "held ahead", (600_000, 1_000_000)).await;
+    measure("asked for each request", (24, 1_000_000)).await;
+    measure("held ahead", (600_000, 1_000_000)).await;
 }

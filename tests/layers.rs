@@ -21,7 +21,8 @@ const TABLE: &[(&str, &[&str])] = &[
     // says of its trace is for `mcp` to read.
     ("telemetry", &["ids", "audit", "mcp", "settings"]),
     // What nodes share. Limits are decided there, so it stands below all that has some.
-    ("store", &["settings", "telemetry", "lifecycle"]),
+    ("store", &["settings", "telemetry"]),
+    // Limits that nodes share are fetched ahead, by tasks.
     ("access", &["ids", "lifecycle", "audit", "settings", "store"]),
     ("catalog", &["ids", "mcp", "settings", "access"]),
     ("backend", &["ids", "settings", "telemetry", "lifecycle", "mcp", "catalog"]),

@@ -75,6 +75,7 @@ mod restricted;
 mod resumption;
 mod scrape;
 mod scripted;
+mod shared_limits;
 mod sharing;
 mod shutdown;
 mod smuggling;

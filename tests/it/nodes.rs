@@ -11,7 +11,7 @@ use crate::tenants::{client, hash, tenant};
 use crate::valkey::Valkey;
 
 /// A node that shares a store and lets these in.
-fn node(name: &str, store: &str, more: &str) -> Watched {
+pub(crate) fn node(name: &str, store: &str, more: &str) -> Watched {
     Watched::start_with(&format!("{store}{more}"), &[("FLY_MACHINE_ID", name)])
 }
 
@@ -40,7 +40,7 @@ async fn overview(node: &Watched) -> Value {
 }
 
 /// Until the store answers and so many nodes are known.
-async fn until_nodes(node: &Watched, nodes: u64) {
+pub(crate) async fn until_nodes(node: &Watched, nodes: u64) {
     until_told(&format!("{nodes} nodes"), async || {
         let store = &overview(node).await["store"];
         store["up"] == true && store["nodes"] == nodes
