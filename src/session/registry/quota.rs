@@ -99,16 +99,14 @@ impl Quota {
         Self { store, untold: Mutex::default(), work: Notify::new() }
     }
 
-    /// Asks for the last of these sessions, which is counted already.
+    /// Asks for the last of these sessions, which is counted already. Who gives its seat back because there is no answer,
+    /// or does not wait for one, has the store told.
     pub(super) async fn take(&self, tenant: &TenantId, count: Count, limit: usize) -> Result<(), NoSeat> {
-        // If nobody hears the answer, or there is none, the store may have counted what there is not.
-        let unsure = Unsure(Some((self, tenant)));
         let args =
             (self.store.member(), count.sessions, count.number, limit, millis(GONE_AFTER), millis(LASTS));
         let answer = self.store.call(&TAKE, &[&key(tenant), NODES], args).await;
         match answer.and_then(|answer| from_redis_value::<bool>(answer).map_err(|_| Away)) {
             Ok(granted) => {
-                unsure.settle();
                 self.store.decided(Decision::Store);
                 if granted { Ok(()) } else { Err(NoSeat::Full) }
             }
@@ -118,6 +116,7 @@ impl Quota {
             }
             Err(Away) => {
                 self.store.decided(Decision::Alone);
+                self.changed(tenant);
                 Ok(())
             }
         }
@@ -175,23 +174,6 @@ impl Quota {
 
     fn untold(&self) -> MutexGuard<'_, HashSet<TenantId>> {
         self.untold.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// An answer that is waited for: until it is there, the store may have another count than we.
-struct Unsure<'q>(Option<(&'q Quota, &'q TenantId)>);
-
-impl Unsure<'_> {
-    fn settle(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Unsure<'_> {
-    fn drop(&mut self) {
-        if let Some((quota, tenant)) = self.0 {
-            quota.changed(tenant);
-        }
     }
 }
 
