@@ -67,7 +67,7 @@ const TABLE: &[(&str, &[&str])] = &[
         "admin",
         &[
             "ids", "audit", "snippets", "settings", "mcp", "store", "access", "catalog", "backend",
-            "session", "http", "doctor",
+            "session", "cluster", "http", "doctor",
         ],
     ),
     (

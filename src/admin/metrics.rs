@@ -1,9 +1,10 @@
 //! `/metrics`: everything that is counted, for Prometheus, in the text format that it asks for.
 //!
 //! Families are made of what the layers below show, when somebody scrapes, and of nothing else: a series lives as
-//! long as what it is about. `sheet` writes them down; `sessions`, `tenants`, `store` and `host` are what there is; `names`
-//! bounds the tenants that have series of their own.
+//! long as what it is about. `sheet` writes them down; `sessions`, `tenants`, `store`,
+//! `cluster` and `host` are what there is; `names` bounds the tenants that have series of their own.
 
+mod cluster;
 mod host;
 mod names;
 mod sessions;
@@ -51,6 +52,7 @@ async fn fill(admin: &Admin, operator: &Operator) -> Sheet {
     tenants::passed(&mut sheet, &totals, &overview, &admin.names);
     tenants::tenants(&mut sheet, &overview, &admin.names, &cpu);
     store::store(&mut sheet, admin.store.as_ref());
+    cluster::cluster(&mut sheet, &admin.front.cluster);
     host::children(&mut sheet, &overview, &cpu);
     host::listener(&mut sheet, &admin.front, &overview);
     host::sandbox(&mut sheet, &overview);
