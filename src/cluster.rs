@@ -89,6 +89,13 @@ impl Cluster {
         self.several.as_ref().map_or(Reach::None, |several| several.reach)
     }
 
+    /// Whether Fly's proxy brings requests to this node: it sends nothing to one whose health checks fail, as those of
+    /// one that drains do.
+    pub fn is_replayed_to(&self, node: &NodeId) -> bool {
+        let replays = |several: &Several| several.reach == Reach::Fly && !several.peers.is_draining(node);
+        self.several.as_ref().is_some_and(replays)
+    }
+
     /// What signs requests for other nodes, and reads what they say of theirs.
     pub fn handovers(&self) -> Option<&Handovers> {
         self.several.as_ref().map(|several| &several.handovers)

@@ -97,6 +97,11 @@ impl Peers {
         self.read().iter().filter(|(_, peer)| is_lively(peer)).map(|(node, _)| node.clone()).collect()
     }
 
+    /// Whether a node has said that it is about to end.
+    pub(super) fn is_draining(&self, node: &NodeId) -> bool {
+        self.read().get(node).is_some_and(|peer| peer.draining)
+    }
+
     /// How many others are known.
     pub fn count(&self) -> usize {
         self.read().len()

@@ -78,13 +78,13 @@ impl<'r> Call<'r> {
 
     /// What a node has signed that has had Fly's proxy bring it here.
     pub fn replay_state(&self) -> Option<&'r str> {
-        let mut fields = self.text(&FLY_REPLAY_SRC)?.split(';').filter_map(|field| field.split_once('='));
-        fields.find_map(|(name, value)| (name.trim() == "state").then_some(value.trim()))
+        field(self.text(&FLY_REPLAY_SRC)?, "state")
     }
 
-    /// Whether Fly's proxy brings it back, because it could not be brought to where it belongs.
-    pub fn was_replayed_in_vain(&self) -> bool {
-        self.request.headers().contains_key(FLY_REPLAY_FAILED)
+    /// Why Fly's proxy brings it back, if it does, because it could not be brought to where it belongs.
+    pub fn replay_failed(&self) -> Option<&'r str> {
+        self.request.headers().get(FLY_REPLAY_FAILED)?;
+        Some(self.text(&FLY_REPLAY_FAILED).and_then(|text| field(text, "reason")).unwrap_or_default())
     }
 
     /// The value of a header that is there once.
@@ -228,4 +228,10 @@ impl<'r> Call<'r> {
             _ => Ok(()),
         }
     }
+}
+
+/// A field of what Fly's proxy says: `name=value;name=value`.
+fn field<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let mut fields = text.split(';').filter_map(|field| field.split_once('='));
+    fields.find_map(|(known, value)| (known.trim() == name).then_some(value.trim()))
 }

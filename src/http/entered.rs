@@ -26,8 +26,10 @@ pub(super) enum Arrival {
     First,
     /// A node has let it in and counted it.
     HandedOver(Vouched),
-    /// Fly's proxy could not bring it to the node that this one has named.
+    /// Fly's proxy has found no way to the node that this one has named, such as one that drains.
     Returned,
+    /// Fly's proxy has given up, and the node may have it.
+    Lost,
 }
 
 impl<'a> Entered<'a> {
@@ -46,7 +48,7 @@ impl<'a> Entered<'a> {
                 cluster.figures().received();
                 Some(vouched.clone())
             }
-            Arrival::First | Arrival::Returned => None,
+            Arrival::First | Arrival::Returned | Arrival::Lost => None,
         };
         let permit = policy.gate.admit(&Presented { vouched, ..call.presented() }).await?;
         let place = match names(&call) {
@@ -54,8 +56,8 @@ impl<'a> Entered<'a> {
             _ => Place::Here,
         };
         match place {
-            Place::At(node) if arrival == Arrival::First => {
-                Ok(Self::Elsewhere(Elsewhere { call, permit, policy, worker, node }))
+            Place::At(node) if arrival != Arrival::Lost => {
+                Ok(Self::Elsewhere(Elsewhere { call, permit, policy, worker, arrival, node }))
             }
             Place::At(_) | Place::Gone => {
                 cluster.figures().gone();
@@ -73,10 +75,11 @@ fn arrival(call: &Call<'_>, worker: &Worker) -> Result<Arrival, Refusal> {
     match (worker.side, cluster.reach()) {
         // Nobody else has business there.
         (Side::Nodes, _) => verified(call.handover()).map(Arrival::HandedOver).ok_or(Refusal::NoNode),
-        (Side::Clients, Reach::Fly) if call.was_replayed_in_vain() => Ok(Arrival::Returned),
-        (Side::Clients, Reach::Fly) => {
-            Ok(verified(call.replay_state()).map_or(Arrival::First, Arrival::HandedOver))
-        }
+        (Side::Clients, Reach::Fly) => Ok(match call.replay_failed() {
+            Some("no_candidate") => Arrival::Returned,
+            Some(_) => Arrival::Lost,
+            None => verified(call.replay_state()).map_or(Arrival::First, Arrival::HandedOver),
+        }),
         (Side::Clients, _) => Ok(Arrival::First),
     }
 }

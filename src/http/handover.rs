@@ -12,6 +12,7 @@ use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::call::{Call, HANDOVER};
+use super::entered::Arrival;
 use super::error::{Refusal, insert_allowance};
 use super::in_flight::Held;
 use super::relayed::Relayed;
@@ -22,7 +23,6 @@ use crate::cluster::{Handed, NotPassedOn, Way};
 use crate::ids::NodeId;
 use crate::mcp::{Code, Frame, Kind, RequestId};
 use crate::session::Undelivered;
-use crate::settings::Reach;
 use crate::telemetry;
 
 /// A request of a tenant for a session that another node has.
@@ -31,6 +31,7 @@ pub(super) struct Elsewhere<'a> {
     pub(super) permit: Permit,
     pub(super) policy: Rc<Current>,
     pub(super) worker: &'a Worker,
+    pub(super) arrival: Arrival,
     pub(super) node: NodeId,
 }
 
@@ -67,7 +68,8 @@ impl Elsewhere<'_> {
     ) -> Result<HttpResponse, Refusal> {
         let body = self.policy.bodies.read(request, payload, self.permit.tenant()).await?;
         *id = asked(&body.bytes);
-        let errand = Errand { call: &self.call, permit: &self.permit, worker: self.worker };
+        let (call, permit, arrival) = (&self.call, &self.permit, &self.arrival);
+        let errand = Errand { call, permit, arrival, worker: self.worker };
         let mut held = body.held;
         errand.hand_over(&self.node, request, body.bytes, &mut held, id.as_ref()).await.map_err(|reason| {
             match reason {
@@ -85,6 +87,7 @@ impl Elsewhere<'_> {
 pub(super) struct Errand<'e, 'a> {
     pub(super) call: &'e Call<'a>,
     pub(super) permit: &'e Permit,
+    pub(super) arrival: &'e Arrival,
     pub(super) worker: &'a Worker,
 }
 
@@ -99,7 +102,7 @@ impl Errand<'_, '_> {
         id: Option<&RequestId>,
     ) -> Result<HttpResponse, NotPassedOn> {
         let cluster = &self.worker.front.cluster;
-        if cluster.reach() == Reach::Fly && body.len() <= REPLAYED {
+        if cluster.is_replayed_to(node) && *self.arrival == Arrival::First && body.len() <= REPLAYED {
             cluster.figures().handed(Way::Replay, Handed::Over);
             return Ok(self.replay(node, id));
         }

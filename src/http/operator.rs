@@ -17,7 +17,7 @@ use actix_web::rt::net::TcpStream;
 use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpRequest};
 
-use super::connection::{Attended, Connection, Course};
+use super::connection::{Attended, Connection, Course, HEAD_TIMEOUT};
 use super::server::{LAST_RESPONSES, Listening, attended, prepare};
 use crate::access::Operator;
 
@@ -55,7 +55,7 @@ pub fn serve_admin(
                 Ok(response.map_body(|_, body| Attended { body, _answering: answering, _cause: None }))
             }
         });
-        let http = attended(app, move || {
+        let http = attended(app, HEAD_TIMEOUT, move || {
             let draining = draining.clone();
             async move { draining.notified().await }
         });

@@ -18,7 +18,7 @@ use actix_web::rt::net::TcpStream;
 use socket2::{Domain, Socket, Type};
 use tokio_util::either::Either;
 
-use super::connection::{Answering, Attended, Connection, Course, HEAD_TIMEOUT, KEEP_ALIVE, LINGER};
+use super::connection::{Answering, Attended, Connection, Course, KEEP_ALIVE, LINGER};
 use super::connections::Crowded;
 use super::traced::{self, Series};
 use super::worker::Side;
@@ -93,7 +93,7 @@ pub(super) fn serve_side(
         let _ = &kept;
         let (door, front) = (front.clone(), front.clone());
         let draining = draining.clone();
-        let http = attended(app(&front, side), move || {
+        let http = attended(app(&front, side), side.head_timeout(), move || {
             let draining = draining.clone();
             async move { draining.notified().await }
         });
@@ -106,6 +106,7 @@ pub(super) fn serve_side(
 /// request.
 pub(super) fn attended<T, D>(
     app: App<T>,
+    head_timeout: Duration,
     draining: impl Fn() -> D + 'static,
 ) -> impl ServiceFactory<
     (Connection, Option<SocketAddr>),
@@ -128,7 +129,7 @@ where
         .graceful_shutdown_signal(draining)
         // A client that closes its end of a stream is gone; else it would go unnoticed until the next write.
         .h1_allow_half_closed(false)
-        .client_request_timeout(HEAD_TIMEOUT)
+        .client_request_timeout(head_timeout)
         .client_disconnect_timeout(LINGER)
         .keep_alive(KEEP_ALIVE)
         .on_connect_ext(|connection: &Connection, data| drop(data.insert(connection.course().clone())))

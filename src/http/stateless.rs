@@ -39,7 +39,8 @@ pub(super) async fn post(
     let mut held = held;
     if let Some(node) = keeper(admitted, &plan, &call).await {
         let Kind::Request(id, _) = call.frame().kind() else { return Err(Refusal::NotInSession) };
-        let errand = Errand { call: &admitted.call, permit: &admitted.permit, worker: admitted.worker };
+        let Admitted { call: head, permit, arrival, worker, .. } = admitted;
+        let errand = Errand { call: head, permit, arrival, worker };
         match errand.hand_over(&node, request, call.frame().bytes().clone(), &mut held, Some(id)).await {
             // Here it is not warm, but nothing is lost.
             Err(NotPassedOn::Gone) => {}

@@ -5,8 +5,11 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use std::time::Duration;
+
 use tokio::sync::watch;
 
+use super::connection::HEAD_TIMEOUT;
 use super::{Front, Policy};
 use crate::cluster::Line;
 
@@ -27,6 +30,17 @@ pub(super) enum Side {
     Clients,
     /// Other nodes, with what their clients want of this one.
     Nodes,
+}
+
+impl Side {
+    /// How long the first head of a connection may take; zero leaves it to what bounds idle ones. Nodes connect ahead:
+    /// the 408 that actix says then would be taken for the answer to the request that comes meanwhile.
+    pub(super) fn head_timeout(self) -> Duration {
+        match self {
+            Self::Clients => HEAD_TIMEOUT,
+            Self::Nodes => Duration::ZERO,
+        }
+    }
 }
 
 /// One version of the settings, which the requests of one worker share among themselves.

@@ -235,7 +235,10 @@ async fn every_query_of_the_dashboard_the_rules_and_the_docs_finds_what_it_asks_
 async fn every_name_in_the_docs_is_told_and_every_family_is_in_the_docs() {
     // Nobody is there: how the store does is told all the same.
     let store = "[store]\nurl = \"redis://127.0.0.1:1\"\n";
-    let watched = Watched::start(&format!("{store}[servers.bad]\nrun = \"{} --exit 3\"\n", peer()));
+    let cluster = "[cluster]\nreach = \"forward\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:1\"]\n";
+    let settings = format!("{store}{cluster}[servers.bad]\nrun = \"{} --exit 3\"\n", peer());
+    let secret = [("LOCKGATE_CLUSTER_SECRET", "of-all-nodes-and-nobody-else-0123456789")];
+    let watched = Watched::start_with(&settings, &secret);
     let _live = traffic(&watched).await;
     let children = |told: &crate::scrape::Scrape| !told.all("lockgate_children", &[]).is_empty();
     let told = watched.until("children are seen", children).await;
