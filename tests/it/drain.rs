@@ -17,7 +17,7 @@ const OLDER: &str = "2025-06-18";
 /// One node of several, of which nobody knows the others.
 fn node(drain: &str) -> Gateway {
     let settings =
-        with_peers(&format!("[cluster]\nreach = \"forward\"\nlisten = \"127.0.0.1:0\"\n[timeouts]\n{drain}"));
+        with_peers(&format!("[cluster]\nreach = \"forward\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:1\"]\n[timeouts]\n{drain}"));
     let secrets =
         [("LOCKGATE_SECRET", SECRET), ("LOCKGATE_CLUSTER_SECRET", "test-secret-of-the-cluster-0123456789")];
     Gateway::start_bare(&settings, &secrets)
@@ -53,7 +53,6 @@ fn farewell(text: &str, end: &str) -> u64 {
 }
 
 #[tokio::test]
-#[ignore = "needs cluster.reach"]
 async fn sessions_are_used_until_none_is_left_while_new_ones_are_refused() {
     let mut gateway = node("drain = \"1h\"");
     let mut old = gateway.client().connect("peer").await;
@@ -80,7 +79,6 @@ async fn sessions_are_used_until_none_is_left_while_new_ones_are_refused() {
 }
 
 #[tokio::test]
-#[ignore = "needs cluster.reach"]
 async fn calls_that_stand_for_themselves_go_on_where_a_server_is_warm() {
     let gateway = node("drain = \"1h\"\nwarm = \"1h\"");
     let before = try_call(&gateway, "stateless", 1, "pid", json!({})).await["result"].clone();
@@ -91,7 +89,6 @@ async fn calls_that_stand_for_themselves_go_on_where_a_server_is_warm() {
 }
 
 #[tokio::test]
-#[ignore = "needs cluster.reach"]
 async fn a_second_signal_cuts_short_that_sessions_are_kept() {
     let mut gateway = node("drain = \"1h\"");
     let mut session = gateway.client().connect("peer").await;
@@ -102,7 +99,6 @@ async fn a_second_signal_cuts_short_that_sessions_are_kept() {
 }
 
 #[tokio::test]
-#[ignore = "needs cluster.reach"]
 async fn who_is_sent_away_is_told_when_to_come_back_and_opens_another_session() {
     let mut gateway = node("drain = \"2s\"");
     let newest = Endpoint::new(&gateway, "peer").open(NEWEST).await;
