@@ -153,6 +153,7 @@ fn app(
     App::new().configure(routes(front, side)).wrap_fn(move |request, routes| {
         let cause = series.next(&request);
         let answering = request.conn_data::<Rc<Course>>().map(Course::begin);
+        let version = request.version();
         let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
         let answer = if names_other_host(request.head()) {
             Either::Left(ready(Ok(request.into_response(error::other_host()))))
@@ -163,6 +164,8 @@ fn app(
             let mut response = answer.await?;
             traced::respond(&cause, response.response_mut());
             let head = response.response_mut().head_mut();
+            // Heads are used again, with the version of whoever was answered last: of HTTP/1.0, none would stay open.
+            head.version = version;
             // What may be left of the body has no end that could be waited for.
             if is_chunked && !head.status.is_success() {
                 head.set_connection_type(ConnectionType::Close);

@@ -424,3 +424,26 @@ async fn nothing_that_a_child_writes_ends_an_event_early() {
         assert!(session.aside.is_empty(), "{:?}", session.aside);
     }
 }
+
+/// HAProxy looks for health by HTTP/1.0, whose connections end with their answer.
+#[tokio::test]
+async fn who_speaks_http_1_0_ends_nobody_elses_connection() {
+    let gateway = Gateway::start("");
+    let mut kept = Vec::new();
+    for _ in 0..4 {
+        // On every worker, whichever is next.
+        for _ in 0..8 {
+            let mut old = Raw::connect(&gateway).await;
+            old.send("GET /health HTTP/1.0\r\n\r\n").await;
+            assert!(old.rest().await.starts_with("HTTP/1.0 200"));
+        }
+        let mut raw = Raw::connect(&gateway).await;
+        assert!(raw.is_served().await);
+        kept.push(raw);
+    }
+    // What ends is ended a second after its answer.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    for raw in &mut kept {
+        assert!(raw.is_served().await);
+    }
+}
