@@ -14,8 +14,6 @@ use hyper::body::{Body as _, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 /// Connections to other nodes. Of one thread: a connection lives on the runtime that made it.
 #[derive(Clone, Debug)]
@@ -26,6 +24,8 @@ pub struct Line(Client<HttpConnector, Full<Bytes>>);
 pub enum NotPassedOn {
     /// Nobody is there. It has got nothing.
     Gone,
+    /// The node has ended, and what it had with it. It may have got the request.
+    Ended,
     /// The connection broke. It may have got the request.
     Broken,
 }
@@ -74,8 +74,6 @@ impl Line {
         match self.0.request(Request::from_parts(head, Full::new(body))).await {
             Ok(answer) => Ok(answer.map(Passing)),
             Err(error) if error.is_connect() => Err(NotPassedOn::Gone),
-            // A process that was killed breaks its connections, and takes no other.
-            Err(_) if !is_there(to).await => Err(NotPassedOn::Gone),
             Err(_) => Err(NotPassedOn::Broken),
         }
     }
@@ -94,10 +92,6 @@ impl Default for Line {
     fn default() -> Self {
         Self::new()
     }
-}
-
-async fn is_there(address: SocketAddr) -> bool {
-    matches!(timeout(CONNECT, TcpStream::connect(address)).await, Ok(Ok(_)))
 }
 
 fn absolute(to: SocketAddr, target: Option<&PathAndQuery>) -> Option<Uri> {

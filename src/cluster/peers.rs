@@ -90,11 +90,24 @@ impl Peers {
         }
     }
 
+    /// Whether the node there goes on: one that ends breaks its connections, and what it had ends with it.
+    pub async fn goes_on(&self, line: &Line, address: SocketAddr) -> bool {
+        let said = timeout(ANSWER, self.answer_of(line, address)).await;
+        matches!(said, Ok(Ok(Some(said))) if !said.draining)
+    }
+
     /// Those that can take something new.
     pub(super) fn lively(&self) -> Vec<NodeId> {
         let now = Instant::now();
         let is_lively = |peer: &Peer| !peer.draining && now.duration_since(peer.heard) < QUIET;
         self.read().iter().filter(|(_, peer)| is_lively(peer)).map(|(node, _)| node.clone()).collect()
+    }
+
+    /// Notes that a node is about to end.
+    pub fn drains(&self, node: &NodeId) {
+        if let Some(peer) = self.write().get_mut(node) {
+            peer.draining = true;
+        }
     }
 
     /// Whether a node has said that it is about to end.
@@ -147,7 +160,7 @@ impl Peers {
             // Nobody is there any more.
             Ok(Err(NotPassedOn::Gone)) => self.write().retain(|_, peer| peer.address != address),
             // Or somebody else, or it is busy.
-            Ok(Ok(None) | Err(NotPassedOn::Broken)) | Err(_) => {}
+            Ok(Ok(None) | Err(NotPassedOn::Ended | NotPassedOn::Broken)) | Err(_) => {}
         }
     }
 

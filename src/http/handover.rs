@@ -16,6 +16,7 @@ use super::entered::Arrival;
 use super::error::{Refusal, insert_allowance};
 use super::in_flight::Held;
 use super::relayed::Relayed;
+use super::server::DRAINING;
 use super::traced::REQUEST_ID;
 use super::worker::{Current, Worker};
 use crate::access::Permit;
@@ -55,8 +56,8 @@ const NOT_PASSED_ON: [HeaderName; 10] = [
     HANDOVER,
 ];
 /// What this node says itself of each answer.
-const NOT_RETURNED: [HeaderName; 4] =
-    [VARY, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, REQUEST_ID_NAME];
+const NOT_RETURNED: [HeaderName; 5] =
+    [VARY, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, REQUEST_ID_NAME, DRAINING];
 
 impl Elsewhere<'_> {
     /// Has the other node answer, with the body that the request still has.
@@ -73,7 +74,7 @@ impl Elsewhere<'_> {
         let mut held = body.held;
         errand.hand_over(&self.node, request, body.bytes, &mut held, id.as_ref()).await.map_err(|reason| {
             match reason {
-                NotPassedOn::Gone => {
+                NotPassedOn::Gone | NotPassedOn::Ended => {
                     self.worker.front.cluster.figures().gone();
                     Undelivered::NoSession.into()
                 }
@@ -109,7 +110,7 @@ impl Errand<'_, '_> {
         let outcome = self.forward(node, request, body, held, id).await;
         let how = match outcome {
             Ok(_) => Handed::Over,
-            Err(NotPassedOn::Gone) => Handed::Gone,
+            Err(NotPassedOn::Gone | NotPassedOn::Ended) => Handed::Gone,
             Err(NotPassedOn::Broken) => Handed::Broken,
         };
         cluster.figures().handed(Way::Forward, how);
@@ -148,11 +149,20 @@ impl Errand<'_, '_> {
         let said = handovers.sign(node, &self.call.handed_over(), Some(client));
         let passed = passed_on(request, &said, body).ok_or(NotPassedOn::Broken)?;
         let open = cluster.figures().open();
-        let answer = self.worker.line.pass(address, passed).await.inspect_err(|reason| {
-            if *reason == NotPassedOn::Gone {
-                peers.lost(node, address);
+        let line = &self.worker.line;
+        let answer = match line.pass(address, passed).await {
+            Ok(answer) => answer,
+            Err(NotPassedOn::Broken) if peers.goes_on(line, address).await => {
+                return Err(NotPassedOn::Broken);
             }
-        })?;
+            Err(reason) => {
+                peers.lost(node, address);
+                return Err(if reason == NotPassedOn::Gone { reason } else { NotPassedOn::Ended });
+            }
+        };
+        if answer.headers().contains_key(DRAINING.as_str()) {
+            peers.drains(node);
+        }
         // Its bytes are on their way no more.
         *held = Held::default();
         let status = StatusCode::from_u16(answer.status().as_u16()).map_err(|_| NotPassedOn::Broken)?;

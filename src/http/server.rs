@@ -13,7 +13,7 @@ use actix_http::{ConnectionType, HttpService};
 use actix_service::{Service as _, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::App;
 use actix_web::dev::{AppConfig, RequestHead, Server, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HOST, TRANSFER_ENCODING};
+use actix_web::http::header::{HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use actix_web::rt::net::TcpStream;
 use socket2::{Domain, Socket, Type};
 use tokio_util::either::Either;
@@ -35,6 +35,8 @@ pub struct Listening {
     pub address: SocketAddr,
 }
 
+/// A node that drains says so to others with all that it says: they ask it only now and then.
+pub(super) const DRAINING: HeaderName = HeaderName::from_static("lockgate-draining");
 /// What the kernel holds of a stream that is not read. Left to itself it grows to megabytes.
 const SEND_BUFFER: usize = 256 * 1024;
 /// How long responses may take once every session has ended.
@@ -150,7 +152,9 @@ fn app(
     > + use<>,
 > {
     let series = Rc::new(Series::draw());
-    App::new().configure(routes(front, side)).wrap_fn(move |request, routes| {
+    let (front, tells_drain) = (front.clone(), side == Side::Nodes);
+    App::new().configure(routes(&front, side)).wrap_fn(move |request, routes| {
+        let front = front.clone();
         let cause = series.next(&request);
         let answering = request.conn_data::<Rc<Course>>().map(Course::begin);
         let version = request.version();
@@ -169,6 +173,9 @@ fn app(
             // What may be left of the body has no end that could be waited for.
             if is_chunked && !head.status.is_success() {
                 head.set_connection_type(ConnectionType::Close);
+            }
+            if tells_drain && front.policy().sessions.is_draining() {
+                head.headers_mut().insert(DRAINING, HeaderValue::from_static("yes"));
             }
             if head.connection_type() == ConnectionType::Close {
                 answering.iter().for_each(Answering::is_last);

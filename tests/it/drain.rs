@@ -16,8 +16,9 @@ const OLDER: &str = "2025-06-18";
 
 /// One node of several, of which nobody knows the others.
 fn node(drain: &str) -> Gateway {
-    let settings =
-        with_peers(&format!("[cluster]\nreach = \"forward\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:1\"]\n[timeouts]\n{drain}"));
+    let settings = with_peers(&format!(
+        "[cluster]\nreach = \"forward\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:1\"]\n[timeouts]\n{drain}"
+    ));
     let secrets =
         [("LOCKGATE_SECRET", SECRET), ("LOCKGATE_CLUSTER_SECRET", "test-secret-of-the-cluster-0123456789")];
     Gateway::start_bare(&settings, &secrets)

@@ -41,9 +41,9 @@ pub(super) const HELD_FOR: Duration = Duration::from_secs(10);
 /// The part of a minute's requests that all nodes together may hold: by so much a tenant may exceed its rate.
 const PERCENT_HELD: u64 = 4;
 
-/// How much of a rate each of these nodes may hold ahead.
-pub(super) fn ahead(per_minute: u32, nodes: usize) -> u32 {
-    let all = u64::from(per_minute) * PERCENT_HELD / 100;
+/// How much of a rate each of these nodes may hold ahead: half of what may come at once is left to whoever asks next.
+pub(super) fn ahead(per_minute: u32, burst: u32, nodes: usize) -> u32 {
+    let all = (u64::from(per_minute) * PERCENT_HELD / 100).min(u64::from(burst) / 2);
     u32::try_from(all / (nodes as u64).max(1)).unwrap_or(u32::MAX)
 }
 
@@ -118,8 +118,14 @@ mod tests {
 
     #[test]
     fn all_nodes_together_hold_four_percent_of_a_minute() {
-        assert_eq!([ahead(100, 1), ahead(100, 3), ahead(100, 5), ahead(24, 1)], [4, 1, 0, 0]);
-        assert_eq!(ahead(u32::MAX, 0), 171_798_691);
+        let of = |per_minute, nodes| ahead(per_minute, u32::MAX, nodes);
+        assert_eq!([of(100, 1), of(100, 3), of(100, 5), of(24, 1)], [4, 1, 0, 0]);
+        assert_eq!(of(u32::MAX, 0), 171_798_691);
+        assert_eq!(
+            [ahead(1800, 20, 1), ahead(1800, 20, 3), ahead(100, 1, 1)],
+            [10, 3, 0],
+            "nor most of a burst"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -135,7 +135,7 @@ impl Bucket {
     /// A request has passed. If the node is to decide alone later, it does so with what is left then.
     fn passed(self: &Arc<Self>, sharing: &Sharing, kind: Kind, tenant: &TenantId, now: Instant) {
         let _ = self.take();
-        let ahead = ahead(self.per_minute, sharing.store.nodes());
+        let ahead = ahead(self.per_minute, self.quota.burst_size().get(), sharing.store.nodes());
         if ahead == 0 {
             return;
         }
