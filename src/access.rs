@@ -5,6 +5,7 @@
 //! [`AdminGate`] is its sibling for the operator, who may look in with a secret or with a browser that has logged in.
 
 mod address;
+mod admission;
 mod denied;
 mod door;
 mod handover;
@@ -46,7 +47,6 @@ use self::rate::{Failures, Sharing};
 use self::rights::Rights;
 use self::secret::Keyring;
 use self::tenant::{Tenant, Unlisted, keyring};
-use crate::audit::{self, Event};
 use crate::ids::{ServerName, TenantId};
 use crate::lifecycle::Lifecycle;
 use crate::settings::{AdminAddress, Settings};
@@ -172,50 +172,6 @@ impl Gate {
     /// Whether nobody at all can be admitted.
     pub fn is_closed(&self) -> bool {
         self.keyring.keys().next().is_none()
-    }
-
-    /// Admits a request, or says why not.
-    ///
-    /// # Errors
-    /// The first check that fails.
-    pub async fn admit(&self, presented: &Presented<'_>) -> Result<Permit, Denied> {
-        self.check_origin(presented)?;
-        let secret = secret::bearer(&presented.authorization).map_err(Denied::Credentials)?;
-        let Some((key, tenant)) = self.owner(secret) else {
-            return Err(self.refuse(self.addresses.client(presented)));
-        };
-        let allowance = match presented.vouched {
-            // It has been counted where it came in.
-            Some(_) => None,
-            None => {
-                let counted = tenant.rates.request(self.sharing.as_ref(), &tenant.id).await;
-                counted.map_err(|unmet| unmet.tell(&tenant.id, "requests", "request"))?
-            }
-        };
-        Ok(Permit { tenant: tenant.clone(), key, rights: self.rights.clone(), allowance })
-    }
-
-    fn refuse(&self, client: IpAddr) -> Denied {
-        match self.failures.count(client) {
-            Ok(()) => {
-                audit::record(Event::SecretRefused(client));
-                Denied::Secret
-            }
-            Err(wait) => {
-                audit::record(Event::AddressLimited(client));
-                Denied::Failures(wait)
-            }
-        }
-    }
-
-    /// Lets an admitted tenant open a session.
-    ///
-    /// # Errors
-    /// If it has opened too many of late.
-    pub async fn opening(&self, permit: &Permit) -> Result<Opening, Denied> {
-        let counted = permit.tenant.rates.opening(self.sharing.as_ref(), permit.tenant()).await;
-        counted.map_err(|unmet| unmet.tell(permit.tenant(), "openings", "session opening"))?;
-        Ok(Opening(()))
     }
 
     /// The part of admission that a CORS preflight, which carries no secret, must pass too.

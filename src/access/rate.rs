@@ -117,19 +117,21 @@ impl Rates {
         }
     }
 
-    /// Counts a request of the tenant whose rates these are; over all nodes, if that is shared.
-    pub(super) async fn request(
-        &self,
-        sharing: Option<&Sharing>,
-        tenant: &TenantId,
-    ) -> Result<Option<Allowance>, Unmet> {
-        match sharing {
-            None => self.requests.decide().map_err(Unmet::UsedUp),
-            Some(sharing) => self.requests.decide_shared(sharing, Kind::Requests, tenant).await,
-        }
+    /// Counts a request.
+    pub(super) fn request(&self) -> Result<Option<Allowance>, Unmet> {
+        self.requests.decide().map_err(Unmet::UsedUp)
     }
 
-    /// The same of a session that it opens.
+    /// Counts a request of the tenant whose rates these are, over all nodes.
+    pub(super) async fn request_shared(
+        &self,
+        sharing: &Sharing,
+        tenant: &TenantId,
+    ) -> Result<Option<Allowance>, Unmet> {
+        self.requests.decide_shared(sharing, Kind::Requests, tenant).await
+    }
+
+    /// Counts a session that it opens; over all nodes, if that is shared.
     pub(super) async fn opening(&self, sharing: Option<&Sharing>, tenant: &TenantId) -> Result<(), Unmet> {
         match sharing {
             None => self.openings.decide().map_err(Unmet::UsedUp),
