@@ -56,6 +56,7 @@ fn presented() -> Presented<'static> {
         peer: Ipv4Addr::LOCALHOST.into(),
         fly_client_ip: vec![],
         forwarded_for: vec![],
+        vouched: None,
     }
 }
 

@@ -134,7 +134,7 @@ mod tests {
         {
             assert_eq!(RequestTag::parse(text).unwrap().as_str(), text);
         }
-        let id = SessionId::draw().unwrap();
+        let id = Mint::default().draw().unwrap();
         for text in ["", " ", "a b", "a\nb", "\"", "é", "a:b", &"x".repeat(65), id.reveal()] {
             assert_eq!(RequestTag::parse(text), None, "{text}");
         }

@@ -82,7 +82,7 @@ mod tests {
 
     fn gate(secret: &Secret) -> (Gate, Settings) {
         let settings = Settings::load(&Flags::default(), &Platform::default()).unwrap();
-        let secrets = Secrets { tenant: Some(secret), admin: None };
+        let secrets = Secrets { tenant: Some(secret), ..Secrets::default() };
         let bound = SocketAddr::from((Ipv4Addr::LOCALHOST, 8000));
         let gate = Gate::new(&settings, secrets, bound, &Machine::default()).unwrap();
         (gate, settings)
@@ -97,6 +97,7 @@ mod tests {
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
             fly_client_ip: vec![],
             forwarded_for: vec![],
+            vouched: None,
         }))
     }
 

@@ -96,7 +96,7 @@ mod tests {
 
     use super::*;
     use crate::audit::Of;
-    use crate::ids::{RequestTag, ServerName, SessionId, TenantId};
+    use crate::ids::{RequestTag, ServerName, TenantId};
     use crate::telemetry::{Cause, Span};
 
     #[derive(Clone, Default)]
