@@ -32,7 +32,8 @@ const own = `127.0.0.1:${proxy.address().port}`;
 
 const run = spawn(
   `${modules}/node/bin/node`,
-  [`${modules}/${suite}/dist/index.js`, 'server', '--url', `http://${own}/mcp`, ...options],
+  ['--import', new URL('patience.mjs', import.meta.url).href, `${modules}/${suite}/dist/index.js`,
+    'server', '--url', `http://${own}/mcp`, ...options],
   { stdio: ['ignore', 'pipe', 'inherit'], cwd: process.env.TMPDIR ?? '/tmp' },
 );
 run.stdout.pipe(process.stdout);

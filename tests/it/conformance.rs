@@ -35,14 +35,6 @@ fn stdio(form: &str) -> Served {
     Served { gateway: gateway(&everything()), server: form.to_owned(), _process: None }
 }
 
-/// Each set of capabilities that the suite's clients declare has a process of its own, and one call of `server-stateless`
-/// must be answered within 600 ms: no time to start Node.js on a busy machine.
-fn started_ahead(form: &str) -> Served {
-    let table = format!("[servers.{form}]\n");
-    let tables = everything().replace(&table, &format!("{table}warm = 2\n"));
-    Served { gateway: gateway(&tables), server: form.to_owned(), _process: None }
-}
-
 fn remote(form: &str) -> Served {
     let process = Process::typescript(form);
     let table = remote::server(form, &format!("{}/mcp", process.base), "");
@@ -189,7 +181,7 @@ fn requirements_of_2025_with_a_server_of_the_stateless_era() {
 
 #[test]
 fn requirements_of_2026_with_a_server_of_the_handshake_era() {
-    requirements_2026_but_for(&started_ahead("handshake"), &UNBRIDGEABLE);
+    requirements_2026_but_for(&stdio("handshake"), &UNBRIDGEABLE);
 }
 
 #[test]
