@@ -21,7 +21,7 @@ use redis::aio::MultiplexedConnection;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 
-pub use redis::{Script, ToRedisArgs, Value, from_redis_value};
+pub use redis::{FromRedisValue, Script, ToRedisArgs};
 
 pub use self::figures::{Decision, Figures, View};
 pub use self::told::Told;
@@ -101,8 +101,14 @@ impl Store {
     /// Runs a script in the store. `args` may be a tuple, each part of it being one argument.
     ///
     /// # Errors
-    /// If it is not answered within 250 ms, or the store was out of reach when it was asked something last.
-    pub async fn call(&self, script: &Script, keys: &[&str], args: impl ToRedisArgs) -> Result<Value, Away> {
+    /// If it is not answered within 250 ms, or with something else than `T`, or the store was out of reach when it was
+    /// asked something last.
+    pub async fn call<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        keys: &[&str],
+        args: impl ToRedisArgs,
+    ) -> Result<T, Away> {
         let mut asked = script.prepare_invoke();
         keys.iter().for_each(|key| {
             asked.key(*key);
@@ -134,14 +140,26 @@ impl Store {
         self.0.line().is_none()
     }
 
-    /// What becomes of limits then.
-    pub fn while_away(&self) -> WhileAway {
-        self.0.while_away
+    /// What becomes of a limit that it could not be asked about, which is counted: this node decides by itself.
+    ///
+    /// # Errors
+    /// If `store.away` has it that nobody does.
+    pub fn alone(&self) -> Result<(), Away> {
+        match self.0.while_away {
+            WhileAway::Alone => {
+                self.decided(Decision::Alone);
+                Ok(())
+            }
+            WhileAway::Refuse => {
+                self.decided(Decision::Refused);
+                Err(Away)
+            }
+        }
     }
 
     /// How many nodes live, this one among them, as it was heard last.
     pub fn nodes(&self) -> usize {
-        self.0.nodes.load(Relaxed).max(1)
+        self.0.nodes.load(Relaxed)
     }
 
     /// What this node is known by in the store: its name, `#`, and what tells this start of it from others.

@@ -29,6 +29,11 @@ impl Gate {
         let peer = peer.to_canonical();
         (!self.addresses.is_proxy(peer)).then(|| self.addresses.household(peer))
     }
+
+    /// Whether this may be Fly's proxy, if the gateway runs on Fly.io.
+    pub fn is_by_fly(&self, peer: IpAddr) -> bool {
+        self.addresses.may_be_flys_proxy(peer.to_canonical())
+    }
 }
 
 impl AddressRule {

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::rate::{Sharing, Unmet};
+use super::rate::{Limit, Sharing, Unmet};
 use super::secret::{self, SecretHash};
 use super::tenant::Tenant;
 use super::{Allowance, Denied, Gate, Opening, Permit, Presented};
@@ -22,6 +22,7 @@ impl Gate {
         }
     }
 
+    // Not one function: as a part of the other it would make room for what it never waits for.
     fn admit_alone(&self, presented: &Presented<'_>) -> Result<Permit, Denied> {
         let (key, tenant) = self.recognize(presented)?;
         // What another node has let in was counted there.
@@ -50,7 +51,7 @@ impl Gate {
         tenant: &Arc<Tenant>,
         counted: Result<Option<Allowance>, Unmet>,
     ) -> Result<Permit, Denied> {
-        let allowance = counted.map_err(|unmet| unmet.tell(&tenant.id, "requests", "request"))?;
+        let allowance = counted.map_err(|unmet| unmet.tell(&tenant.id, Limit::Requests))?;
         Ok(Permit { tenant: tenant.clone(), key, rights: self.rights.clone(), allowance })
     }
 
@@ -73,7 +74,7 @@ impl Gate {
     /// If it has opened too many of late.
     pub async fn opening(&self, permit: &Permit) -> Result<Opening, Denied> {
         let counted = permit.tenant.rates.opening(self.sharing.as_ref(), permit.tenant()).await;
-        counted.map_err(|unmet| unmet.tell(permit.tenant(), "openings", "session opening"))?;
+        counted.map_err(|unmet| unmet.tell(permit.tenant(), Limit::Openings))?;
         Ok(Opening(()))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::rate::{Allowance, Unmet};
+use super::rate::{Allowance, Limit, Unmet};
 use crate::audit::{self, Event};
 use crate::ids::TenantId;
 
@@ -26,7 +26,7 @@ pub enum Denied {
     Failures(Duration),
     /// The tenant's rate is used up.
     #[error("this tenant's {0} limit is used up; wait and try again")]
-    Rate(&'static str, Allowance),
+    Rate(Limit, Allowance),
     /// How much of its rate a tenant has used at all nodes cannot be found out, and `store.away` is "refuse".
     #[error(
         "the limits of this tenant cannot be looked up, because the gateway's store is out of reach; try again"
@@ -36,11 +36,11 @@ pub enum Denied {
 
 impl Unmet {
     /// Tells the operator of it, and what the caller is told.
-    pub(super) fn tell(self, tenant: &TenantId, limit: &'static str, shown: &'static str) -> Denied {
+    pub(super) fn tell(self, tenant: &TenantId, limit: Limit) -> Denied {
         match self {
             Self::UsedUp(allowance) => {
-                audit::record(Event::TenantLimited(tenant, limit));
-                Denied::Rate(shown, allowance)
+                audit::record(Event::TenantLimited(tenant, limit.name()));
+                Denied::Rate(limit, allowance)
             }
             // The store tells of itself.
             Self::Away => Denied::Away,

@@ -43,10 +43,15 @@ impl Handovers {
         Self { own, key: Key::derive(secret, "handover") }
     }
 
+    /// What the clock shows by which they are old, in seconds since 1970.
+    pub fn clock() -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    }
+
     /// What to say with a request that goes to this node. `client` is for where the other end of the connection is
     /// this node.
     pub fn sign(&self, to: &NodeId, request: &HandedOver<'_>, client: Option<IpAddr>) -> String {
-        let at = now().to_string();
+        let at = Self::clock().to_string();
         let client = client.map_or_else(|| "-".to_owned(), |client| client.to_string());
         let signature = self.key.sign(&parts(&[&self.own.to_string(), to.as_str(), &at, &client], request));
         format!("{}.{at}.{}.{client}", self.own, URL_SAFE_NO_PAD.encode(signature))
@@ -57,7 +62,7 @@ impl Handovers {
         // An address may have dots of its own.
         let mut words = said.splitn(4, '.');
         let [from, at, signature, client] = [words.next()?, words.next()?, words.next()?, words.next()?];
-        if now().abs_diff(at.parse().ok()?) > LASTS.as_secs() {
+        if Self::clock().abs_diff(at.parse().ok()?) > LASTS.as_secs() {
             return None;
         }
         let signature = URL_SAFE_NO_PAD.decode(signature).ok().filter(|bytes| bytes.len() == 32)?;
@@ -70,10 +75,6 @@ impl Handovers {
 fn parts<'a>(words: &[&'a str; 4], request: &'a HandedOver<'_>) -> Vec<&'a [u8]> {
     let words = words.iter().copied().chain([request.method, request.target]).map(str::as_bytes);
     words.chain(request.authorization.iter().copied()).collect()
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 mod share;
 mod shared;
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use serde::Serialize;
 pub(super) use self::shared::Sharing;
 
 use self::share::Share;
-use self::shared::Kind;
+use self::shared::Asking;
 use crate::ids::TenantId;
 use crate::settings::{Rate, TenantRate};
 
@@ -37,6 +38,15 @@ pub struct Allowance {
     pub remaining: u32,
     /// Until there is more: zero if something is left.
     pub wait: Duration,
+}
+
+/// Which of a tenant's rates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Its requests.
+    Requests,
+    /// The sessions that it opens.
+    Openings,
 }
 
 /// Why something is not let pass.
@@ -103,6 +113,26 @@ pub(super) struct Failures {
 const MAX_ADDRESSES: usize = 50_000;
 const EVERYONE_ELSE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
+impl Limit {
+    /// For keys and the log.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Openings => "openings",
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    /// For whoever has reached it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Requests => "request",
+            Self::Openings => "session opening",
+        })
+    }
+}
+
 // === impl Rates ===
 
 impl Rates {
@@ -128,14 +158,16 @@ impl Rates {
         sharing: &Sharing,
         tenant: &TenantId,
     ) -> Result<Option<Allowance>, Unmet> {
-        self.requests.decide_shared(sharing, Kind::Requests, tenant).await
+        self.requests.decide_shared(Asking { sharing, limit: Limit::Requests, tenant }).await
     }
 
     /// Counts a session that it opens; over all nodes, if that is shared.
     pub(super) async fn opening(&self, sharing: Option<&Sharing>, tenant: &TenantId) -> Result<(), Unmet> {
         match sharing {
             None => self.openings.decide().map_err(Unmet::UsedUp),
-            Some(sharing) => self.openings.decide_shared(sharing, Kind::Openings, tenant).await,
+            Some(sharing) => {
+                self.openings.decide_shared(Asking { sharing, limit: Limit::Openings, tenant }).await
+            }
         }
         .map(drop)
     }
@@ -162,21 +194,22 @@ impl Limiter {
 
     pub(super) fn decide(&self) -> Result<Option<Allowance>, Allowance> {
         let decision = self.bucket.as_ref().map(|bucket| bucket.take()).transpose();
-        self.count(decision.is_ok());
+        self.decisions.count(decision.is_ok());
         decision
     }
 
+    fn usage(&self) -> RateUse {
+        self.decisions.usage(self.bucket.as_ref().map(|bucket| bucket.per_minute))
+    }
+}
+
+impl Decisions {
     fn count(&self, passed: bool) {
-        let Decisions { allowed, limited } = &*self.decisions;
-        if passed { allowed } else { limited }.fetch_add(1, Relaxed);
+        if passed { &self.allowed } else { &self.limited }.fetch_add(1, Relaxed);
     }
 
-    fn usage(&self) -> RateUse {
-        RateUse {
-            per_minute: self.bucket.as_ref().map(|bucket| bucket.per_minute),
-            allowed: self.decisions.allowed.load(Relaxed),
-            limited: self.decisions.limited.load(Relaxed),
-        }
+    fn usage(&self, per_minute: Option<u32>) -> RateUse {
+        RateUse { per_minute, allowed: self.allowed.load(Relaxed), limited: self.limited.load(Relaxed) }
     }
 }
 
@@ -215,24 +248,17 @@ impl Failures {
 
     /// Counts a wrong secret; `Err` says how long this address has to wait.
     pub(super) fn count(&self, address: IpAddr) -> Result<(), Duration> {
-        let Some(limiter) = &self.limiter else {
-            self.decisions.allowed.fetch_add(1, Relaxed);
-            return Ok(());
-        };
-        let key = if limiter.len() < MAX_ADDRESSES { address } else { EVERYONE_ELSE };
-        let decision = limiter.check_key(&key).map(drop).map_err(|refusal| wait(&refusal));
-        let Decisions { allowed, limited } = &*self.decisions;
-        if decision.is_ok() { allowed } else { limited }.fetch_add(1, Relaxed);
+        let decision = self.limiter.as_ref().map_or(Ok(()), |limiter| {
+            let key = if limiter.len() < MAX_ADDRESSES { address } else { EVERYONE_ELSE };
+            limiter.check_key(&key).map(drop).map_err(|refusal| wait(&refusal))
+        });
+        self.decisions.count(decision.is_ok());
         decision
     }
 
     /// How many wrong secrets came, and how many addresses are remembered.
     pub(super) fn usage(&self) -> (RateUse, usize) {
-        let usage = RateUse {
-            per_minute: Some(self.per_minute).filter(|rate| *rate > 0),
-            allowed: self.decisions.allowed.load(Relaxed),
-            limited: self.decisions.limited.load(Relaxed),
-        };
+        let usage = self.decisions.usage(Some(self.per_minute).filter(|rate| *rate > 0));
         (usage, self.limiter.as_ref().map_or(0, |limiter| limiter.len()))
     }
 

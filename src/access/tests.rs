@@ -109,7 +109,7 @@ fn opening_sessions_has_a_rate_of_its_own() {
     let request = presented(&["Bearer right-secret"]);
     let permit = now(gate.admit(&request)).unwrap();
     assert!(now(gate.opening(&permit)).is_ok() && now(gate.opening(&permit)).is_ok());
-    assert!(matches!(now(gate.opening(&permit)), Err(Denied::Rate("session opening", _))));
+    assert!(matches!(now(gate.opening(&permit)), Err(Denied::Rate(Limit::Openings, _))));
     assert!(now(gate.admit(&request)).is_ok());
 }
 

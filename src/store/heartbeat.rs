@@ -30,9 +30,10 @@ static BEAT: LazyLock<Script> = LazyLock::new(|| {
            end
          end
          redis.call('ZADD', KEYS[1], string.format('%.0f', now), member)
-         local told = redis.call('HMGET', KEYS[2], 'reloads', 'reloads:' .. member, 'revocations')
+         redis.call('HSETNX', KEYS[2], 'since', string.format('%.0f', now))
+         local told = redis.call('HMGET', KEYS[2], 'reloads', 'reloads:' .. member, 'revocations', 'since')
          local others = tonumber(told[1] or 0) - tonumber(told[2] or 0)
-         return {known, redis.call('ZCARD', KEYS[1]), others, tonumber(told[3] or 0)}",
+         return {known, redis.call('ZCARD', KEYS[1]), others, tonumber(told[3] or 0), tonumber(told[4])}",
     )
 });
 
@@ -73,7 +74,7 @@ impl Shared {
     async fn beat(&self, mut connection: MultiplexedConnection, memory: &mut Memory) -> Trouble {
         let mut timer = interval(EVERY);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // Of the connection before.
+        // What was told of the connection before would end this one.
         let _ = timeout(Duration::ZERO, self.lost.notified()).await;
         let mut fresh = true;
         loop {
@@ -94,8 +95,8 @@ impl Shared {
         let mut asked = BEAT.key(NODES);
         asked.key(TOLD).arg(&self.node).arg(&self.member);
         asked.arg(GONE_AFTER.as_millis() as u64).arg(u8::from(!entered));
-        let (known, live, reloads, revocations) = asked.invoke_async(connection).await?;
-        Ok(Beat { known, live, reloads, revocations })
+        let (known, live, reloads, revocations, since) = asked.invoke_async(connection).await?;
+        Ok(Beat { known, live, reloads, revocations, since })
     }
 
     fn take_in(&self, beat: Beat, fresh: bool, connection: &MultiplexedConnection, memory: &mut Memory) {

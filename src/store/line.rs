@@ -148,9 +148,11 @@ impl Trouble {
     }
 }
 
-/// Whether an error says that there is no connection any more, rather than what the store thinks of what it was asked.
+/// Whether an error says that there is no connection any more, rather than that the store will not do what it was asked,
+/// or something else.
 pub(super) fn is_broken(error: &RedisError) -> bool {
-    !matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
+    use ErrorKind::{Extension, Server, UnexpectedReturnType};
+    !matches!(error.kind(), Server(_) | Extension | UnexpectedReturnType)
 }
 
 fn untrusted(error: &io::Error) -> Trouble {

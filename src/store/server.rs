@@ -58,7 +58,7 @@ impl Store {
     /// Resolves once it has been lost: who asks it finds out.
     pub(crate) async fn lost(&self) {
         while !self.is_away() {
-            let _ = self.call(&Script::new("return 1"), &[], 0).await;
+            let _: Result<(), _> = self.call(&Script::new("return 1"), &[], 0).await;
         }
     }
 }

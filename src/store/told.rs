@@ -1,9 +1,10 @@
 //! What nodes tell one another by the store.
 
-use redis::Script;
 use std::sync::LazyLock;
 
-use super::{Away, NODES, REVOKED, Store, TOLD, from_redis_value};
+use redis::Script;
+
+use super::{Away, NODES, REVOKED, Store, TOLD};
 
 /// What was heard since the start, counted. Each number says something only by having changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,11 +28,20 @@ pub(super) struct Beat {
     pub(super) reloads: u64,
     /// Revocations that were told, ever.
     pub(super) revocations: u64,
+    /// Since when it counts: another time than before is of a store that has lost everything.
+    pub(super) since: u64,
 }
 
-/// What was heard last. A count that is smaller than before is of a store that has lost the others.
+/// What was heard last.
 #[derive(Debug, Default)]
-pub(super) struct Heard(Option<(u64, u64)>);
+pub(super) struct Heard(Option<Counted>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    reloads: u64,
+    revocations: u64,
+    since: u64,
+}
 
 /// Counts up what this node tells, and what all of them do: a node need not hear its own word.
 static RELOAD: LazyLock<Script> = LazyLock::new(|| {
@@ -58,7 +68,7 @@ impl Store {
     /// # Errors
     /// If the store is out of reach.
     pub async fn tell_reload(&self) -> Result<(), Away> {
-        self.call(&RELOAD, &[TOLD], &self.0.member).await.map(drop)
+        self.call(&RELOAD, &[TOLD], &self.0.member).await
     }
 
     /// Tells all nodes that these secrets are revoked, each written as settings have it. Which are, these among them.
@@ -66,13 +76,12 @@ impl Store {
     /// # Errors
     /// If the store is out of reach.
     pub async fn tell_revoked(&self, secrets: &[String]) -> Result<Vec<String>, Away> {
-        let all = self.call(&REVOKE, &[REVOKED, TOLD], secrets).await?;
-        from_redis_value(all).map_err(|_| Away)
+        self.call(&REVOKE, &[REVOKED, TOLD], secrets).await
     }
 
     /// Says that this node ends, so that what it held counts no more. If that is not heard, it is so a little later.
     pub async fn leave(&self) {
-        let _ = self.call(&LEAVE, &[NODES], &self.0.member).await;
+        let _: Result<(), Away> = self.call(&LEAVE, &[NODES], &self.0.member).await;
     }
 }
 
@@ -80,18 +89,24 @@ impl Heard {
     /// What is new to who has heard this much until now. `fresh` says that the connection is.
     pub(super) fn hear(&mut self, beat: Beat, fresh: bool, told: &mut Told) -> bool {
         let before = *told;
-        // What was told before this node came is in the settings that it has read.
-        let (reloads, revocations) = self.0.unwrap_or((beat.reloads, 0));
+        let now = Counted { reloads: beat.reloads, revocations: beat.revocations, since: beat.since };
+        let heard = match self.0 {
+            Some(heard) if heard.since == now.since => heard,
+            // It has counted anew.
+            Some(_) => Counted::default(),
+            // What was told before this node came is in the settings that it has read.
+            None => Counted { reloads: now.reloads, ..Counted::default() },
+        };
         told.again += u64::from(fresh || !beat.known);
-        told.reloads += u64::from(beat.reloads != reloads && beat.reloads > 0);
-        told.revocations += u64::from(beat.revocations != revocations);
-        self.0 = Some((beat.reloads, beat.revocations));
+        told.reloads += u64::from(now.reloads != heard.reloads);
+        told.revocations += u64::from(now.revocations != heard.revocations);
+        self.0 = Some(now);
         *told != before
     }
 
     /// Nothing could be heard. At the start that means that something may have been missed.
     pub(super) fn miss(&mut self) {
-        self.0.get_or_insert((0, 0));
+        self.0.get_or_insert_default();
     }
 }
 
@@ -99,7 +114,7 @@ impl Heard {
 mod tests {
     use super::*;
 
-    const BEAT: Beat = Beat { known: true, live: 1, reloads: 0, revocations: 0 };
+    const BEAT: Beat = Beat { known: true, live: 1, reloads: 0, revocations: 0, since: 1 };
 
     #[test]
     fn what_was_told_before_a_node_came_is_no_news_but_for_revocations() {
@@ -126,9 +141,19 @@ mod tests {
     fn a_store_that_has_lost_everything_is_told_again_and_tells_no_reload() {
         let (mut heard, mut told) = (Heard::default(), Told::default());
         heard.hear(Beat { reloads: 7, ..BEAT }, true, &mut told);
-        heard.hear(Beat { known: false, ..BEAT }, false, &mut told);
+        let since = 2;
+        heard.hear(Beat { known: false, since, ..BEAT }, false, &mut told);
         assert_eq!(told, Told { again: 2, reloads: 0, revocations: 0 });
-        heard.hear(Beat { reloads: 1, ..BEAT }, false, &mut told);
+        heard.hear(Beat { reloads: 1, since, ..BEAT }, false, &mut told);
+        assert_eq!(told.reloads, 1);
+    }
+
+    #[test]
+    fn a_reload_that_is_told_to_a_store_which_has_lost_the_others_is_heard() {
+        let (mut heard, mut told) = (Heard::default(), Told::default());
+        heard.hear(Beat { reloads: 1, ..BEAT }, true, &mut told);
+        heard.miss();
+        heard.hear(Beat { known: false, reloads: 1, since: 2, ..BEAT }, true, &mut told);
         assert_eq!(told.reloads, 1);
     }
 }

@@ -9,11 +9,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::share::{Grant, ahead};
-use super::{Allowance, Bucket, Limiter, Unmet};
+use super::{Allowance, Bucket, Limit, Limiter, Unmet};
 use crate::ids::TenantId;
 use crate::lifecycle::Lifecycle;
-use crate::settings::WhileAway;
-use crate::store::{Away, Decision, Script, Store, from_redis_value};
+use crate::store::{Away, Decision, Script, Store};
 
 /// What limits of all nodes are decided with.
 #[derive(Clone, Debug)]
@@ -23,11 +22,12 @@ pub(in crate::access) struct Sharing {
     lifecycle: Lifecycle,
 }
 
-/// Which of a tenant's rates.
+/// Who asks, and for what: a rate of a tenant.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
-    Requests,
-    Openings,
+pub(super) struct Asking<'a> {
+    pub(super) sharing: &'a Sharing,
+    pub(super) limit: Limit,
+    pub(super) tenant: &'a TenantId,
 }
 
 /// The store's clock, in microseconds since 1970.
@@ -67,73 +67,55 @@ impl Sharing {
 
 impl Limiter {
     /// Decides by what all nodes have let pass.
-    pub(super) async fn decide_shared(
-        &self,
-        sharing: &Sharing,
-        kind: Kind,
-        tenant: &TenantId,
-    ) -> Result<Option<Allowance>, Unmet> {
+    pub(super) async fn decide_shared(&self, asking: Asking<'_>) -> Result<Option<Allowance>, Unmet> {
         let Some(bucket) = &self.bucket else { return self.decide().map_err(Unmet::UsedUp) };
-        let decision = match bucket.decide_here(sharing, kind, tenant) {
+        let decision = match bucket.decide_here(asking) {
             Some(decision) => decision.map_err(Unmet::UsedUp),
             // Boxed, so that requests that need not ask have no room for it.
-            None => Box::pin(bucket.ask(sharing, kind, tenant)).await,
+            None => Box::pin(bucket.ask(asking)).await,
         };
-        self.count(decision.is_ok());
+        self.decisions.count(decision.is_ok());
         decision.map(Some)
     }
 }
 
 impl Bucket {
     /// By what this node holds and knows.
-    fn decide_here(
-        self: &Arc<Self>,
-        sharing: &Sharing,
-        kind: Kind,
-        tenant: &TenantId,
-    ) -> Option<Result<Allowance, Allowance>> {
+    fn decide_here(self: &Arc<Self>, asking: Asking<'_>) -> Option<Result<Allowance, Allowance>> {
         let now = Instant::now();
         let decision = self.share.decide(now)?;
-        sharing.store.decided(Decision::Held);
+        asking.sharing.store.decided(Decision::Held);
         Some(match decision {
             Ok(left) => {
-                self.passed(sharing, kind, tenant, now);
+                self.passed(asking, now);
                 Ok(self.allowance(left, Duration::ZERO))
             }
             Err(wait) => Err(self.allowance(0, wait)),
         })
     }
 
-    async fn ask(
-        self: &Arc<Self>,
-        sharing: &Sharing,
-        kind: Kind,
-        tenant: &TenantId,
-    ) -> Result<Allowance, Unmet> {
-        match self.take_shared(sharing, kind, tenant, 1).await {
+    async fn ask(self: &Arc<Self>, asking: Asking<'_>) -> Result<Allowance, Unmet> {
+        match self.take_shared(asking, 1).await {
             Ok(grant) => {
                 let now = Instant::now();
                 self.share.answered(grant, now);
-                sharing.store.decided(Decision::Store);
+                asking.sharing.store.decided(Decision::Store);
                 if grant.granted == 0 {
                     return Err(Unmet::UsedUp(self.allowance(0, grant.wait)));
                 }
-                self.passed(sharing, kind, tenant, now);
+                self.passed(asking, now);
                 Ok(self.allowance(grant.left, Duration::ZERO))
             }
-            Err(Away) if sharing.store.while_away() == WhileAway::Refuse => {
-                sharing.store.decided(Decision::Refused);
-                Err(Unmet::Away)
-            }
             Err(Away) => {
-                sharing.store.decided(Decision::Alone);
+                asking.sharing.store.alone().map_err(|Away| Unmet::Away)?;
                 self.take().map_err(Unmet::UsedUp)
             }
         }
     }
 
     /// A request has passed. If the node is to decide alone later, it does so with what is left then.
-    fn passed(self: &Arc<Self>, sharing: &Sharing, kind: Kind, tenant: &TenantId, now: Instant) {
+    fn passed(self: &Arc<Self>, asking: Asking<'_>, now: Instant) {
+        let Asking { sharing, limit, tenant } = asking;
         let _ = self.take();
         let ahead = ahead(self.per_minute, self.quota.burst_size().get(), sharing.store.nodes());
         if ahead == 0 {
@@ -144,34 +126,20 @@ impl Bucket {
             let lifecycle = sharing.lifecycle.clone();
             lifecycle.spawn_bound(async move {
                 let asked = Instant::now();
-                if let Ok(grant) = bucket.take_shared(&sharing, kind, &tenant, ahead).await {
+                let asking = Asking { sharing: &sharing, limit, tenant: &tenant };
+                if let Ok(grant) = bucket.take_shared(asking, ahead).await {
                     bucket.share.hold(grant, asked);
                 }
             })
         });
     }
 
-    async fn take_shared(
-        &self,
-        sharing: &Sharing,
-        kind: Kind,
-        tenant: &TenantId,
-        want: u32,
-    ) -> Result<Grant, Away> {
-        let key = format!("{{lockgate}}:rate:{kind}:{tenant}", kind = kind.name());
+    async fn take_shared(&self, asking: Asking<'_>, want: u32) -> Result<Grant, Away> {
+        let Asking { sharing, limit, tenant } = asking;
+        let key = format!("{{lockgate}}:rate:{}:{tenant}", limit.name());
         let args = (interval(self.per_minute), self.quota.burst_size().get(), want);
-        let answer = sharing.store.call(&TAKE_NOW, &[&key], args).await?;
-        let (granted, left, micros) = from_redis_value(answer).map_err(|_| Away)?;
+        let (granted, left, micros) = sharing.store.call(&TAKE_NOW, &[&key], args).await?;
         Ok(Grant { granted, left, wait: Duration::from_micros(micros) })
-    }
-}
-
-impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Requests => "requests",
-            Self::Openings => "openings",
-        }
     }
 }
 

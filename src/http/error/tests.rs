@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 
 use super::*;
+use crate::access::Limit;
 use crate::http::Refusals;
 use crate::ids::{SessionId, SessionTag};
 use crate::mcp::Era;
@@ -20,7 +21,7 @@ fn refusals_of_a_head() -> Vec<Refusal> {
             Denied::Credentials("the Authorization header is missing"),
             Denied::Secret,
             Denied::Failures(Duration::from_millis(1)),
-            Denied::Rate("request", allowance),
+            Denied::Rate(Limit::Requests, allowance),
             Denied::Away,
         ]
         .map(Refusal::from),

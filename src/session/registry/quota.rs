@@ -13,8 +13,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Registry;
 use crate::ids::TenantId;
-use crate::settings::WhileAway;
-use crate::store::{Away, Decision, GONE_AFTER, NODES, Script, Store, from_redis_value};
+use crate::store::{Away, Decision, GONE_AFTER, NODES, Script, Store};
 
 /// How the sessions of all nodes are counted.
 #[derive(Debug)]
@@ -78,8 +77,8 @@ static TELL: LazyLock<Script> = LazyLock::new(|| {
            local order = string.match(redis.call('HGET', key, ARGV[1]) or '', ':(%d+)$')
            if tonumber(order or -1) < tonumber(number) then
              redis.call('HSET', key, ARGV[1], sessions .. ':' .. number)
-             redis.call('PEXPIRE', key, ARGV[2])
            end
+           redis.call('PEXPIRE', key, ARGV[2])
          end
          return 1",
     )
@@ -104,18 +103,13 @@ impl Quota {
     pub(super) async fn take(&self, tenant: &TenantId, count: Count, limit: usize) -> Result<(), NoSeat> {
         let args =
             (self.store.member(), count.sessions, count.number, limit, millis(GONE_AFTER), millis(LASTS));
-        let answer = self.store.call(&TAKE, &[&key(tenant), NODES], args).await;
-        match answer.and_then(|answer| from_redis_value::<bool>(answer).map_err(|_| Away)) {
+        match self.store.call(&TAKE, &[&key(tenant), NODES], args).await {
             Ok(granted) => {
                 self.store.decided(Decision::Store);
                 if granted { Ok(()) } else { Err(NoSeat::Full) }
             }
-            Err(Away) if self.store.while_away() == WhileAway::Refuse => {
-                self.store.decided(Decision::Refused);
-                Err(NoSeat::Away)
-            }
             Err(Away) => {
-                self.store.decided(Decision::Alone);
+                self.store.alone().map_err(|Away| NoSeat::Away)?;
                 self.changed(tenant);
                 Ok(())
             }
@@ -158,16 +152,18 @@ impl Quota {
                 return Ok(());
             }
             let mut args = vec![self.store.member().to_owned(), millis(LASTS).to_string()];
-            self.untold().retain(|tenant| !tenants.contains(tenant));
             for tenant in &tenants {
+                // First: whatever changes from here on is told again.
+                self.untold().remove(tenant);
                 let Count { sessions, number } = registry.counted(tenant);
                 args.extend([sessions.to_string(), number.to_string()]);
             }
             let keys: Vec<String> = tenants.iter().map(key).collect();
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-            if let Err(away) = self.store.call(&TELL, &keys, args).await {
+            let told: Result<(), Away> = self.store.call(&TELL, &keys, args).await;
+            if told.is_err() {
                 self.untold().extend(tenants);
-                return Err(away);
+                return told;
             }
         }
     }

@@ -7,6 +7,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::super::Share;
 use super::super::share::HELD_FOR;
 use super::*;
+use crate::settings::WhileAway;
 use crate::store::server::Server;
 
 /// The bucket as its definition has it: one after the other.
@@ -68,8 +69,7 @@ fn the_store_counts_exactly_as_gcra_does() {
         for (later, want) in steps {
             now += later;
             let args = (interval, burst, want, now);
-            let answer = runtime.block_on(store.call(&at_a_time, &[&key], args)).unwrap();
-            let answer: (u32, u32, u64) = from_redis_value(answer).unwrap();
+            let answer: (u32, u32, u64) = runtime.block_on(store.call(&at_a_time, &[&key], args)).unwrap();
             prop_assert_eq!(answer, model.take(now, (interval, burst), want));
             passed.extend((0..answer.0).map(|_| now));
         }
@@ -85,8 +85,9 @@ async fn neither_a_clock_that_was_set_back_nor_another_rate_makes_anybody_wait_l
     let (store, _running) = connected(&server, "a", WhileAway::Refuse).await;
     let at_a_time = Script::new(&format!("local now = tonumber(ARGV[4])\n{TAKE}"));
     let take = async |interval: u64, now: u64| {
-        let answer = store.call(&at_a_time, &["{lockgate}:rate:test"], (interval, 2, 9, now)).await.unwrap();
-        from_redis_value::<(u32, u32, u64)>(answer).unwrap()
+        let taken: Result<(u32, u32, u64), _> =
+            store.call(&at_a_time, &["{lockgate}:rate:test"], (interval, 2, 9, now)).await;
+        taken.unwrap()
     };
     let now = 1_800_000_000_000_000;
     assert_eq!(take(60_000_000, now).await, (2, 0, 60_000_000));
@@ -157,7 +158,9 @@ impl Node {
 
     /// How many are left, if it passes.
     async fn pass(&self) -> Result<u32, Unmet> {
-        let decided = self.limiter.decide_shared(&self.sharing, Kind::Requests, &TenantId::new("t")).await;
+        let tenant = TenantId::new("t");
+        let asking = Asking { sharing: &self.sharing, limit: Limit::Requests, tenant: &tenant };
+        let decided = self.limiter.decide_shared(asking).await;
         decided.map(|allowance| allowance.unwrap().remaining)
     }
 

@@ -11,6 +11,7 @@ use crate::access::Permit;
 use crate::catalog::{Catalog, LaunchPlan, Overrides, Target};
 use crate::lifecycle::Lifecycle;
 use crate::session::{Full, NotOpened};
+use crate::settings::WhileAway;
 use crate::settings::{Flags, Limits, Platform, Settings};
 use crate::store::server::Server;
 
@@ -107,8 +108,24 @@ async fn a_word_that_comes_late_changes_nothing() {
     // Two of three are told again, before the third was there.
     let store = &other.quota().store;
     let late = [store.member(), "1000", "2", "2"];
-    store.call(&TELL, &[&key(&tenant)], &late).await.unwrap();
+    let _: () = store.call(&TELL, &[&key(&tenant)], &late).await.unwrap();
     assert!(one.is_full().await, "the other's count is what it said last");
+}
+
+#[tokio::test]
+async fn what_is_said_again_lasts_on_though_nothing_has_changed() {
+    let server = Server::start();
+    let one = Node::new(&server, "one", WhileAway::Refuse).await;
+    let _seat = one.seat().await.unwrap();
+    let tenant = one.plan.tenant().clone();
+    let store = &one.quota().store;
+    let expire = Script::new("return redis.call('PEXPIRE', KEYS[1], 1000)");
+    let _: () = store.call(&expire, &[&key(&tenant)], 0).await.unwrap();
+    one.quota().changed(&tenant);
+    one.tell().await;
+    let left = Script::new("return redis.call('PTTL', KEYS[1])");
+    let left: u64 = store.call(&left, &[&key(&tenant)], 0).await.unwrap();
+    assert!(left > 1000, "{left} ms");
 }
 
 #[tokio::test]
