@@ -1,34 +1,33 @@
 //! The composition root: settings become parts, leaf to edge; then they run until told to stop.
 
 mod cluster;
+mod ending;
 mod look_in;
-mod nodes;
+mod news;
 mod operator;
 mod prefetch;
 mod reload;
 mod servers;
 
-use std::future::poll_fn;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
-use std::process::ExitCode;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 pub use self::cluster::node_name;
+pub use self::ending::Outcome;
 pub use self::operator::AdminListener;
 pub use self::prefetch::{Fetch, Prefetch};
 pub use self::reload::Load;
 
 use self::cluster::{Joined, join};
+use self::ending::{Signals, kept, stop};
 use self::look_in::LookingIn;
-use self::nodes::{Nodes, follow_revocations};
+use self::news::{Reloads, follow_revocations};
 use self::reload::Reloader;
 use crate::access::{Gate, Machine, Secrets};
 use crate::admin::{Admin, Controls, Orders, Tries};
@@ -61,17 +60,6 @@ pub struct Gateway {
     timeouts: Timeouts,
     /// How long sessions go on being used when the drain has begun.
     kept: Duration,
-}
-
-/// How a gateway came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// As it should: drained, nothing left.
-    Stopped,
-    /// A second signal, of this number, cut the drain short.
-    Forced(i32),
-    /// The listener failed, or something would not end.
-    Failed,
 }
 
 /// How often limiter keys are looked through, and addresses that this machine may have got.
@@ -113,9 +101,9 @@ impl Gateway {
         let sessions = sessions.sharing(store.clone());
         let bodies = Bodies::new(settings);
         let (sender, policy) = watch::channel(Arc::new(Policy { gate, catalog, sessions, bodies }));
-        let nodes = Nodes::new(store.clone());
+        let others = Reloads::new(store.clone());
         let reloader =
-            Reloader::new(load, settings.clone(), sender, starter.clone(), nodes, lifecycle.clone());
+            Reloader::new(load, settings.clone(), sender, starter.clone(), others, lifecycle.clone());
         let front = Arc::new(Front {
             policy,
             base_path: settings.listen.base_path.clone(),
@@ -134,7 +122,7 @@ impl Gateway {
             (Arc::new(Admin::new(gate, front.clone(), store.clone(), controls, examiner, tries)), listening)
         });
         let kept = kept(settings);
-        let parts = Self {
+        Ok(Self {
             front,
             reloader,
             starter,
@@ -147,8 +135,7 @@ impl Gateway {
             lifecycle,
             timeouts,
             kept,
-        };
-        Ok(parts)
+        })
     }
 
     /// Where clients connect.
@@ -232,12 +219,6 @@ impl Gateway {
     }
 }
 
-/// How long sessions are kept that there are when the drain begins: three quarters of it where others take the new
-/// ones meanwhile. Who is alone ends as soon as nothing is open.
-fn kept(settings: &Settings) -> Duration {
-    if settings.cluster.has_others() { settings.timeouts.drain * 3 / 4 } else { Duration::ZERO }
-}
-
 /// What an operator should know who looks at the log only.
 fn tell(report: &Report) {
     let (profile, network) = (report.profile, report.network);
@@ -256,33 +237,6 @@ fn tell_missing(report: &Report) {
         let (reason, remedy) = (&lack.reason, &lack.remedy);
         tracing::warn!(item = item.name, purpose = item.purpose, reason, remedy, "the sandbox lacks a part");
     }
-}
-
-/// Sessions first: their tasks live on the workers. Then the workers, which have nothing left to do, and who has
-/// looked on.
-async fn stop(
-    drained: impl Future<Output = bool>,
-    server: Server,
-    handle: ServerHandle,
-    joined: Option<Joined>,
-    looking_in: Option<LookingIn>,
-) -> bool {
-    let serving = async {
-        let _ = server.await;
-    };
-    let stopping = async {
-        let gone = drained.await;
-        // Whose clients are answered by other nodes hear the end of it, too.
-        if let Some(joined) = joined {
-            joined.end().await;
-        }
-        handle.stop(true).await;
-        if let Some(looking_in) = looking_in {
-            looking_in.end().await;
-        }
-        gone
-    };
-    tokio::join!(serving, stopping).1
 }
 
 /// Which addresses sessions, too, may call from.
@@ -320,37 +274,5 @@ async fn follow_rights(front: Arc<Front>) {
     loop {
         changes.next().await;
         front.policy().sessions.look_around();
-    }
-}
-
-/// What asks a gateway to stop.
-struct Signals(Vec<(Signal, i32)>);
-
-impl Signals {
-    fn listen(hangup_too: bool) -> std::io::Result<Self> {
-        let mut kinds = vec![SignalKind::terminate(), SignalKind::interrupt()];
-        kinds.extend(hangup_too.then(SignalKind::hangup));
-        let listen = |kind: SignalKind| Ok((signal(kind)?, kind.as_raw_value()));
-        kinds.into_iter().map(listen).collect::<std::io::Result<_>>().map(Self)
-    }
-
-    async fn next(&mut self) -> i32 {
-        poll_fn(|cx| {
-            let came =
-                |(signal, number): &mut (Signal, i32)| signal.poll_recv(cx).is_ready().then_some(*number);
-            self.0.iter_mut().find_map(came).map_or(Poll::Pending, Poll::Ready)
-        })
-        .await
-    }
-}
-
-impl From<Outcome> for ExitCode {
-    /// 0 for a stop, 1 for a failure, 128 and the signal for a forced end.
-    fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Stopped => Self::SUCCESS,
-            Outcome::Failed => Self::FAILURE,
-            Outcome::Forced(number) => Self::from(128u8.saturating_add(u8::try_from(number).unwrap_or(0))),
-        }
     }
 }

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::nodes::{News, Nodes};
+use super::news::{News, Reloads};
 use super::servers::{Servers, look_after};
 use crate::admin::Reloaded;
 use crate::audit::{self, Changes, Event};
@@ -31,7 +31,7 @@ pub(super) struct Reloader {
     running: Settings,
     policy: watch::Sender<Arc<Policy>>,
     starter: Arc<Starter>,
-    nodes: Nodes,
+    others: Reloads,
     lifecycle: Lifecycle,
     /// Tells of servers that are new.
     looking: Option<AbortOnDropHandle<()>>,
@@ -43,10 +43,10 @@ impl Reloader {
         running: Settings,
         policy: watch::Sender<Arc<Policy>>,
         starter: Arc<Starter>,
-        nodes: Nodes,
+        others: Reloads,
         lifecycle: Lifecycle,
     ) -> Self {
-        Self { load, running, policy, starter, nodes, lifecycle, looking: None }
+        Self { load, running, policy, starter, others, lifecycle, looking: None }
     }
 
     /// Looks after every server. Must be called on a runtime, as all that follows.
@@ -77,28 +77,28 @@ impl Reloader {
                         None => std::future::pending().await,
                     }
                 };
-                let told = tokio::select! {
+                let reply = tokio::select! {
                     _ = hung_up => None,
-                    Some(told) = wanted.recv() => Some(told),
-                    news = self.nodes.news() => match news {
+                    Some(reply) = wanted.recv() => Some(reply),
+                    news = self.others.news() => match news {
                         News::Reload => None,
                         News::Owed => {
-                            self.nodes.settle().await;
+                            self.others.settle().await;
                             continue;
                         }
                     },
                 };
                 let outcome = self.reload();
-                let Some(told) = told else {
-                    self.nodes.settle().await;
+                let Some(reply) = reply else {
+                    self.others.settle().await;
                     continue;
                 };
                 let outcome = match outcome {
-                    Ok(changes) => Ok(changes + self.nodes.tell_reload().await),
+                    Ok(summary) => Ok(self.others.tell(summary).await),
                     // Settings that are of no use here may be so elsewhere: nobody is told.
                     Err(error) => Err(error),
                 };
-                let _ = told.send(outcome);
+                let _ = reply.send(outcome);
             }
         })
     }
@@ -113,11 +113,11 @@ impl Reloader {
                 let servers = changes(&self.running.servers, &running.servers);
                 let tenants = changes(&self.running.tenants, &running.tenants);
                 audit::record(Event::SettingsReloaded { servers, tenants });
-                let told = format!("servers: {servers}; tenants: {tenants}");
+                let summary = format!("servers: {servers}; tenants: {tenants}");
                 let before = std::mem::replace(&mut self.running, running);
                 // Nobody waits for it.
                 self.looking = Some(self.lifecycle.spawn_bound(self.look_after(before.servers)));
-                Ok(told)
+                Ok(summary)
             }
             Err(error) => {
                 // Without the error, which names files.

@@ -9,14 +9,16 @@ use tokio::time::sleep;
 use crate::http::Front;
 use crate::store::{Away, Store, Told};
 
-/// How reloads go round.
+/// How reloads go round. Without a store they do not.
 #[derive(Debug)]
-pub(super) struct Nodes {
-    store: Option<Store>,
+pub(super) struct Reloads(Option<Round>);
+
+#[derive(Debug)]
+struct Round {
+    store: Store,
+    told: watch::Receiver<Told>,
     /// What was heard until now.
     before: Told,
-    /// `None` without a store.
-    told: Option<watch::Receiver<Told>>,
     /// A reload that the store has not heard of yet.
     owed: bool,
 }
@@ -33,19 +35,50 @@ pub(super) enum News {
 /// When to ask again that the store has refused.
 const AGAIN: Duration = Duration::from_secs(5);
 
-impl Nodes {
+impl Reloads {
     pub(super) fn new(store: Option<Store>) -> Self {
-        let told = store.as_ref().map(Store::told);
-        Self { store, before: Told::default(), told, owed: false }
+        let round = |store: Store| Round { told: store.told(), store, before: Told::default(), owed: false };
+        Self(store.map(round))
     }
 
     /// Resolves when there is something to do because of other nodes; never without a store.
     pub(super) async fn news(&mut self) -> News {
+        match &mut self.0 {
+            Some(round) => round.news().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Tells what is owed, if anything is.
+    pub(super) async fn settle(&mut self) {
+        if let Some(round) = &mut self.0
+            && round.owed
+        {
+            round.tell().await;
+        }
+    }
+
+    /// Has other nodes read their settings again: now, or once the store can be reached. Adds that to what the operator
+    /// hears of the reload.
+    pub(super) async fn tell(&mut self, mut summary: String) -> String {
+        if let Some(round) = &mut self.0 {
+            round.tell().await;
+            summary += "; the other nodes are told";
+            if round.owed {
+                summary += " once the store can be reached";
+            }
+        }
+        summary
+    }
+}
+
+impl Round {
+    async fn news(&mut self) -> News {
         loop {
-            if self.changed().await.is_err() {
+            if self.told.changed().await.is_err() {
                 return std::future::pending().await;
             }
-            let Some(now) = self.told.as_ref().map(|told| *told.borrow()) else { continue };
+            let now = *self.told.borrow();
             let before = std::mem::replace(&mut self.before, now);
             if now.reloads != before.reloads {
                 return News::Reload;
@@ -56,29 +89,8 @@ impl Nodes {
         }
     }
 
-    async fn changed(&mut self) -> Result<(), watch::error::RecvError> {
-        match &mut self.told {
-            Some(told) => told.changed().await,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Tells what is owed, if anything is.
-    pub(super) async fn settle(&mut self) {
-        if self.owed {
-            self.tell_reload().await;
-        }
-    }
-
-    /// Has other nodes read their settings again: now, or once the store can be reached. What is to be said of that.
-    pub(super) async fn tell_reload(&mut self) -> &'static str {
-        let Some(store) = &self.store else { return "" };
-        self.owed = store.tell_reload().await == Err(Away);
-        if self.owed {
-            "; the other nodes are told once the store can be reached"
-        } else {
-            "; the other nodes are told"
-        }
+    async fn tell(&mut self) {
+        self.owed = self.store.tell_reload().await == Err(Away);
     }
 }
 
