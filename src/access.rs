@@ -34,7 +34,7 @@ pub use self::machine::Machine;
 pub use self::operator::{AdminGate, Intent, LOGIN_COOKIE, NotOperator, Operator, Visit};
 pub use self::origin::is_loopback_name;
 pub use self::pass::{MAX_PASSES, NoPass, PASS_LASTS};
-pub use self::rate::{Allowance, RateUse};
+pub use self::rate::{Allowance, Limit, RateUse};
 pub use self::revoked::{IsOperators, Revoked};
 pub use self::rights::{Changes, Lost, Standing};
 pub use self::secret::{Secret, SecretHash};

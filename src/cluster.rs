@@ -8,18 +8,21 @@
 mod figures;
 mod hello;
 mod line;
+mod owner;
 mod peers;
 
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-pub use self::figures::{Figures, Handed, Open, Way};
-pub use self::hello::HELLO;
+pub use self::figures::{Figures, Handed, Open, Totals};
+pub use self::hello::{Answer, HELLO, HELLO_PATH};
 pub use self::line::{Line, NotPassedOn, Passing};
+pub use self::owner::{DRAINING, Owner};
 pub use self::peers::Peers;
 
 use self::hello::Hello;
+use self::peers::Peer;
 use crate::access::Handovers;
 use crate::catalog::Fingerprint;
 use crate::ids::{Mint, NodeId, SessionId};
@@ -44,12 +47,12 @@ struct Several {
 }
 
 /// Where what a request needs is to be found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+#[derive(Debug)]
+pub enum Place<'c> {
     /// At this node, if anywhere.
     Here,
     /// At another.
-    At(NodeId),
+    At(Owner<'c>),
     /// Nowhere: its node is gone.
     Gone,
 }
@@ -79,9 +82,9 @@ impl Cluster {
         self.several.as_ref().map(|several| several.mint.clone()).unwrap_or_default()
     }
 
-    /// What this node is called; `None` for one gateway that is alone.
-    pub fn own(&self) -> Option<&NodeId> {
-        self.several.as_ref().map(|several| &several.own)
+    /// Whether there is one gateway.
+    pub fn is_alone(&self) -> bool {
+        self.several.is_none()
     }
 
     /// How requests get to other nodes.
@@ -89,14 +92,7 @@ impl Cluster {
         self.several.as_ref().map_or(Reach::None, |several| several.reach)
     }
 
-    /// Whether Fly's proxy brings requests to this node: it sends nothing to one whose health checks fail, as those of
-    /// one that drains do.
-    pub fn is_replayed_to(&self, node: &NodeId) -> bool {
-        let replays = |several: &Several| several.reach == Reach::Fly && !several.peers.is_draining(node);
-        self.several.as_ref().is_some_and(replays)
-    }
-
-    /// What signs requests for other nodes, and reads what they say of theirs.
+    /// What reads what other nodes say of the requests that they hand over.
     pub fn handovers(&self) -> Option<&Handovers> {
         self.several.as_ref().map(|several| &several.handovers)
     }
@@ -111,8 +107,14 @@ impl Cluster {
         &self.figures
     }
 
+    /// One is passed on. If it `asks` for something, a shutdown waits for its answer, as it does for those of sessions.
+    pub fn pass_on(&self, asks: bool) -> Open {
+        let lifecycle = self.several.as_ref().map(|several| &several.lifecycle).filter(|_| asks);
+        self.figures.open(lifecycle.map(Lifecycle::hold))
+    }
+
     /// Where a session is.
-    pub async fn place(&self, id: &SessionId) -> Place {
+    pub async fn place(&self, id: &SessionId) -> Place<'_> {
         let Some(several) = &self.several else { return Place::Here };
         match several.mint.maker(id) {
             None => Place::Here,
@@ -122,13 +124,14 @@ impl Cluster {
 
     /// Where a request goes that stands for itself, for this backend: to the node that has given out the state which
     /// it brings back, if that is still there; else to the backend's keeper.
-    pub async fn keeper(&self, backend: &Fingerprint, state: Option<&str>) -> Place {
+    pub fn keeper(&self, backend: &Fingerprint, state: Option<&str>) -> Place<'_> {
         let Some(several) = &self.several else { return Place::Here };
         match state.and_then(Mint::marker) {
             Some(node) if node == several.own => return Place::Here,
+            // Nobody is asked: anyone can write a mark.
             Some(node) => {
-                if let place @ Place::At(_) = several.at(node).await {
-                    return place;
+                if let Some(peer) = several.peers.peer(&node) {
+                    return Place::At(Owner::new(several, node, peer));
                 }
             }
             None => {}
@@ -137,27 +140,33 @@ impl Cluster {
     }
 
     /// What a node has to say to another that asks who it is; `None` if whoever asks is none.
-    pub fn introduce(&self, asked: &str) -> Option<(String, String)> {
+    pub fn introduce(&self, asked: &str) -> Option<Answer> {
         let several = self.several.as_ref()?;
         several.peers.hello().answer(asked, several.lifecycle.is_draining())
     }
 }
 
 impl Several {
-    async fn at(&self, node: NodeId) -> Place {
-        if self.peers.find(&node).await.is_some() { Place::At(node) } else { Place::Gone }
+    async fn at(&self, node: NodeId) -> Place<'_> {
+        match self.peers.find(&node).await {
+            Some(peer) => Place::At(Owner::new(self, node, peer)),
+            None => Place::Gone,
+        }
     }
 
     /// By rendezvous hashing (Thaler and Ravishankar 1998): nodes that know the same others agree, and one that comes
     /// or goes moves its own share only.
-    fn keeper(&self, backend: &[u8]) -> Place {
-        let weight = |node: &NodeId| {
+    fn keeper(&self, backend: &[u8]) -> Place<'_> {
+        let weight = |(node, _): &(NodeId, Option<Peer>)| {
             let mut hash = Sha256::new_with_prefix(backend);
             hash.update(node.as_str());
             <[u8; 32]>::from(hash.finalize())
         };
-        let own = (!self.lifecycle.is_draining()).then(|| self.own.clone());
-        let chosen = self.peers.lively().into_iter().chain(own).max_by_key(weight);
-        chosen.filter(|node| *node != self.own).map_or(Place::Here, Place::At)
+        let own = (!self.lifecycle.is_draining()).then(|| (self.own.clone(), None));
+        let others = self.peers.lively().into_iter().map(|(node, peer)| (node, Some(peer)));
+        match others.chain(own).max_by_key(weight) {
+            Some((node, Some(peer))) => Place::At(Owner::new(self, node, peer)),
+            _ => Place::Here,
+        }
     }
 }

@@ -1,15 +1,17 @@
 //! The public listener: routes, and the way of a request through the layers below.
 //!
 //! `route` says what answers a path, `worker` is what each thread that answers has of its own. `call` and `body`
-//! read a request (`media_range` what it takes), `admitted` is one that has passed the guard, `answer` and `event`
+//! read a request (`media_range` what it takes), `admitted` is one that the guard has let in, `local` one that is
+//! answered here, `answer` and `event`
 //! write what comes back, `error` is the only place that knows which status a refusal has, `refusals` counts
 //! them, `cors` is what a browser needs. `sse` and `message` are the two halves of the `sse` transport; `mcp` is
 //! the endpoint that the two others share, each of which has a file of its name. `health` needs no secret.
 //!
-//! `entered` lets a request in and finds out whether it is answered here; `handover` has another node answer, whose
-//! words `relayed` passes on; `nodes` is where other nodes do the same.
+//! What is not answered here, `handover` has another node answer, whose words `relayed` passes on; `nodes` is where
+//! other nodes do the same.
 //! `server` listens, and gives each request what `traced` has for it; `connections` and `connection` see to it
-//! that nobody takes all connections or keeps one for nothing, `in_flight` the same for bodies.
+//! that nobody takes all connections or keeps one for nothing, `in_flight` the same for bodies; `lent` does where
+//! strangers have no business, which is at the listeners of nodes and of the operator.
 //! `operator` is the listener of the operator, whose routes are others'.
 
 mod admitted;
@@ -19,13 +21,14 @@ mod call;
 mod connection;
 mod connections;
 mod cors;
-mod entered;
 mod error;
 // Open to benches/instructions.
 pub mod event;
 mod handover;
 mod health;
 mod in_flight;
+mod lent;
+mod local;
 mod mcp;
 mod media_range;
 mod message;

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -37,6 +38,10 @@ pub struct Lifecycle {
     tasks: TaskTracker,
 }
 
+/// Something that is worth waiting for, which no task is.
+#[derive(Debug)]
+pub struct Hold(#[expect(dead_code, reason = "it is there to be dropped")] oneshot::Sender<()>);
+
 const DRAINING: u8 = 1;
 const FINISHING: u8 = 2;
 const ENDING: u8 = 3;
@@ -50,8 +55,24 @@ impl Lifecycle {
 
     /// Starts a task that ends when the returned handle is dropped, at the latest.
     #[expect(clippy::disallowed_methods, reason = "the one place where tasks are started")]
-    pub fn spawn_bound(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
+    pub fn spawn_bound<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> AbortOnDropHandle<T> {
         AbortOnDropHandle::new(tokio::spawn(task))
+    }
+
+    /// Has the shutdown wait until what is returned is dropped, or until everything must end.
+    pub fn hold(&self) -> Hold {
+        let (hold, dropped) = oneshot::channel();
+        let lifecycle = self.clone();
+        self.spawn(async move {
+            tokio::select! {
+                _ = dropped => {}
+                () = lifecycle.ending() => {}
+            }
+        });
+        Hold(hold)
     }
 
     /// Whether new sessions are refused.
@@ -146,6 +167,23 @@ mod tests {
         let lifecycle = Lifecycle::default();
         lifecycle.spawn(std::future::pending());
         assert!(!lifecycle.shut_down(Duration::ZERO, Duration::from_secs(1), Duration::from_secs(1)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_held_is_waited_for_until_it_is_dropped_or_everything_ends() {
+        let lifecycle = Lifecycle::default();
+        let (hold, begun) = (lifecycle.hold(), Instant::now());
+        let drop_it = async {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            drop(hold);
+        };
+        let (gone, ()) = tokio::join!(lifecycle.shut_down(KEPT, GRACE, LAST), drop_it);
+        assert_eq!((gone, begun.elapsed().as_secs()), (true, 3));
+
+        let (lifecycle, begun) = (Lifecycle::default(), Instant::now());
+        let _hold = lifecycle.hold();
+        assert!(lifecycle.shut_down(Duration::ZERO, GRACE, LAST).await);
+        assert_eq!(begun.elapsed().as_secs(), 20);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! `POST /revoke`: a secret opens nothing any more, at once and on every node.
+//! `POST /revoke`: a secret opens nothing any more, at once, and on every node that shares the store.
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ pub(super) async fn revoke(request: HttpRequest, body: Payload, admin: Data<Admi
 }
 
 impl Admin {
-    /// Revokes the secret of this hash, here and on every other node.
+    /// Revokes the secret of this hash, here and on every node that shares the store.
     ///
     /// # Errors
     /// With why it cannot be.
@@ -85,7 +85,13 @@ impl Admin {
         let others = match told {
             Some(true) => "The other nodes are told, and those that start later.",
             Some(false) => "The other nodes are told once the store can be reached.",
-            None => "Take it out of the settings, too: a restart forgets this.",
+            None if self.front.cluster.is_alone() => {
+                "Take it out of the settings, too: a restart forgets this."
+            }
+            None => {
+                "The other nodes are not told, because there is no store: revoke it at each, and take it out of the \
+                 settings, as a restart forgets this."
+            }
         };
         let tenant = match revoked {
             Revoked::Of(tenant) => Some(tenant.to_string()),

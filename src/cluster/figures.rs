@@ -1,30 +1,24 @@
-//! How many requests were handed over, and how that went.
+//! How many requests were handed over, and what came of them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::lifecycle::Hold;
+
 /// Counts what goes to other nodes and what comes from them.
 #[derive(Debug, Default)]
 pub struct Figures {
-    counts: [[AtomicU64; Handed::ALL.len()]; Way::ALL.len()],
+    forwarded: [AtomicU64; Handed::ALL.len()],
+    replayed: AtomicU64,
     open: AtomicU64,
     received: AtomicU64,
     gone: AtomicU64,
 }
 
-/// How a request gets to another node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// This node passes it on.
-    Forward,
-    /// Fly's proxy brings it there.
-    Replay,
-}
-
-/// How handing over went.
+/// What came of passing a request on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Handed {
-    /// The other node has it, or will.
+    /// The other node has it, and answers it if its client waits for that.
     Over,
     /// The other node is gone.
     Gone,
@@ -34,14 +28,37 @@ pub enum Handed {
     CutShort,
 }
 
-/// A request that another node answers, until this is dropped.
+/// What was counted of the rest.
+#[derive(Clone, Copy, Debug)]
+pub struct Totals {
+    /// Requests that Fly's proxy was asked to bring to their node.
+    pub replayed: u64,
+    /// Requests that another node is answering.
+    pub open: u64,
+    /// Requests that other nodes have handed over.
+    pub received: u64,
+    /// Requests for sessions whose node is gone.
+    pub gone: u64,
+}
+
+/// A request that is passed on, until its answer is over: then it counts.
 #[derive(Debug)]
-pub struct Open(Arc<Figures>);
+pub struct Open {
+    figures: Arc<Figures>,
+    outcome: Handed,
+    _held: Option<Hold>,
+}
 
 impl Figures {
-    /// Counts one that was handed over.
-    pub fn handed(&self, way: Way, how: Handed) {
-        self.counts[way as usize][how as usize].fetch_add(1, Relaxed);
+    /// One is passed on, for whose answer a shutdown waits if it is `held` up.
+    pub(super) fn open(self: &Arc<Self>, held: Option<Hold>) -> Open {
+        self.open.fetch_add(1, Relaxed);
+        Open { figures: self.clone(), outcome: Handed::Over, _held: held }
+    }
+
+    /// Counts one that Fly's proxy is asked to bring to its node.
+    pub fn replayed(&self) {
+        self.replayed.fetch_add(1, Relaxed);
     }
 
     /// Counts one that another node has handed over.
@@ -54,43 +71,33 @@ impl Figures {
         self.gone.fetch_add(1, Relaxed);
     }
 
-    /// How many there were of each kind.
-    pub fn counts(&self) -> impl Iterator<Item = (Way, Handed, u64)> + '_ {
-        Way::ALL.into_iter().flat_map(move |way| {
-            Handed::ALL
-                .into_iter()
-                .map(move |how| (way, how, self.counts[way as usize][how as usize].load(Relaxed)))
-        })
+    /// How many were passed on, by what came of them.
+    pub fn forwarded(&self) -> [(Handed, u64); Handed::ALL.len()] {
+        Handed::ALL.map(|how| (how, self.forwarded[how as usize].load(Relaxed)))
     }
 
-    /// How many other nodes have handed over, how many of ours are being answered there, and how many were for sessions
-    /// whose node is gone.
-    pub fn totals(&self) -> (u64, u64, u64) {
-        (self.received.load(Relaxed), self.open.load(Relaxed), self.gone.load(Relaxed))
+    /// What else was counted.
+    pub fn totals(&self) -> Totals {
+        Totals {
+            replayed: self.replayed.load(Relaxed),
+            open: self.open.load(Relaxed),
+            received: self.received.load(Relaxed),
+            gone: self.gone.load(Relaxed),
+        }
     }
+}
 
-    /// Counts one as being answered by another node.
-    pub fn open(self: &Arc<Self>) -> Open {
-        self.open.fetch_add(1, Relaxed);
-        Open(self.clone())
+impl Open {
+    /// It has come to this.
+    pub fn ends(&mut self, outcome: Handed) {
+        self.outcome = outcome;
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Relaxed);
-    }
-}
-
-impl Way {
-    const ALL: [Self; 2] = [Self::Forward, Self::Replay];
-
-    /// For metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Forward => "forward",
-            Self::Replay => "replay",
-        }
+        self.figures.open.fetch_sub(1, Relaxed);
+        self.figures.forwarded[self.outcome as usize].fetch_add(1, Relaxed);
     }
 }
 

@@ -1,14 +1,17 @@
-//! How nodes tell each other what they are called. Both sides show that they have the secret, so that nobody else is
-//! taken for a node, whatever DNS says.
+//! How nodes tell each other what they are called. Both sides show that they have the secret, so that who only has an
+//! address in DNS is taken for no node. Who also passes on what others say is not found out: that is for the network.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
+use crate::access::Handovers;
 use crate::ids::{Key, NodeId};
 
 /// The header that the question and the answer are signed in.
 pub const HELLO: &str = "lockgate-hello";
+/// Where nodes are asked.
+pub const HELLO_PATH: &str = "/node";
 
 /// Asks and answers for this node.
 #[derive(Clone, Debug)]
@@ -20,12 +23,23 @@ pub(super) struct Hello {
     answer: Key,
 }
 
+/// What a node answers to another that asks.
+#[derive(Debug)]
+pub struct Answer {
+    /// What it says of itself, as JSON.
+    pub body: String,
+    /// For the header [`HELLO`].
+    pub signature: String,
+}
+
 /// What a node says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(super) struct Said {
     pub(super) node: String,
     pub(super) draining: bool,
     pub(super) life: u64,
+    /// What its clock shows, in seconds since 1970.
+    pub(super) at: u64,
 }
 
 impl Hello {
@@ -34,7 +48,7 @@ impl Hello {
         let mut life = [0; 8];
         // Nothing but a warning depends on it.
         let _ = getrandom::fill(&mut life);
-        Self { own, life: u64::from_be_bytes(life) >> 11, ask, answer: Key::derive(secret, "hello answer") }
+        Self { own, life: u64::from_be_bytes(life), ask, answer: Key::derive(secret, "hello answer") }
     }
 
     /// A question, which is answered once.
@@ -46,17 +60,17 @@ impl Hello {
         Ok(format!("{nonce}.{signature}"))
     }
 
-    /// The body of the answer and its signature; `None` if no node has asked.
-    pub(super) fn answer(&self, question: &str, draining: bool) -> Option<(String, String)> {
+    /// The answer; `None` if no node has asked.
+    pub(super) fn answer(&self, question: &str, draining: bool) -> Option<Answer> {
         let (nonce, signature) = question.split_once('.')?;
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
         if !self.ask.verify(&[nonce.as_bytes()], &signature) {
             return None;
         }
-        let said = Said { node: self.own.to_string(), draining, life: self.life };
+        let said = Said { node: self.own.to_string(), draining, life: self.life, at: Handovers::clock() };
         let body = serde_json::to_string(&said).ok()?;
-        let signed = self.answer.sign(&[question.as_bytes(), body.as_bytes()]);
-        Some((body, URL_SAFE_NO_PAD.encode(signed)))
+        let signature = URL_SAFE_NO_PAD.encode(self.answer.sign(&[question.as_bytes(), body.as_bytes()]));
+        Some(Answer { body, signature })
     }
 
     /// Who has answered; `None` if that was no node.
@@ -88,7 +102,7 @@ mod tests {
     fn nodes_know_each_other_and_nobody_else() {
         let (one, two) = (hello("n1", "secret"), hello("n2", "secret"));
         let question = one.question().unwrap();
-        let (body, signature) = two.answer(&question, true).unwrap();
+        let Answer { body, signature } = two.answer(&question, true).unwrap();
         let said = one.read(&question, body.as_bytes(), &signature).unwrap();
         assert_eq!((&*said.node, said.draining), ("n2", true));
         assert!(!one.is_own(&said) && two.is_own(&said));
@@ -98,10 +112,10 @@ mod tests {
         assert_eq!(one.read(&question, other.as_bytes(), &signature), None);
         // Strangers neither get an answer nor are believed.
         let stranger = hello("n2", "guessed");
-        assert_eq!(stranger.answer(&question, false), None);
-        assert_eq!(two.answer(&stranger.question().unwrap(), false), None);
+        assert!(stranger.answer(&question, false).is_none());
+        assert!(two.answer(&stranger.question().unwrap(), false).is_none());
         let own = stranger.question().unwrap();
-        let (body, signature) = stranger.answer(&own, false).unwrap();
+        let Answer { body, signature } = stranger.answer(&own, false).unwrap();
         assert_eq!(one.read(&own, body.as_bytes(), &signature), None);
     }
 }

@@ -38,9 +38,11 @@ pub struct Passing(Incoming);
 const CONNECT: Duration = Duration::from_millis(500);
 /// Idle connections. Less than the other end keeps them.
 const IDLE: Duration = Duration::from_secs(60);
-/// Without a word from the other machine for so long, and then so often, it is lost.
+/// How long the other machine may leave without acknowledgement what was sent there, before it counts as lost: one that
+/// has ended says so, one that has fallen silent does not.
+const SILENT: Duration = Duration::from_secs(2);
+/// After so long without a word it is asked for an acknowledgement, and then as often.
 const KEEPALIVE: Duration = Duration::from_secs(5);
-const KEEPALIVE_TRIES: u32 = 3;
 /// What is read at once, in bytes.
 const MAX_WHOLE: usize = 64 * 1024;
 
@@ -52,7 +54,7 @@ impl Line {
         connector.set_nodelay(true);
         connector.set_keepalive(Some(KEEPALIVE));
         connector.set_keepalive_interval(Some(KEEPALIVE));
-        connector.set_keepalive_retries(Some(KEEPALIVE_TRIES));
+        connector.set_tcp_user_timeout(Some(SILENT));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
@@ -70,21 +72,12 @@ impl Line {
         request: Request<Bytes>,
     ) -> Result<Response<Passing>, NotPassedOn> {
         let (mut head, body) = request.into_parts();
-        head.uri = absolute(to, head.uri.path_and_query()).ok_or(NotPassedOn::Gone)?;
+        head.uri = absolute(to, head.uri.path_and_query()).ok_or(NotPassedOn::Broken)?;
         match self.0.request(Request::from_parts(head, Full::new(body))).await {
             Ok(answer) => Ok(answer.map(Passing)),
             Err(error) if error.is_connect() => Err(NotPassedOn::Gone),
             Err(_) => Err(NotPassedOn::Broken),
         }
-    }
-
-    /// A short answer, whole.
-    ///
-    /// # Errors
-    /// If it breaks off, or is not short.
-    pub async fn whole(&self, answer: Response<Passing>) -> Result<Bytes, NotPassedOn> {
-        let body = Limited::new(answer.into_body().0, MAX_WHOLE).collect().await;
-        Ok(body.map_err(|_| NotPassedOn::Broken)?.to_bytes())
     }
 }
 
@@ -103,6 +96,15 @@ fn absolute(to: SocketAddr, target: Option<&PathAndQuery>) -> Option<Uri> {
 }
 
 impl Passing {
+    /// All of a short one.
+    ///
+    /// # Errors
+    /// If it breaks off, or is not short.
+    pub(super) async fn whole(self) -> Result<Bytes, NotPassedOn> {
+        let body = Limited::new(self.0, MAX_WHOLE).collect().await;
+        Ok(body.map_err(|_| NotPassedOn::Broken)?.to_bytes())
+    }
+
     /// How many bytes there are, if that is known.
     pub fn length(&self) -> Option<u64> {
         self.0.size_hint().exact()

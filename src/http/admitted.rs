@@ -1,28 +1,25 @@
-//! What a request has been let in with that is answered here.
+//! A request that was let in, and where it is answered: here, or at the node that has what it needs.
 
-use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
 
+use actix_web::HttpRequest;
 use actix_web::web::Payload;
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
-use http::HeaderName;
-use tokio::time::Instant;
 
 use super::Front;
 use super::body::Body;
 use super::call::Call;
-use super::entered::Arrival;
-use super::error::{Refusal, insert_allowance};
-use super::worker::{Current, Worker};
-use crate::access::{Denied, Opening, Permit};
-use crate::audit::{self, Event};
-use crate::catalog::{BadNames, BadVariable, LaunchPlan, Offer, Refused};
-use crate::ids::{ServerName, SessionId};
-use crate::session::{Session, Transport, Undelivered};
-use crate::telemetry;
+use super::error::Refusal;
+use super::handover::Elsewhere;
+use super::lent;
+use super::local::Local;
+use super::worker::{Current, Side, Worker};
+use crate::access::{Gate, Permit, Presented, Vouched};
+use crate::cluster::Place;
+use crate::ids::SessionId;
+use crate::session::Undelivered;
+use crate::settings::Reach;
 
-/// A request of a tenant for a server that it may use.
+/// A request of a tenant.
 pub(super) struct Admitted<'a> {
     pub(super) call: Call<'a>,
     pub(super) permit: Permit,
@@ -30,123 +27,95 @@ pub(super) struct Admitted<'a> {
     pub(super) front: &'a Front,
     pub(super) worker: &'a Worker,
     pub(super) arrival: Arrival,
-    server: ServerName,
-    /// When all of it was there.
-    arrived: Cell<Instant>,
+}
+
+/// Where a request is answered.
+pub(super) enum Placed<'a> {
+    Here(Local<'a>),
+    Elsewhere(Elsewhere<'a>),
+}
+
+/// Whether a request was handed over to this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// A client has sent it.
+    First,
+    /// The same by Fly's proxy, which can bring it to another node.
+    ByFly,
+    /// A node has let it in and counted it.
+    HandedOver(Vouched),
+    /// Fly's proxy has found no way to the node that this one has named, such as one that drains.
+    Returned,
+    /// Fly's proxy has given up, and the node may have it.
+    Lost,
 }
 
 impl<'a> Admitted<'a> {
-    /// Lets a request of a tenant go on to the server that it names, if it may.
-    pub(super) fn enter(
-        call: Call<'a>,
-        permit: Permit,
-        policy: Rc<Current>,
-        worker: &'a Worker,
-        arrival: Arrival,
-    ) -> Result<Self, Refusal> {
+    /// Lets a request in, before anything of its body is read.
+    pub(super) async fn read(request: &'a HttpRequest, worker: &'a Worker) -> Result<Self, Refusal> {
         let front = &*worker.front;
-        let target = call.target()?;
-        let server = match policy.catalog.find(&permit, &target) {
-            Ok(server) => server,
-            Err(refused) => {
-                let named = call.session_id().or_else(|| call.named_session().flatten());
-                let live = named.and_then(|id| policy.sessions.server_of(&id, permit.tenant(), &target));
-                live.ok_or_else(|| refuse(&permit, None, refused))?
+        let call = Call::read(request, &front.base_path);
+        let policy = worker.policy();
+        let arrival = arrival(&call, worker, &policy.gate)?;
+        let vouched = match &arrival {
+            Arrival::HandedOver(vouched) => {
+                front.cluster.figures().received();
+                if worker.side == Side::Nodes {
+                    lent::keep(request);
+                }
+                Some(vouched.clone())
             }
+            Arrival::First | Arrival::ByFly | Arrival::Returned | Arrival::Lost => None,
         };
-        telemetry::describe(|span| {
-            span.set("lockgate.tenant", permit.tenant());
-            span.set("lockgate.server", &server);
-        });
-        let arrived = Cell::new(Instant::now());
-        Ok(Self { call, permit, policy, front, worker, arrival, server, arrived })
-    }
-
-    /// The session that it names, if that is its to use.
-    pub(super) fn find(
-        &self,
-        id: Option<SessionId>,
-        transport: Transport,
-    ) -> Result<Arc<Session>, Undelivered> {
-        let id = id.ok_or(Undelivered::NoSession)?;
-        let session = self.policy.sessions.find(&id, transport, self.permit.tenant(), &self.server)?;
-        telemetry::found(session.tag());
-        Ok(session)
+        let permit = policy.gate.admit(&Presented { vouched, ..call.presented() }).await?;
+        Ok(Self { call, permit, policy, front, worker, arrival })
     }
 
     /// Its body, if that is not too much for the tenant.
-    pub(super) async fn body(&self, request: &HttpRequest, payload: Payload) -> Result<Body, Refusal> {
-        let body = self.policy.bodies.read(request, payload, self.permit.tenant()).await;
-        self.arrived.set(Instant::now());
-        body
+    pub(super) async fn body(&self, payload: Payload) -> Result<Body, Refusal> {
+        self.policy.bodies.read(self.call.headers(), payload, self.permit.tenant()).await
     }
 
-    /// When all of it was there.
-    pub(super) fn arrived(&self) -> Instant {
-        self.arrived.get()
-    }
-
-    /// What to start for it.
-    pub(super) fn plan(&self) -> Result<LaunchPlan, Refusal> {
-        let refuse = |refused: Refused| refuse(&self.permit, Some(&self.server), refused);
-        let overrides = self.call.overrides().map_err(|fault| refuse(fault.into()))?;
-        let offer = self.offer()?;
-        let header = |name: &HeaderName| self.call.only(name);
-        let plan = self.policy.catalog.plan(&self.permit, &self.call.target()?, overrides, header);
-        Ok(plan.map_err(refuse)?.narrowed(&offer))
-    }
-
-    /// What it asks to be confined to, for itself and, if it opens a session, for that.
-    pub(super) fn offer(&self) -> Result<Offer, BadNames> {
-        self.call.allowed_tools()
-    }
-
-    /// Lets it open a session.
-    pub(super) async fn opening(&self) -> Result<Opening, Denied> {
-        self.policy.gate.opening(&self.permit).await
-    }
-
-    pub(super) fn takes_json(&self) -> bool {
-        self.call.accepts("application", "json")
-    }
-
-    pub(super) fn takes_events(&self) -> bool {
-        self.call.accepts("text", "event-stream")
-    }
-
-    /// Says how much of the tenant's rate is left.
-    pub(super) fn add_allowance(&self, response: &mut HttpResponseBuilder) {
-        insert_allowance(response, self.permit.allowance());
-    }
-
-    /// The answer to what needs none.
-    pub(super) fn accepted(&self) -> HttpResponseBuilder {
-        let mut response = HttpResponse::Accepted();
-        self.add_allowance(&mut response);
-        response
+    /// Has it answered where the session is that it names, if it names any.
+    pub(super) async fn place(self, named: Option<SessionId>) -> Result<Placed<'a>, Refusal> {
+        let cluster = &self.front.cluster;
+        let place = match named {
+            Some(id) if !matches!(self.arrival, Arrival::HandedOver(_)) => cluster.place(&id).await,
+            _ => Place::Here,
+        };
+        match place {
+            Place::Here => Ok(Placed::Here(Local::enter(self)?)),
+            Place::At(owner) if self.arrival != Arrival::Lost => {
+                Ok(Placed::Elsewhere(Elsewhere::new(self, owner)))
+            }
+            Place::At(_) | Place::Gone => {
+                cluster.figures().gone();
+                Err(Undelivered::NoSession.into())
+            }
+        }
     }
 }
 
-/// The variables that a session starts with by its client's wish. Names only.
-pub(super) fn accepted_names(plan: &LaunchPlan) -> String {
-    plan.accepted().join(", ")
-}
-
-/// Lets a client see which of its variables came through: proxies drop headers without a word.
-pub(super) fn insert_accepted(response: &mut HttpResponseBuilder, names: String) {
-    if !names.is_empty() {
-        response.insert_header(("Lockgate-Env", names));
+impl Arrival {
+    /// Whether no node has had it before.
+    pub(super) fn is_first(&self) -> bool {
+        matches!(self, Self::First | Self::ByFly)
     }
 }
 
-/// Tells the operator what a tenant may not have. Without the text, which holds what the client sent.
-fn refuse(permit: &Permit, server: Option<&ServerName>, refused: Refused) -> Refused {
-    let reason = match refused {
-        Refused::NotAllowed => "the server is not on the allowlist, or not for this tenant",
-        Refused::Variable(BadVariable::Missing(_)) => "an environment variable is missing",
-        Refused::Variable(_) => "an environment variable may not be set",
-        Refused::Credential(_) => "a credential of the client is missing",
-    };
-    audit::record(Event::SessionRefused(permit.tenant(), server, reason));
-    refused
+fn arrival(call: &Call<'_>, worker: &Worker, gate: &Gate) -> Result<Arrival, Refusal> {
+    let cluster = &worker.front.cluster;
+    let Some(handovers) = cluster.handovers() else { return Ok(Arrival::First) };
+    let verified = |said: Option<&str>| said.and_then(|said| handovers.verify(said, &call.handed_over()));
+    match (worker.side, cluster.reach()) {
+        // Nobody else has business there.
+        (Side::Nodes, _) => verified(call.handover()).map(Arrival::HandedOver).ok_or(Refusal::NoNode),
+        // What Fly's proxy says counts only if it may be the one who says it.
+        (Side::Clients, Reach::Fly) if gate.is_by_fly(call.peer()) => Ok(match call.replay_failed() {
+            Some("no_candidate") => Arrival::Returned,
+            Some(_) => Arrival::Lost,
+            None => verified(call.replay_state()).map_or(Arrival::ByFly, Arrival::HandedOver),
+        }),
+        (Side::Clients, _) => Ok(Arrival::First),
+    }
 }

@@ -3,8 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use actix_web::HttpRequest;
-use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::http::header::{CONTENT_LENGTH, HeaderMap};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use bytesize::ByteSize;
 use futures_core::Stream;
@@ -62,13 +61,12 @@ impl Bodies {
     /// Reads a body that is within the limit, and no more than the limit of one that is not.
     pub(super) async fn read(
         &self,
-        request: &HttpRequest,
+        headers: &HeaderMap,
         mut body: Payload,
         tenant: &TenantId,
     ) -> Result<Body, Refusal> {
         let too_large = || Refusal::TooLarge(ByteSize(self.limit as u64));
-        let announced =
-            request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let announced: usize = announced.unwrap_or(0);
         if announced > self.limit {
             return Err(too_large());

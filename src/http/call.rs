@@ -1,8 +1,10 @@
 //! A request to an MCP route, read but not yet believed.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use actix_web::HttpRequest;
 use actix_web::http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN,
+    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
 };
 
 use super::media_range::MediaRange;
@@ -54,11 +56,21 @@ impl<'r> Call<'r> {
             authorization: all(AUTHORIZATION),
             origin: all(ORIGIN),
             host: self.request.headers().get(HOST).map(|value| value.as_bytes()),
-            peer: self.request.peer_addr().map_or(std::net::Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip()),
+            peer: self.peer(),
             fly_client_ip: all(FLY_CLIENT_IP),
             forwarded_for: all(FORWARDED_FOR),
             vouched: None,
         }
+    }
+
+    /// The other end of its connection.
+    pub fn peer(&self) -> IpAddr {
+        self.request.peer_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip())
+    }
+
+    /// All of its headers.
+    pub(super) fn headers(&self) -> &'r HeaderMap {
+        self.request.headers()
     }
 
     /// What a node signs of it that hands it over.

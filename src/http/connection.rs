@@ -50,8 +50,8 @@ pub(super) struct Course {
     closing: Cell<bool>,
     /// It is somebody else's turn.
     cut: Cell<bool>,
-    /// The operator has called on it.
-    operators: Cell<bool>,
+    /// Whoever has called on it is whom the listener is for.
+    known: Cell<bool>,
     /// Who is to look at the time again.
     waker: RefCell<Option<Waker>>,
 }
@@ -79,7 +79,7 @@ impl Connection {
             begun: Cell::new(None),
             closing: Cell::new(false),
             cut: Cell::new(false),
-            operators: Cell::new(false),
+            known: Cell::new(false),
             waker: RefCell::new(None),
         };
         let timer = Box::pin(sleep_until(course.patience_ends()));
@@ -165,14 +165,14 @@ impl Course {
         }
     }
 
-    /// From now on it is known to be the operator's.
-    pub(super) fn is_operators(&self) {
-        self.operators.set(true);
+    /// From now on it is known whose it is.
+    pub(super) fn is_known(&self) {
+        self.known.set(true);
     }
 
-    /// Whether nobody knows that it is the operator's.
+    /// Whether nobody knows that.
     pub(super) fn is_strangers(&self) -> bool {
-        !self.operators.get()
+        !self.known.get()
     }
 
     fn check(&self) -> io::Result<()> {

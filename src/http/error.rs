@@ -79,7 +79,9 @@ pub(super) enum Refusal {
         "the connection to the node that has what this needs broke; it may have got the message, so it was not sent again"
     )]
     NodeBroke,
-    #[error("only other nodes of this gateway may call here, with the secret that all of them have")]
+    #[error(
+        "only other nodes of this gateway may call here, with the secret that all of them have and clocks that agree"
+    )]
     NoNode,
     #[error("this route takes {0} only")]
     Method(&'static str),
@@ -151,7 +153,7 @@ impl Refusal {
             // What happens to a backend is told in band.
             Self::Failed(failure) => plain(status_of(failure.code.number().into()), failure.code),
             Self::NodeBroke => plain(S::BAD_GATEWAY, Code::Internal),
-            Self::NoNode => plain(S::FORBIDDEN, Code::Refused),
+            Self::NoNode => plain(S::MISDIRECTED_REQUEST, Code::Refused),
             Self::Content(_) => plain(S::UNSUPPORTED_MEDIA_TYPE, Code::Refused),
             Self::NotAcceptable | Self::NoEvents => plain(S::NOT_ACCEPTABLE, Code::Refused),
             Self::TooLarge(_) => plain(S::PAYLOAD_TOO_LARGE, Code::Refused),

@@ -45,7 +45,7 @@ pub(super) fn farewell(as_event: bool) -> Bytes {
 /// One `message` event for each frame, one behind the other; with ids, if clients can use them.
 pub fn messages(delivery: &Delivery, with_ids: bool) -> Bytes {
     let frames = &delivery.frames;
-    let size = frames.iter().map(|frame| ID_SIZE + HEAD.len() + frame.bytes().len() + TAIL.len()).sum();
+    let size = frames.iter().map(|frame| ID_SIZE + size(frame)).sum();
     let mut out = BytesMut::with_capacity(size);
     let mut id = delivery.first;
     for frame in frames {
@@ -53,20 +53,26 @@ pub fn messages(delivery: &Delivery, with_ids: bool) -> Bytes {
             let _ = writeln!(out, "id: {id}");
             id.number += 1;
         }
-        out.extend_from_slice(HEAD);
-        extend_escaped(&mut out, frame.bytes());
-        out.extend_from_slice(TAIL);
+        push(&mut out, frame);
     }
     out.freeze()
 }
 
 /// One `message` event without an id.
 pub(super) fn message(frame: &Frame) -> Bytes {
-    let mut out = BytesMut::with_capacity(HEAD.len() + frame.bytes().len() + TAIL.len());
-    out.extend_from_slice(HEAD);
-    extend_escaped(&mut out, frame.bytes());
-    out.extend_from_slice(TAIL);
+    let mut out = BytesMut::with_capacity(size(frame));
+    push(&mut out, frame);
     out.freeze()
+}
+
+fn size(frame: &Frame) -> usize {
+    HEAD.len() + frame.bytes().len() + TAIL.len()
+}
+
+fn push(out: &mut BytesMut, frame: &Frame) {
+    out.extend_from_slice(HEAD);
+    extend_escaped(out, frame.bytes());
+    out.extend_from_slice(TAIL);
 }
 
 /// Copies JSON text. U+0085, U+2028 and U+2029, which JSON has inside strings only, are escaped there: old

@@ -5,12 +5,11 @@ use actix_web::http::Method;
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::admitted::Admitted;
+use super::admitted::{Admitted, Placed};
 use super::body::Body;
-use super::call::Call;
-use super::entered::Entered;
 use super::error::Refusal;
 use super::in_flight::Held;
+use super::local::Local;
 use super::worker::Worker;
 use super::{cors, stateless, streamable, traced};
 use crate::mcp::{Era, Frame, Kind, Malformed, RequestId, era_of};
@@ -42,34 +41,34 @@ async fn serve(
     worker: &Worker,
     id: &mut Option<RequestId>,
 ) -> Result<HttpResponse, Refusal> {
-    let names = |call: &Call<'_>| call.named_session().flatten();
-    let admitted = match Entered::read(request, worker, names).await? {
-        Entered::Here(admitted) => admitted,
-        Entered::Elsewhere(elsewhere) => return elsewhere.answer(request, payload, id).await,
+    let admitted = Admitted::read(request, worker).await?;
+    let named = admitted.call.named_session().flatten();
+    let local = match admitted.place(named).await? {
+        Placed::Here(local) => local,
+        Placed::Elsewhere(elsewhere) => return elsewhere.answer(payload, id).await,
     };
     match *request.method() {
-        Method::GET => streamable::get(&admitted),
-        Method::DELETE => streamable::delete(&admitted),
+        Method::GET => streamable::get(&local),
+        Method::DELETE => streamable::delete(&local),
         _ => {
-            admitted.call.check_content().map_err(Refusal::Content)?;
+            local.call.check_content().map_err(Refusal::Content)?;
             // Any answer may turn out to be a stream.
-            if !admitted.takes_events() {
+            if !local.takes_events() {
                 return Err(Refusal::NoEvents);
             }
-            let Body { bytes, held } = admitted.body(request, payload).await?;
-            post(&admitted, request, read(bytes)?, held, id).await
+            let Body { bytes, held } = local.body(payload).await?;
+            post(&local, read(bytes)?, held, id).await
         }
     }
 }
 
 async fn post(
-    admitted: &Admitted<'_>,
-    request: &HttpRequest,
+    local: &Local<'_>,
     content: Content,
     held: Held,
     id: &mut Option<RequestId>,
 ) -> Result<HttpResponse, Refusal> {
-    let mirror = admitted.call.mirror();
+    let mirror = local.call.mirror();
     match content {
         Content::One(frame) => {
             traced::says(&frame);
@@ -77,8 +76,8 @@ async fn post(
                 *id = Some(open.clone());
             }
             match era_of(&frame, &mirror)? {
-                Era::Handshake => streamable::post(admitted, Content::One(frame), held).await,
-                Era::Stateless => stateless::post(admitted, request, frame, &mirror, held).await,
+                Era::Handshake => streamable::post(local, Content::One(frame), held).await,
+                Era::Stateless => stateless::post(local, frame, &mirror, held, id.as_ref()).await,
             }
         }
         Content::Batch(frames) => {
@@ -86,7 +85,7 @@ async fn post(
             if frames.iter().any(|frame| era_of(frame, &mirror) != Ok(Era::Handshake)) {
                 return Err(Refusal::Batch("protocol version 2026-07-28 has no batches"));
             }
-            streamable::post(admitted, Content::Batch(frames), held).await
+            streamable::post(local, Content::Batch(frames), held).await
         }
     }
 }

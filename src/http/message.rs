@@ -4,8 +4,7 @@ use actix_web::http::Method;
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::call::Call;
-use super::entered::Entered;
+use super::admitted::{Admitted, Placed};
 use super::error::Refusal;
 use super::worker::Worker;
 use super::{cors, traced};
@@ -30,18 +29,20 @@ async fn post(
     worker: &Worker,
     id: &mut Option<RequestId>,
 ) -> Result<HttpResponse, Refusal> {
-    let admitted = match Entered::read(request, worker, Call::session_id).await? {
-        Entered::Here(admitted) => admitted,
-        Entered::Elsewhere(elsewhere) => return elsewhere.answer(request, payload, id).await,
+    let admitted = Admitted::read(request, worker).await?;
+    let named = admitted.call.session_id();
+    let local = match admitted.place(named.clone()).await? {
+        Placed::Here(local) => local,
+        Placed::Elsewhere(elsewhere) => return elsewhere.answer(payload, id).await,
     };
-    let session = admitted.find(admitted.call.session_id(), Transport::Sse)?;
-    admitted.call.check_content().map_err(Refusal::Content)?;
-    let body = admitted.body(request, payload).await?;
+    let session = local.find(named, Transport::Sse)?;
+    local.call.check_content().map_err(Refusal::Content)?;
+    let body = local.body(payload).await?;
     let frame = Frame::parse(body.bytes)?;
     traced::says(&frame);
     if let Kind::Request(open, _) = frame.kind() {
         *id = Some(open.clone());
     }
-    session.deliver([frame], admitted.call.revision(), &admitted.offer()?, admitted.arrived())?;
-    Ok(admitted.accepted().content_type("text/plain").body("Accepted"))
+    session.deliver([frame], local.call.revision(), &local.offer()?, local.arrived())?;
+    Ok(local.accepted().content_type("text/plain").body("Accepted"))
 }

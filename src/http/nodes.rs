@@ -11,11 +11,10 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::Front;
 use super::error::{not_found, problem};
+use super::lent;
 use super::server::{self, Listening};
 use super::worker::Side;
-use crate::cluster::HELLO;
-
-const NODE: &str = "/node";
+use crate::cluster::{Answer, HELLO, HELLO_PATH};
 
 /// Serves other nodes as [`super::serve`] serves clients.
 ///
@@ -27,13 +26,14 @@ pub fn serve_nodes(listening: Listening, front: &Arc<Front>, stalled: Duration) 
 
 /// Who is here, for another node that asks.
 pub(super) fn answer(request: &HttpRequest, front: &Front) -> HttpResponse {
-    if request.path() != NODE {
+    if request.path() != HELLO_PATH {
         return not_found(request);
     }
     let asked = request.headers().get(HELLO).and_then(|value| value.to_str().ok());
     match asked.and_then(|asked| front.cluster.introduce(asked)) {
-        Some((said, signature)) => {
-            HttpResponse::Ok().insert_header((HELLO, signature)).content_type("application/json").body(said)
+        Some(Answer { body, signature }) => {
+            lent::keep(request);
+            HttpResponse::Ok().insert_header((HELLO, signature)).content_type("application/json").body(body)
         }
         None => {
             let detail = "Only other nodes of this gateway may ask, with the secret that all of them have.";

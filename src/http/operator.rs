@@ -1,12 +1,10 @@
-//! The operator's listener. Whoever shares the loopback address can connect to it, the processes of sessions too, so a
-//! place here is lent: a connection on which the operator has not been recognised gives way to the next one, and what
-//! has come first gives way first. So nobody can keep the operator out by being there.
+//! The operator's listener. Whoever shares the loopback address can connect to it, the processes of sessions too, so
+//! places here are lent.
 
-use std::cell::RefCell;
 use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,16 +16,12 @@ use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpRequest};
 
 use super::connection::{Attended, Connection, Course, HEAD_TIMEOUT};
+use super::lent::{self, Lent};
 use super::server::{LAST_RESPONSES, Listening, attended, prepare};
 use crate::access::Operator;
 
-/// Eight pages that update themselves, what their browsers ask for beside that, and what watches for the operator.
-/// The rest is for those who are about to say who they are.
+/// Connections of those who are about to say who they are.
 const MOST: usize = 64;
-
-/// Everybody who is connected, whoever came first in front.
-#[derive(Debug, Default)]
-struct Present(RefCell<Vec<Weak<Course>>>);
 
 /// Serves the operator, whom one worker is enough for, by these routes.
 ///
@@ -59,45 +53,25 @@ pub fn serve_admin(
             let draining = draining.clone();
             async move { draining.notified().await }
         });
-        let present = Rc::new(Present::default());
-        fn_service(move |socket| ready(enter(&present, socket, stalled))).and_then(http).map_err(drop)
+        let lent = Rc::new(Lent::new(MOST));
+        fn_service(move |socket| ready(enter(&lent, socket, stalled))).and_then(http).map_err(drop)
     })?;
     Ok(server.run())
 }
 
 /// Notes that the operator calls on the connection of this request: it gives way to nobody any more.
 pub fn keep_for_operator(request: &HttpRequest, _operator: &Operator) {
-    if let Some(course) = request.conn_data::<Rc<Course>>() {
-        course.is_operators();
-    }
+    lent::keep(request);
 }
 
 fn enter(
-    present: &Present,
+    lent: &Lent,
     socket: TcpStream,
     stalled: Duration,
 ) -> Result<(Connection, Option<SocketAddr>), DispatchError> {
     let peer = socket.peer_addr()?;
     prepare(&socket, stalled);
     let connection = Connection::new(socket, None);
-    if !present.take(connection.course()) {
-        return Err(io::Error::from(io::ErrorKind::ConnectionRefused).into());
-    }
+    lent.take(connection.course());
     Ok((connection, Some(peer)))
-}
-
-impl Present {
-    /// Lends a place, if need be the one of the stranger who came first. There is none if the operator has all.
-    fn take(&self, course: &Rc<Course>) -> bool {
-        let mut present = self.0.borrow_mut();
-        present.retain(|known| known.strong_count() > 0);
-        if present.len() >= MOST {
-            let strangers =
-                |known: &Weak<Course>| known.upgrade().is_some_and(|course| course.is_strangers());
-            let Some(first) = present.iter().position(strangers) else { return false };
-            present.remove(first).upgrade().iter().for_each(|course| course.cut());
-        }
-        present.push(Rc::downgrade(course));
-        true
-    }
 }

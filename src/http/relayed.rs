@@ -2,14 +2,13 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use actix_web::web::Bytes;
 use futures_core::Stream;
 
 use super::event;
-use crate::cluster::{Figures, Handed, Open, Passing, Way};
+use crate::cluster::{Handed, Open, Passing};
 use crate::mcp::{Code, RequestId, error_frame};
 
 /// The body of an answer that another node gives.
@@ -20,29 +19,28 @@ pub(super) struct Relayed {
     waits: Option<RequestId>,
     /// Whether what was passed on so far ends with a whole event.
     is_between_events: bool,
-    figures: Arc<Figures>,
-    _open: Open,
+    open: Open,
 }
 
 impl Relayed {
-    pub(super) fn new(from: Passing, waits: Option<RequestId>, figures: Arc<Figures>, open: Open) -> Self {
-        Self { from: Some(from), waits, is_between_events: true, figures, _open: open }
+    pub(super) fn new(from: Passing, waits: Option<RequestId>, open: Open) -> Self {
+        Self { from: Some(from), waits, is_between_events: true, open }
     }
 
     /// What is left to say: that there is no answer. Within an event nothing can be said; there, the stream breaks.
-    fn last_word(&mut self) -> Option<io::Result<Bytes>> {
+    fn last_word(&mut self) -> io::Result<Bytes> {
         self.from = None;
-        self.figures.handed(Way::Forward, Handed::CutShort);
-        let broken = || io::Error::from(io::ErrorKind::ConnectionAborted);
-        Some(match self.waits.take().filter(|_| self.is_between_events) {
-            Some(id) => Ok(event::message(&error_frame(&id, Code::Internal, GONE))),
-            None => Err(broken()),
-        })
+        self.open.ends(Handed::CutShort);
+        match self.waits.take().filter(|_| self.is_between_events) {
+            Some(id) => Ok(event::message(&error_frame(&id, Code::Internal, BROKEN_OFF))),
+            None => Err(io::ErrorKind::ConnectionAborted.into()),
+        }
     }
 }
 
-const GONE: &str =
-    "the node that had this session ended before the answer came; open a new session with `initialize`";
+const BROKEN_OFF: &str = "the connection to the node that was to answer broke before the answer came, and it may have \
+                          done what was asked; if the next request of this session is answered with 404, open a new one \
+                          with `initialize`";
 
 impl Stream for Relayed {
     type Item = io::Result<Bytes>;
@@ -54,7 +52,7 @@ impl Stream for Relayed {
                 self.is_between_events = piece.ends_with(b"\n\n");
                 Some(Ok(piece))
             }
-            Some(Err(_)) => self.last_word(),
+            Some(Err(_)) => Some(self.last_word()),
             None => {
                 self.from = None;
                 None

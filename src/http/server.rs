@@ -20,9 +20,11 @@ use tokio_util::either::Either;
 
 use super::connection::{Answering, Attended, Connection, Course, KEEP_ALIVE, LINGER};
 use super::connections::Crowded;
+use super::lent::Lent;
 use super::traced::{self, Series};
 use super::worker::Side;
 use super::{Front, error, routes};
+use crate::cluster::DRAINING;
 
 /// A bound socket that nobody serves yet.
 #[derive(Debug)]
@@ -35,10 +37,10 @@ pub struct Listening {
     pub address: SocketAddr,
 }
 
-/// A node that drains says so to others with all that it says: they ask it only now and then.
-pub(super) const DRAINING: HeaderName = HeaderName::from_static("lockgate-draining");
 /// What the kernel holds of a stream that is not read. Left to itself it grows to megabytes.
 const SEND_BUFFER: usize = 256 * 1024;
+/// At the listener of nodes, connections on which no node has been recognised.
+const STRANGERS: usize = 256;
 /// How long responses may take once every session has ended.
 pub(super) const LAST_RESPONSES: u64 = 2;
 
@@ -99,7 +101,14 @@ pub(super) fn serve_side(
             let draining = draining.clone();
             async move { draining.notified().await }
         });
-        fn_service(move |socket| ready(enter(&door, socket, stalled, side))).and_then(http).map_err(drop)
+        let lent = Rc::new(Lent::new(STRANGERS));
+        let enter = move |socket| {
+            ready(match side {
+                Side::Clients => enter(&door, socket, stalled),
+                Side::Nodes => enter_node(&lent, socket, stalled),
+            })
+        };
+        fn_service(enter).and_then(http).map_err(drop)
     })?;
     Ok(server.run())
 }
@@ -175,7 +184,7 @@ fn app(
                 head.set_connection_type(ConnectionType::Close);
             }
             if tells_drain && front.policy().sessions.is_draining() {
-                head.headers_mut().insert(DRAINING, HeaderValue::from_static("yes"));
+                head.headers_mut().insert(HeaderName::from_static(DRAINING), HeaderValue::from_static("yes"));
             }
             if head.connection_type() == ConnectionType::Close {
                 answering.iter().for_each(Answering::is_last);
@@ -199,15 +208,9 @@ fn enter(
     front: &Front,
     socket: TcpStream,
     stalled: Duration,
-    side: Side,
 ) -> Result<(Connection, Option<SocketAddr>), DispatchError> {
     let peer = socket.peer_addr()?;
-    let whose = match side {
-        Side::Clients => front.policy().gate.connecting(peer.ip()),
-        // Through which many clients come.
-        Side::Nodes => None,
-    };
-    match front.connections.place(whose) {
+    match front.connections.place(front.policy().gate.connecting(peer.ip())) {
         Ok(place) => {
             prepare(&socket, stalled);
             Ok((Connection::new(socket, Some(place)), Some(peer)))
@@ -217,6 +220,20 @@ fn enter(
             Err(io::Error::from(io::ErrorKind::ConnectionRefused).into())
         }
     }
+}
+
+/// Lets one in that may be another node's. Sessions may come by, too: they neither keep nodes out nor take what clients
+/// have. How many connections a node has is bounded by that node's clients.
+fn enter_node(
+    lent: &Lent,
+    socket: TcpStream,
+    stalled: Duration,
+) -> Result<(Connection, Option<SocketAddr>), DispatchError> {
+    let peer = socket.peer_addr()?;
+    prepare(&socket, stalled);
+    let connection = Connection::new(socket, None);
+    lent.take(connection.course());
+    Ok((connection, Some(peer)))
 }
 
 /// A peer that vanished without a word is noticed by what it does not acknowledge; heartbeats see to it

@@ -3,10 +3,10 @@
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::admitted::{accepted_names, insert_accepted};
+use super::admitted::Admitted;
 use super::answer::{Events, stream};
-use super::entered::Entered;
 use super::error::Refusal;
+use super::local::{Local, accepted_names, insert_accepted};
 use super::worker::Worker;
 use super::{cors, event};
 
@@ -22,21 +22,18 @@ pub(super) async fn route(request: HttpRequest, worker: &Worker) -> HttpResponse
 }
 
 async fn open(request: &HttpRequest, worker: &Worker) -> Result<HttpResponse, Refusal> {
-    // It opens a session of its own, so it is answered here.
-    let Entered::Here(admitted) = Entered::read(request, worker, |_| None).await? else {
-        return Err(Refusal::NotInSession);
-    };
-    let plan = admitted.plan()?;
-    if !admitted.takes_events() {
+    let local = Local::enter(Admitted::read(request, worker).await?)?;
+    let plan = local.plan()?;
+    if !local.takes_events() {
         return Err(Refusal::NotAcceptable);
     }
-    let opening = admitted.opening().await?;
+    let opening = local.opening().await?;
     let accepted = accepted_names(&plan);
-    let reader = admitted.policy.sessions.open_sse(plan, opening).await?;
+    let reader = local.policy.sessions.open_sse(plan, opening).await?;
     let id = reader.session().id().reveal();
-    let uri = format!("{}/{}/message?sessionId={id}", admitted.front.base_path, admitted.call.segment());
+    let uri = format!("{}/{}/message?sessionId={id}", local.front.base_path, local.call.segment());
     let mut response = HttpResponse::Ok();
-    admitted.add_allowance(&mut response);
+    local.add_allowance(&mut response);
     insert_accepted(&mut response, accepted);
-    Ok(stream(&mut response, Events::behind(event::endpoint(&uri), reader, admitted.front.heartbeat)))
+    Ok(stream(&mut response, Events::behind(event::endpoint(&uri), reader, local.front.heartbeat)))
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use tokio::time::Instant;
 
-use super::admitted::{Admitted, accepted_names, insert_accepted};
 use super::answer::{self, Events, Form};
 use super::call::SESSION_ID;
 use super::error::Refusal;
 use super::in_flight::Held;
+use super::local::{Local, accepted_names, insert_accepted};
 use super::mcp::Content;
 use crate::catalog::Offer;
 use crate::ids::SessionId;
@@ -25,14 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const BATCHES: &str = "2025-03-26";
 
 /// A message or a batch of a client; `held` is what its bytes count as until they are passed on.
-pub(super) async fn post(
-    admitted: &Admitted<'_>,
-    content: Content,
-    held: Held,
-) -> Result<HttpResponse, Refusal> {
-    match (content, admitted.call.named_session()) {
-        (content, Some(id)) => deliver(admitted, id, content, held).await,
-        (Content::One(frame), None) if begins(&frame) => open(admitted, frame, held).await,
+pub(super) async fn post(local: &Local<'_>, content: Content, held: Held) -> Result<HttpResponse, Refusal> {
+    match (content, local.call.named_session()) {
+        (content, Some(id)) => deliver(local, id, content, held).await,
+        (Content::One(frame), None) if begins(&frame) => open(local, frame, held).await,
         (Content::Batch(frames), None) if frames.iter().any(begins) => {
             Err(Refusal::Batch("`initialize` must be sent by itself"))
         }
@@ -41,8 +37,8 @@ pub(super) async fn post(
 }
 
 /// A client that takes no JSON gets events for everything.
-fn patience(admitted: &Admitted<'_>) -> Duration {
-    if admitted.takes_json() { PATIENCE } else { Duration::ZERO }
+fn patience(local: &Local<'_>) -> Duration {
+    if local.takes_json() { PATIENCE } else { Duration::ZERO }
 }
 
 fn begins(frame: &Frame) -> bool {
@@ -51,19 +47,19 @@ fn begins(frame: &Frame) -> bool {
 
 /// `initialize`: a session, which the client learns of with the answer. Until then nobody else knows it, so
 /// it ends if the client leaves or the answer is an error.
-async fn open(admitted: &Admitted<'_>, frame: Frame, held: Held) -> Result<HttpResponse, Refusal> {
-    let plan = admitted.plan()?;
+async fn open(local: &Local<'_>, frame: Frame, held: Held) -> Result<HttpResponse, Refusal> {
+    let plan = local.plan()?;
     let accepted = accepted_names(&plan);
-    let opening = admitted.opening().await?;
-    let opened = admitted.policy.sessions.open(plan, opening, Transport::Streamable).await?;
+    let opening = local.opening().await?;
+    let opened = local.policy.sessions.open(plan, opening, Transport::Streamable).await?;
     let session = opened.session().clone();
     let reader =
         session.deliver([frame], None, &Offer::EVERYTHING, Instant::now())?.ok_or(Undelivered::NoSession)?;
     drop(held);
-    let patience = patience(admitted);
+    let patience = patience(local);
     let form = Form { patience, batch: false, primes: false, status_tells: false };
-    Ok(answer::answer(reader, form, admitted.front.heartbeat, |response, answer| {
-        admitted.add_allowance(response);
+    Ok(answer::answer(reader, form, local.front.heartbeat, |response, answer| {
+        local.add_allowance(response);
         insert_accepted(response, accepted);
         if answer.is_none_or(|answer| !answer.is_error()) {
             name_session(response, &session);
@@ -75,32 +71,32 @@ async fn open(admitted: &Admitted<'_>, frame: Frame, held: Held) -> Result<HttpR
 
 /// `id` is the session that the request names, if that can be one.
 async fn deliver(
-    admitted: &Admitted<'_>,
+    local: &Local<'_>,
     id: Option<SessionId>,
     content: Content,
     held: Held,
 ) -> Result<HttpResponse, Refusal> {
-    let session = find(admitted, id)?;
+    let session = find(local, id)?;
     let revision = session.revision();
-    let offer = admitted.offer()?;
+    let offer = local.offer()?;
     let batch = matches!(content, Content::Batch(_));
     let reader = match content {
-        Content::One(frame) => session.deliver([frame], None, &offer, admitted.arrived())?,
+        Content::One(frame) => session.deliver([frame], None, &offer, local.arrived())?,
         Content::Batch(_) if revision.as_deref() != Some(BATCHES) => {
             return Err(Refusal::Batch(
                 "only protocol version 2025-03-26 has batches; send one message at a time",
             ));
         }
-        Content::Batch(frames) => session.deliver(frames, None, &offer, admitted.arrived())?,
+        Content::Batch(frames) => session.deliver(frames, None, &offer, local.arrived())?,
     };
     drop(held);
     let Some(reader) = reader else {
-        return Ok(admitted.accepted().finish());
+        return Ok(local.accepted().finish());
     };
-    let (patience, primes) = (patience(admitted), primes(revision.as_deref()));
+    let (patience, primes) = (patience(local), primes(revision.as_deref()));
     let form = Form { patience, batch, primes, status_tells: false };
-    Ok(answer::answer(reader, form, admitted.front.heartbeat, |response, _| {
-        admitted.add_allowance(response);
+    Ok(answer::answer(reader, form, local.front.heartbeat, |response, _| {
+        local.add_allowance(response);
         name_session(response, &session);
     })
     .await)
@@ -108,38 +104,38 @@ async fn deliver(
 
 /// The listening stream, or the rest of one that broke off. Without a session there is neither: that is how
 /// clients of other transports find out.
-pub(super) fn get(admitted: &Admitted<'_>) -> Result<HttpResponse, Refusal> {
-    let id = admitted.call.named_session().ok_or(Refusal::NotInSession)?;
-    if !admitted.takes_events() {
+pub(super) fn get(local: &Local<'_>) -> Result<HttpResponse, Refusal> {
+    let id = local.call.named_session().ok_or(Refusal::NotInSession)?;
+    if !local.takes_events() {
         return Err(Refusal::NotAcceptable);
     }
-    let session = find(admitted, id)?;
-    let reader = match admitted.call.last_event() {
+    let session = find(local, id)?;
+    let reader = match local.call.last_event() {
         None => session.listen()?,
         Some(last) => session.resume(last.ok_or(NotResumed::Lost)?)?,
     };
     let primes = primes(session.revision().as_deref());
     let form = Form { patience: Duration::ZERO, batch: false, primes, status_tells: false };
     let mut response = HttpResponse::Ok();
-    admitted.add_allowance(&mut response);
+    local.add_allowance(&mut response);
     name_session(&mut response, &session);
-    Ok(answer::stream(&mut response, Events::new(reader, form, admitted.front.heartbeat, &[])))
+    Ok(answer::stream(&mut response, Events::new(reader, form, local.front.heartbeat, &[])))
 }
 
 /// The client has done with the session.
-pub(super) fn delete(admitted: &Admitted<'_>) -> Result<HttpResponse, Refusal> {
-    let id = admitted.call.named_session().ok_or(Refusal::NotInSession)?;
-    find(admitted, id)?.end();
+pub(super) fn delete(local: &Local<'_>) -> Result<HttpResponse, Refusal> {
+    let id = local.call.named_session().ok_or(Refusal::NotInSession)?;
+    find(local, id)?.end();
     let mut response = HttpResponse::Ok();
-    admitted.add_allowance(&mut response);
+    local.add_allowance(&mut response);
     Ok(response.finish())
 }
 
 /// The session that the request names. Its version header must name a revision that has sessions, or whatever else
 /// client and server agreed on.
-fn find(admitted: &Admitted<'_>, id: Option<SessionId>) -> Result<Arc<Session>, Refusal> {
-    let session = admitted.find(id, Transport::Streamable)?;
-    match admitted.call.foreign_revision() {
+fn find(local: &Local<'_>, id: Option<SessionId>) -> Result<Arc<Session>, Refusal> {
+    let session = local.find(id, Transport::Streamable)?;
+    match local.call.foreign_revision() {
         Some(named) if session.revision().as_deref() != Some(&named) => Err(Refusal::Revision(named)),
         _ => Ok(session),
     }

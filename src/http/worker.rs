@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
-
 use std::time::Duration;
 
 use tokio::sync::watch;

@@ -50,6 +50,7 @@ mod page;
 mod page_files;
 mod page_updates;
 mod pages;
+mod pair;
 mod platform;
 mod prefetch;
 mod privileges;

@@ -27,7 +27,7 @@ async fn reload(node: &Watched) -> String {
     answer.text().await.unwrap()
 }
 
-async fn revoke(node: &Watched, secret: &str) -> Value {
+pub(crate) async fn revoke(node: &Watched, secret: &str) -> Value {
     let body = json!({ "secret": hash(secret) }).to_string();
     let answer = operate(node, Method::POST, "/revoke", body).await;
     let (status, text) = (answer.status(), answer.text().await.unwrap());

@@ -1,13 +1,12 @@
 //! What goes to other nodes and comes from them.
 
 use super::sheet::{Labels, Sheet, float};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Handed, Totals};
 
 /// Nothing, if there is one gateway.
 pub(super) fn cluster(sheet: &mut Sheet, cluster: &Cluster) {
     let Some(peers) = cluster.peers() else { return };
-    let figures = cluster.figures();
-    let (received, open, gone) = figures.totals();
+    let Totals { replayed, open, received, gone } = cluster.figures().totals();
     let one = |number: u64| [(Labels::new(), float(number))];
     let nodes = float(peers.count() as u64) + 1.0;
     sheet.gauge(
@@ -15,8 +14,10 @@ pub(super) fn cluster(sheet: &mut Sheet, cluster: &Cluster) {
         "Nodes that this one knows, itself included.",
         [(Labels::new(), nodes)],
     );
-    let handed = figures.counts().map(|(way, how, number)| {
-        (vec![("way", way.name().to_owned()), ("outcome", how.name().to_owned())], float(number))
+    let forwarded = cluster.figures().forwarded().map(|(how, number)| ("forward", how, number));
+    let handed = forwarded.into_iter().chain([("replay", Handed::Over, replayed)]);
+    let handed = handed.map(|(way, how, number)| {
+        (vec![("way", way.to_owned()), ("outcome", how.name().to_owned())], float(number))
     });
     sheet.counter("lockgate_handovers", "Requests for what another node has, by what came of them.", handed);
     sheet.gauge("lockgate_handovers_open", "Requests that another node is answering.", one(open));

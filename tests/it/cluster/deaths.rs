@@ -1,6 +1,7 @@
 //! Nodes that die, or that cannot reach each other any more.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
@@ -17,6 +18,9 @@ use crate::gateway::until_told;
 
 /// The one that dies.
 const DEAD: &str = "n2";
+
+/// Far below the quarter of an hour for which Linux sends again what is not acknowledged.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// Sessions of both kinds, some for each node, by whether their node is the one that dies.
 async fn sessions(cluster: &Cluster, front: &Front) -> ([Vec<OldTalk>; 2], [Vec<Talk>; 2]) {
@@ -134,6 +138,23 @@ fn at(node: &str, cluster: &Cluster, talk: &Talk) -> Endpoint {
     talk.endpoint.headers.iter().fold(endpoint, |endpoint, (name, value)| endpoint.header(name, value))
 }
 
+/// An event stream has room for one word more, so nobody waits for what does not come.
+#[test]
+fn who_waits_by_way_of_another_node_is_told_that_there_will_be_no_answer() {
+    Cluster::run(plan("forward"), async |cluster| {
+        let front = Front::start(Way::Turns, cluster).await;
+        let dead = one_of_each(cluster, &front).await.remove(DEAD).unwrap();
+        let endpoint = at("n1", cluster, &dead).header("accept", "text/event-stream");
+        let answer = endpoint.post(&json!({ "jsonrpc": "2.0", "id": 8, "method": "never" })).await;
+        assert_eq!(answer.status(), 200);
+        cluster.node(DEAD).kill();
+        let mut events = Events::of(answer);
+        let word = timeout(SOON, events.message()).await.expect("it is told soon").expect("it is told");
+        assert_eq!((&word["id"], &word["error"]["code"]), (&json!(8), &json!(-32603)), "{word}");
+        assert_eq!(events.message().await, None);
+    });
+}
+
 #[test]
 fn nodes_that_cannot_reach_each_other_say_404_soon_and_go_on_when_they_can() {
     Cluster::run(plan("forward").by_name(), async |cluster| {
@@ -143,9 +164,15 @@ fn nodes_that_cannot_reach_each_other_say_404_soon_and_go_on_when_they_can() {
         for name in ["n1", "n2", "n3"] {
             assert_eq!(try_call(&at(name, cluster, of_two), "by any node").await, Outcome::Own, "{name}");
         }
+        // Each thread of n1 has a connection that n2 will not say anything about.
+        for _ in 0..8 {
+            assert_eq!(try_call(&at("n1", cluster, of_two), "before").await, Outcome::Own);
+        }
         cluster.nodes[0].machine.part(&cluster.nodes[1].machine);
-        let parted = timeout(SOON, try_call(&at("n1", cluster, of_two), "over the gap")).await;
-        assert_eq!(parted.expect("an answer soon"), Outcome::Status(404));
+        for _ in 0..8 {
+            let parted = timeout(SILENCE, try_call(&at("n1", cluster, of_two), "over the gap")).await;
+            assert_eq!(parted.expect("an answer soon"), Outcome::Status(404));
+        }
         // Nothing has ended.
         assert_eq!(try_call(&at("n3", cluster, of_two), "around it").await, Outcome::Own);
         assert_eq!(try_call(&at("n1", cluster, &talks["n3"]), "elsewhere").await, Outcome::Own);
