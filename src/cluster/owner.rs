@@ -59,7 +59,8 @@ impl<'c> Owner<'c> {
         };
         match answer {
             Ok(answer) if answer.status() == NOT_MEANT => {
-                tracing::warn!(node = %self.node, "a node does not believe that a request is for it");
+                // Why that may be, hellos have told the log.
+                tracing::debug!(node = %self.node, "a node does not believe that a request is for it");
                 Err(NotPassedOn::Gone)
             }
             Ok(answer) => {

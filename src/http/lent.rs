@@ -3,11 +3,16 @@
 //! there.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
+use actix_http::error::DispatchError;
 use actix_web::HttpRequest;
+use actix_web::rt::net::TcpStream;
 
-use super::connection::Course;
+use super::connection::{Connection, Course};
+use super::server::prepare;
 
 /// The places of strangers, of whom one worker of a listener has so many.
 #[derive(Debug)]
@@ -29,13 +34,21 @@ impl Lent {
         Self { most, strangers: RefCell::default() }
     }
 
-    /// Lends a place, if need be that of the stranger who came first.
-    pub(super) fn take(&self, course: &Rc<Course>) {
+    /// Lets a connection in, if need be in the place of the stranger who came first.
+    pub(super) fn enter(
+        &self,
+        socket: TcpStream,
+        stalled: Duration,
+    ) -> Result<(Connection, Option<SocketAddr>), DispatchError> {
+        let peer = socket.peer_addr()?;
+        prepare(&socket, stalled);
+        let connection = Connection::new(socket, None);
         let mut strangers = self.strangers.borrow_mut();
         strangers.retain(|known| known.upgrade().is_some_and(|course| course.is_strangers()));
         if strangers.len() >= self.most {
             strangers.remove(0).upgrade().iter().for_each(|course| course.cut());
         }
-        strangers.push(Rc::downgrade(course));
+        strangers.push(Rc::downgrade(connection.course()));
+        Ok((connection, Some(peer)))
     }
 }

@@ -3,21 +3,18 @@
 
 use std::future::ready;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_http::error::DispatchError;
 use actix_service::{Service as _, ServiceFactoryExt as _, fn_service};
 use actix_web::dev::Server;
-use actix_web::rt::net::TcpStream;
 use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpRequest};
 
-use super::connection::{Attended, Connection, Course, HEAD_TIMEOUT};
+use super::connection::{Attended, Course, HEAD_TIMEOUT};
 use super::lent::{self, Lent};
-use super::server::{LAST_RESPONSES, Listening, attended, prepare};
+use super::server::{LAST_RESPONSES, Listening, attended};
 use crate::access::Operator;
 
 /// Connections of those who are about to say who they are.
@@ -54,7 +51,7 @@ pub fn serve_admin(
             async move { draining.notified().await }
         });
         let lent = Rc::new(Lent::new(MOST));
-        fn_service(move |socket| ready(enter(&lent, socket, stalled))).and_then(http).map_err(drop)
+        fn_service(move |socket| ready(lent.enter(socket, stalled))).and_then(http).map_err(drop)
     })?;
     Ok(server.run())
 }
@@ -62,16 +59,4 @@ pub fn serve_admin(
 /// Notes that the operator calls on the connection of this request: it gives way to nobody any more.
 pub fn keep_for_operator(request: &HttpRequest, _operator: &Operator) {
     lent::keep(request);
-}
-
-fn enter(
-    lent: &Lent,
-    socket: TcpStream,
-    stalled: Duration,
-) -> Result<(Connection, Option<SocketAddr>), DispatchError> {
-    let peer = socket.peer_addr()?;
-    prepare(&socket, stalled);
-    let connection = Connection::new(socket, None);
-    lent.take(connection.course());
-    Ok((connection, Some(peer)))
 }

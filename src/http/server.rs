@@ -39,7 +39,8 @@ pub struct Listening {
 
 /// What the kernel holds of a stream that is not read. Left to itself it grows to megabytes.
 const SEND_BUFFER: usize = 256 * 1024;
-/// At the listener of nodes, connections on which no node has been recognised.
+/// At the listener of nodes, connections on which no node has been recognised. How many others there are is bounded by
+/// those nodes' clients.
 const STRANGERS: usize = 256;
 /// How long responses may take once every session has ended.
 pub(super) const LAST_RESPONSES: u64 = 2;
@@ -105,7 +106,7 @@ pub(super) fn serve_side(
         let enter = move |socket| {
             ready(match side {
                 Side::Clients => enter(&door, socket, stalled),
-                Side::Nodes => enter_node(&lent, socket, stalled),
+                Side::Nodes => lent.enter(socket, stalled),
             })
         };
         fn_service(enter).and_then(http).map_err(drop)
@@ -220,20 +221,6 @@ fn enter(
             Err(io::Error::from(io::ErrorKind::ConnectionRefused).into())
         }
     }
-}
-
-/// Lets one in that may be another node's. Sessions may come by, too: they neither keep nodes out nor take what clients
-/// have. How many connections a node has is bounded by that node's clients.
-fn enter_node(
-    lent: &Lent,
-    socket: TcpStream,
-    stalled: Duration,
-) -> Result<(Connection, Option<SocketAddr>), DispatchError> {
-    let peer = socket.peer_addr()?;
-    prepare(&socket, stalled);
-    let connection = Connection::new(socket, None);
-    lent.take(connection.course());
-    Ok((connection, Some(peer)))
 }
 
 /// A peer that vanished without a word is noticed by what it does not acknowledge; heartbeats see to it

@@ -24,6 +24,7 @@ fn is_allowed(error: &str) -> bool {
         "ended before it answered",
         "502",
         "the connection to the node that has what this needs broke",
+        "the connection to the node that was to answer broke",
     ]
     .iter()
     .any(|text| error.contains(text))
