@@ -40,6 +40,7 @@ fn main() {
     let mut peer = Peer {
         out: io::stdout(),
         asked: None,
+        mark: None,
         blocked: None,
         eras,
         heard: Vec::new(),
@@ -84,6 +85,8 @@ struct Peer {
     out: io::Stdout,
     /// The request that waits for the client's answer to ours.
     asked: Option<Value>,
+    /// The file that is there once there was an answer.
+    mark: Option<String>,
     /// What came meanwhile, if it waits for that answer and does nothing else.
     blocked: Option<Vec<Value>>,
     eras: Eras,
@@ -119,6 +122,9 @@ impl Peer {
             let blocked = self.blocked.take().unwrap_or_default();
             if let Some(waiting) = self.asked.take() {
                 self.reply(&waiting, message["result"].clone());
+            }
+            if let Some(path) = self.mark.take() {
+                std::fs::write(path, "answered").expect("mark");
             }
             blocked.iter().for_each(|message| self.handle(message, ""));
             return;
@@ -269,9 +275,7 @@ impl Peer {
                 self.line(
                     &json!({ "jsonrpc": "2.0", "id": params["id"], "method": "roots/list" }).to_string(),
                 );
-                if let Some(path) = params["mark"].as_str() {
-                    std::fs::write(path, "asked").expect("mark");
-                }
+                self.mark = params["mark"].as_str().map(str::to_owned);
             }
             "notes" => {
                 for n in 0..params["count"].as_u64().expect("count") {
