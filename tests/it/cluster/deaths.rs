@@ -1,7 +1,6 @@
 //! Nodes that die, or that cannot reach each other any more.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
@@ -18,9 +17,6 @@ use crate::gateway::until_told;
 
 /// The one that dies.
 const DEAD: &str = "n2";
-
-/// Far below the quarter of an hour for which Linux sends again what is not acknowledged.
-const SILENCE: Duration = Duration::from_secs(30);
 
 /// Sessions of both kinds, some for each node, by whether their node is the one that dies.
 async fn sessions(cluster: &Cluster, front: &Front) -> ([Vec<OldTalk>; 2], [Vec<Talk>; 2]) {
@@ -170,7 +166,7 @@ fn nodes_that_cannot_reach_each_other_say_404_soon_and_go_on_when_they_can() {
         }
         cluster.nodes[0].machine.part(&cluster.nodes[1].machine);
         for _ in 0..8 {
-            let parted = timeout(SILENCE, try_call(&at("n1", cluster, of_two), "over the gap")).await;
+            let parted = timeout(SOON, try_call(&at("n1", cluster, of_two), "over the gap")).await;
             assert_eq!(parted.expect("an answer soon"), Outcome::Status(404));
         }
         // Nothing has ended.

@@ -13,8 +13,8 @@ use crate::client::{Client, Session, http};
 use crate::events::{Endpoint, Events};
 use crate::gateway::SECRET;
 
-/// What must be over by then is measured from the moment on in which somebody died.
-pub(super) const SOON: Duration = Duration::from_secs(2);
+/// What is over by then was not waited for: on a quiet machine all of it takes less than 2 s, which is printed.
+pub(super) const SOON: Duration = Duration::from_secs(30);
 
 /// A session by Streamable HTTP.
 pub(super) struct Talk {
