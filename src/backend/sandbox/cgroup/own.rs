@@ -5,7 +5,9 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
+use super::{EMPTY_WITHIN, remove};
 use crate::backend::child::random_name;
 
 /// What all names begin with.
@@ -43,11 +45,15 @@ fn claim(path: &Path) -> Option<File> {
     path.exists().then_some(lock)
 }
 
-/// Removes the directory of a gateway that is no more: nobody holds its lock.
+/// Removes the directory of a gateway that is no more: nobody holds its lock. If it was killed a moment ago, its sweeper
+/// is still at the processes; that is waited for, for a second at most.
 fn remove_left(path: &Path) {
     let Some(_lock) = claim(path) else { return };
+    let begun = Instant::now();
     let sessions = fs::read_dir(path).into_iter().flatten().flatten().filter(|inner| inner.path().is_dir());
-    sessions.for_each(|session| drop(fs::remove_dir(session.path())));
+    for session in sessions {
+        let _ = remove(&session.path(), EMPTY_WITHIN.saturating_sub(begun.elapsed()));
+    }
     let _ = fs::remove_dir(path);
 }
 
